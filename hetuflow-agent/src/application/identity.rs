@@ -1,0 +1,111 @@
+//! Who this agent is: its id, its host, its start.
+
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use hetuflow_core::{AgentCapabilities, AgentId, PROTOCOL_VERSION};
+
+use crate::config::Settings;
+use crate::connection::Introduction;
+
+/// Why there is no id.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+  /// The folder cannot be made.
+  #[error("cannot make the folder {path}")]
+  Folder {
+    /// Which.
+    path: String,
+    /// Why.
+    #[source]
+    source: std::io::Error,
+  },
+  /// The file cannot be read or written.
+  #[error("cannot keep the agent's id in {path}")]
+  File {
+    /// Which.
+    path: String,
+    /// Why.
+    #[source]
+    source: std::io::Error,
+  },
+}
+
+/// The configured id, or the one made at the first start.
+///
+/// # Errors
+/// [`IdentityError`] when an id was made before and cannot be read, or cannot be kept.
+pub fn agent_id(settings: &Settings) -> Result<String, IdentityError> {
+  for dir in [&settings.agent.state_dir, &settings.agent.work_dir, &settings.process.run_base_dir] {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| IdentityError::Folder { path: dir.display().to_string(), source })?;
+  }
+  if let Some(id) = &settings.agent.agent_id {
+    return Ok(id.clone());
+  }
+  let path = settings.agent.state_dir.join("agent_id");
+  keep_id(&path).map_err(|source| IdentityError::File { path: path.display().to_string(), source })
+}
+
+fn keep_id(path: &Path) -> std::io::Result<String> {
+  let mut options = std::fs::OpenOptions::new();
+  match options.write(true).create_new(true).mode(0o600).open(path) {
+    Ok(mut file) => {
+      let id = AgentId::generate();
+      file.write_all(id.as_str().as_bytes())?;
+      file.sync_all()?;
+      Ok(id.as_str().to_owned())
+    }
+    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+      let text = std::fs::read_to_string(path)?;
+      AgentId::new(text.trim()).map(|id| id.as_str().to_owned()).map_err(std::io::Error::other)
+    }
+    Err(error) => Err(error),
+  }
+}
+
+/// What is said about this agent on every connection; the rest is filled in there.
+pub fn introduction(settings: &Settings, agent_id: &str, agent_epoch: i64) -> Introduction {
+  let hostname = sysinfo::System::host_name().unwrap_or_default();
+  let agent = &settings.agent;
+  let mut metadata: std::collections::HashMap<_, _> = agent.metadata.clone().into_iter().collect();
+  let name = if agent.name.is_empty() { hostname.clone() } else { agent.name.clone() };
+  metadata.entry("name".to_owned()).or_insert(name);
+  Introduction {
+    agent_id: agent_id.to_owned(),
+    namespace_id: agent.namespaces.first().cloned().unwrap_or_else(|| "default".to_owned()),
+    namespaces: agent.namespaces.clone(),
+    capabilities: AgentCapabilities {
+      max_concurrent_tasks: settings.polling.max_concurrent_tasks,
+      labels: agent.labels.clone(),
+      supported_task_types: settings.task_types.keys().cloned().collect(),
+      ..AgentCapabilities::default()
+    },
+    metadata,
+    version: env!("CARGO_PKG_VERSION").to_owned(),
+    hostname,
+    os_info: sysinfo::System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned()),
+    protocol_version: PROTOCOL_VERSION,
+    boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+      .map(|id| id.trim().to_owned())
+      .unwrap_or_default(),
+    agent_epoch,
+    ..Introduction::default()
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn a_made_id_is_kept() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("agent_id");
+    let first = keep_id(&path).expect("made");
+    assert_eq!(keep_id(&path).expect("kept"), first);
+    std::fs::write(&path, "not an id").expect("written");
+    assert!(keep_id(&path).is_err(), "a broken id is not replaced in silence");
+  }
+}

@@ -1,0 +1,122 @@
+//! Translates between the rooms, which do not know each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::CommandKind;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::connection::{self, Told};
+use crate::executor::{DefaultLimits, ExecutorSettings, SteadyClock};
+use crate::scheduler::{self, Order};
+
+/// What the server says becomes orders to the scheduler; a few commands end the agent.
+pub fn tell(orders: UnboundedSender<Order>, leave: CancellationToken) -> connection::Tell {
+  Box::new(move |told| {
+    let order = match told {
+      Told::Connected { connection_epoch, reply } => Order::Connected { connection_epoch, reply },
+      Told::Tasks { message_id, connection_epoch, answer } => {
+        Order::Tasks { message_id, connection_epoch, answer }
+      }
+      Told::Control { message_id, control } => Order::Control { message_id, control },
+      Told::Reconcile(verdicts) if verdicts.is_empty() => return true,
+      Told::Reconcile(verdicts) => Order::Reconcile(verdicts),
+      Told::Clock(offset) => Order::Clock(offset),
+      Told::Settings(config) => Order::Limits(DefaultLimits {
+        time: Duration::from_secs(config.task_timeout),
+        output_bytes: config.max_output_size,
+      }),
+      Told::Command(command) => match command.command_type {
+        CommandKind::Drain => Order::Drain,
+        CommandKind::Shutdown => {
+          leave.cancel();
+          return true;
+        }
+        // Sent with every heartbeat anyway.
+        CommandKind::FetchMetrics | CommandKind::HealthCheck => return true,
+        _ => return false,
+      },
+    };
+    orders.send(order).is_ok()
+  })
+}
+
+/// What the scheduler reports goes to the connection.
+pub fn reports(
+  to: UnboundedSender<connection::Report>,
+) -> Box<dyn Fn(scheduler::Report) + Send + Sync> {
+  Box::new(move |report| {
+    let report = match report {
+      scheduler::Report::Update(update) => connection::Report::Update(update),
+      scheduler::Report::Output(frame, hold) => connection::Report::Output(frame, hold),
+      scheduler::Report::Refused { message_id, code, message } => {
+        connection::Report::Refused { message_id, code, message }
+      }
+    };
+    let _connection_gone = to.send(report);
+  })
+}
+
+/// Passes grants on until the scheduler has ended.
+pub async fn pass_grants(
+  mut from: watch::Receiver<scheduler::Grant>,
+  to: watch::Sender<connection::Grant>,
+) {
+  while from.changed().await.is_ok() {
+    let scheduler::Grant { connection_epoch, poll } = from.borrow_and_update().clone();
+    to.send_replace(connection::Grant { connection_epoch, poll });
+  }
+}
+
+/// The clock of the executor, as the connection needs it.
+pub struct HostClock(pub SteadyClock);
+
+impl connection::Clock for HostClock {
+  fn steady_us(&self) -> i64 {
+    self.0.now_us()
+  }
+  fn wall_delta_us(&self) -> i64 {
+    self.0.wall_delta_us()
+  }
+}
+
+/// The settings of each room.
+pub fn connection_settings(settings: &Settings) -> connection::ConnectionSettings {
+  let section = settings.connection.clone();
+  connection::ConnectionSettings {
+    servers: section.servers,
+    token: settings.agent.token.clone(),
+    connect_timeout: section.connect_timeout,
+    heartbeat_interval: section.heartbeat_interval,
+    reconnect_base: section.reconnect_base,
+    reconnect_max: section.reconnect_max,
+  }
+}
+
+/// See [`connection_settings`].
+pub fn executor_settings(settings: &Settings) -> ExecutorSettings {
+  ExecutorSettings {
+    work_dir: settings.agent.work_dir.clone(),
+    run_base_dir: settings.process.run_base_dir.clone(),
+    allow_root_tasks: settings.agent.allow_root_tasks,
+    flush_interval: settings.process.output_flush_interval,
+    task_types: settings.task_types.clone(),
+    noop: settings.process.noop,
+  }
+}
+
+/// See [`connection_settings`].
+pub fn scheduler_settings(settings: &Settings) -> scheduler::SchedulerSettings {
+  scheduler::SchedulerSettings {
+    max_concurrent: settings.polling.max_concurrent_tasks,
+    queue_depth_max: settings.polling.queue_depth_max,
+  }
+}
+
+/// The host's clock, shared.
+pub fn host_clock(clock: SteadyClock) -> Arc<dyn connection::Clock> {
+  Arc::new(HostClock(clock))
+}

@@ -1,0 +1,147 @@
+//! The agent's settings: defaults, file, environment, flags, in this order; every problem at once.
+
+mod lookup;
+mod read;
+mod sample;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hetuflow_core::Labels;
+use hetuflow_core::config_text::{Problem, Setting};
+use url::Url;
+
+pub use lookup::Source;
+pub use sample::sample;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+  /// Who this agent is.
+  pub agent: AgentSettings,
+  /// Its servers.
+  pub connection: ConnectionSection,
+  /// How much it takes.
+  pub polling: PollingSection,
+  /// How it runs tasks.
+  pub process: ProcessSection,
+  /// Programs of task types, by name.
+  pub task_types: BTreeMap<String, TaskType>,
+  /// Its own log.
+  pub log: LogSection,
+}
+
+/// `[agent]`
+#[derive(Clone, PartialEq)]
+pub struct AgentSettings {
+  /// Its id; made at the first start where none is given.
+  pub agent_id: Option<String>,
+  /// Its name for people; the host's name where none is given.
+  pub name: String,
+  /// The namespaces it serves; the default one where none is given.
+  pub namespaces: Vec<String>,
+  /// What selectors match.
+  pub labels: Labels,
+  /// Anything else about it.
+  pub metadata: BTreeMap<String, String>,
+  /// Folder of commands that name none.
+  pub work_dir: PathBuf,
+  /// What it must not forget.
+  pub state_dir: PathBuf,
+  /// Its credential; empty for none.
+  pub token: String,
+  /// Whether tasks may run as root.
+  pub allow_root_tasks: bool,
+  /// How long running tasks may go on when it is asked to stop.
+  pub shutdown_grace: Duration,
+}
+
+impl std::fmt::Debug for AgentSettings {
+  fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let token = if self.token.is_empty() { "" } else { "***" };
+    f.debug_struct("AgentSettings")
+      .field("agent_id", &self.agent_id)
+      .field("state_dir", &self.state_dir)
+      .field("token", &token)
+      .finish_non_exhaustive()
+  }
+}
+
+/// `[agent.connection]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSection {
+  /// Servers to dial, one after the other.
+  pub servers: Vec<Url>,
+  /// Longest wait for a connection.
+  pub connect_timeout: Duration,
+  /// Time between heartbeats, unless the server says otherwise.
+  pub heartbeat_interval: Duration,
+  /// First wait before a new try.
+  pub reconnect_base: Duration,
+  /// No wait is longer.
+  pub reconnect_max: Duration,
+}
+
+/// `[agent.polling]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollingSection {
+  /// Processes at the same time.
+  pub max_concurrent_tasks: u32,
+  /// Most tasks that wait here for a slot.
+  pub queue_depth_max: u32,
+}
+
+/// `[agent.process]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSection {
+  /// Below it each attempt with a script gets a folder.
+  pub run_base_dir: PathBuf,
+  /// Bytes of output that may wait for the server.
+  pub output_buffer: u64,
+  /// Longest time that output waits to be sent.
+  pub output_flush_interval: Duration,
+  /// End every task at once, without a process; for benchmarks.
+  pub noop: bool,
+}
+
+/// `[agent.task_types."NAME"]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskType {
+  /// The program.
+  pub cmd: String,
+  /// Its first arguments.
+  pub args: Vec<String>,
+  /// Where it runs.
+  pub cwd: Option<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSection {
+  /// What is worth a line, as `info` or `info,hetuflow_agent=debug`.
+  pub level: String,
+  /// One JSON object per line, else text.
+  pub json: bool,
+  /// Folder of daily files.
+  pub dir: PathBuf,
+  /// Files that are kept.
+  pub keep: usize,
+}
+
+/// Settings, and where each came from.
+#[derive(Debug)]
+pub struct Loaded {
+  /// What counts.
+  pub settings: Settings,
+  /// Each key with its value and its origin.
+  pub origins: Vec<Setting>,
+}
+
+/// Reads the settings of a source.
+///
+/// # Errors
+/// Every problem, each with its place.
+pub fn load(source: Source) -> Result<Loaded, Vec<Problem>> {
+  read::read(source)
+}

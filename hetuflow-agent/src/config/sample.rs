@@ -1,0 +1,148 @@
+//! The shipped `resources/app.toml`, made from the defaults themselves.
+
+use std::collections::HashMap;
+
+use super::{Source, load};
+
+/// Every key: what it is for, and an example where the default is nothing or depends on the host.
+const KEYS: &[(&str, &str, Option<&str>)] = &[
+  (
+    "agent.agent_id",
+    "Who this agent is; made at the first start and kept in state_dir.",
+    Some("\"web-1\""),
+  ),
+  ("agent.name", "Its name for people; the host's name where empty.", None),
+  ("agent.namespaces", "The namespaces it serves; the default one where empty.", None),
+  ("agent.state_dir", "What it must not forget.", Some("\"/var/lib/hetuflow-agent\"")),
+  (
+    "agent.work_dir",
+    "Folder of commands that name none.",
+    Some("\"/var/lib/hetuflow-agent/work\""),
+  ),
+  ("agent.token", "Its credential; better in a file.", Some("\"hf_…\"")),
+  ("agent.token_file", "The file with its credential.", Some("\"/etc/hetuflow/agent.token\"")),
+  ("agent.allow_root_tasks", "Whether tasks may run as root.", None),
+  ("agent.shutdown_grace", "How long running tasks may go on when it is asked to stop.", None),
+  ("agent.connection.server_base_url", "Its server.", Some("\"http://127.0.0.1:8080\"")),
+  (
+    "agent.connection.servers",
+    "Several servers, in place of server_base_url; tried one after the other.",
+    None,
+  ),
+  ("agent.connection.connect_timeout", "Longest wait for a connection.", None),
+  (
+    "agent.connection.heartbeat_interval",
+    "Time between heartbeats, unless the server says otherwise.",
+    None,
+  ),
+  (
+    "agent.connection.reconnect_base",
+    "First wait before a new try; it doubles, with jitter.",
+    None,
+  ),
+  ("agent.connection.reconnect_max", "No wait is longer; it tries for ever.", None),
+  ("agent.polling.max_concurrent_tasks", "Processes at the same time.", None),
+  ("agent.polling.queue_depth_max", "Most short tasks that wait here for a slot.", None),
+  (
+    "agent.process.run_base_dir",
+    "Below it each attempt with a script gets a folder.",
+    Some("\"/var/lib/hetuflow-agent/runs\""),
+  ),
+  (
+    "agent.process.output_buffer",
+    "Bytes of output that may wait for the server; when full, tasks wait.",
+    None,
+  ),
+  ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),
+  (
+    "agent.process.noop",
+    "Ends every task at once without a process; only in builds for benchmarks.",
+    None,
+  ),
+  ("log.level", "What is worth a line: error, warn, info, debug.", None),
+  ("log.format", "text or json.", None),
+  ("log.dir", "Folder of daily log files.", Some("\"/var/lib/hetuflow-agent/log\"")),
+  ("log.keep", "Log files that are kept.", None),
+];
+
+/// Tables whose keys are the user's own.
+const TAIL: &str = r#"
+# What selectors match.
+# [agent.labels]
+# zone = "a"
+
+# Anything else about this agent.
+# [agent.metadata]
+# rack = "12"
+
+# A program that serves a task type: parameters as JSON on stdin and in HETUFLOW_PAYLOAD.
+# [agent.task_types."mail"]
+# cmd = "/usr/local/bin/mail-task"
+# args = []
+# cwd = "/srv"
+"#;
+
+/// The text of `resources/app.toml`.
+pub fn sample() -> String {
+  let source = Source { environment: HashMap::new(), ..Source::default() };
+  let defaults = load(source).map(|loaded| loaded.origins).unwrap_or_default();
+  let mut text = String::from(
+    "# Settings of hetuflow-agent, with their defaults. Every key can be set by an environment\n\
+     # variable: HETUFLOW__AGENT__POLLING__MAX_CONCURRENT_TASKS=4.\n",
+  );
+  let mut section = "";
+  for (key, comment, example) in KEYS {
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+    if table != section {
+      section = table;
+      text.push_str(&format!("\n[{table}]\n"));
+    }
+    text.push_str(&format!("# {comment}\n"));
+    let default = defaults.iter().find(|setting| setting.key == *key);
+    match (example, default) {
+      (Some(example), _) => text.push_str(&format!("# {name} = {example}\n")),
+      (None, Some(setting)) => {
+        text.push_str(&format!("{name} = {}\n", literal(key, &setting.value)))
+      }
+      (None, None) => text.push_str(&format!("# {name} =\n")),
+    }
+  }
+  text + TAIL
+}
+
+/// A default as TOML.
+fn literal(key: &str, value: &str) -> String {
+  let is_list = matches!(key, "agent.namespaces" | "agent.connection.servers");
+  let is_bare = value == "true" || value == "false" || value.parse::<i64>().is_ok();
+  match (is_list, is_bare) {
+    (true, _) => "[]".to_owned(),
+    (_, true) => value.to_owned(),
+    _ => format!("\"{value}\""),
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn the_shipped_file_is_what_the_defaults_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/resources/app.toml");
+    if std::env::var_os("HETUFLOW_TEST_BLESS").is_some() {
+      std::fs::write(path, sample()).expect("written");
+    }
+    let shipped = std::fs::read_to_string(path).expect("resources/app.toml is there");
+    assert_eq!(shipped, sample(), "run the test with HETUFLOW_TEST_BLESS=1 and look at the change");
+  }
+
+  #[test]
+  fn the_sample_reads_back_as_the_defaults() {
+    let source = Source { text: sample(), ..Source::default() };
+    let loaded = load(source).expect("valid");
+    let defaults = load(Source::default()).expect("valid");
+    assert_eq!(loaded.settings, defaults.settings);
+    for setting in defaults.origins {
+      assert!(KEYS.iter().any(|(key, _, _)| *key == setting.key), "{} is not in it", setting.key);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+//! The one socket to a server: dials out, registers, hands tasks in and reports out.
+//!
+//! Knows nothing of how tasks are run. What comes from the server is told through one function,
+//! reports and grants come in through channels, so that the rooms can be taken apart.
+
+mod answer;
+mod clock_offset;
+mod dial;
+mod frames;
+mod inbox;
+mod link;
+mod outbox;
+mod register;
+mod session;
+
+use std::time::Duration;
+
+use hetuflow_core::{
+  AcquireTaskRequest, AcquireTaskResponse, AgentCommand, AgentConfig, AgentRegisterRequest,
+  OutputFrame, Reconcile, RunningInstance, TaskControl, TaskInstanceUpdate,
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uuid::Uuid;
+
+pub use link::{Connection, Parts};
+
+/// How the connection is made and kept.
+#[derive(Debug, Clone)]
+pub struct ConnectionSettings {
+  /// Servers to dial, one after the other.
+  pub servers: Vec<url::Url>,
+  /// The credential; empty for none.
+  pub token: String,
+  /// Longest wait for a connection.
+  pub connect_timeout: Duration,
+  /// Time between heartbeats, unless the server says otherwise.
+  pub heartbeat_interval: Duration,
+  /// First wait before a new try.
+  pub reconnect_base: Duration,
+  /// No wait is longer.
+  pub reconnect_max: Duration,
+}
+
+/// The two clocks of this host, in microseconds since 1970.
+pub trait Clock: Send + Sync + 'static {
+  /// Never steps.
+  fn steady_us(&self) -> i64;
+  /// The wall clock minus the steady one.
+  fn wall_delta_us(&self) -> i64;
+}
+
+/// What the server has said, for the rest of the agent.
+#[derive(Debug)]
+pub enum Told {
+  /// A connection is made; answered with every attempt in hand, for the registration.
+  Connected {
+    /// Counts connections.
+    connection_epoch: i64,
+    /// Where the attempts go.
+    reply: oneshot::Sender<Vec<RunningInstance>>,
+  },
+  /// Tasks.
+  Tasks {
+    /// The message.
+    message_id: Uuid,
+    /// Over which connection.
+    connection_epoch: i64,
+    /// The tasks.
+    answer: AcquireTaskResponse,
+  },
+  /// Do something with an attempt.
+  Control {
+    /// The message.
+    message_id: Uuid,
+    /// What.
+    control: TaskControl,
+  },
+  /// Verdicts on the attempts that were named at the registration.
+  Reconcile(Vec<Reconcile>),
+  /// The server's clock minus the steady clock; none: it is this host's wall clock.
+  Clock(Option<i64>),
+  /// Settings.
+  Settings(AgentConfig),
+  /// An order to the agent as a whole; false from [`Tell`] means that it is not known here.
+  Command(AgentCommand),
+}
+
+/// Takes what the server has said; must not block. False where it cannot be followed.
+pub type Tell = Box<dyn Fn(Told) -> bool + Send + Sync>;
+
+/// What goes to the server, in order.
+#[derive(Debug)]
+pub enum Report {
+  /// An attempt moved.
+  Update(Box<TaskInstanceUpdate>),
+  /// Output of an attempt, with its share of the memory for output.
+  Output(Box<OutputFrame>, OwnedSemaphorePermit),
+  /// A message that could not be followed; not kept when there is no connection.
+  Refused {
+    /// The message.
+    message_id: Uuid,
+    /// Why, in one word.
+    code: &'static str,
+    /// Why, for people.
+    message: String,
+  },
+}
+
+/// How much the agent can take now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grant {
+  /// On which connection `received_tasks` counts; not sent on any other.
+  pub connection_epoch: i64,
+  /// The numbers.
+  pub poll: AcquireTaskRequest,
+}
+
+/// Who this agent is, as far as it does not change from connection to connection.
+pub type Introduction = AgentRegisterRequest;

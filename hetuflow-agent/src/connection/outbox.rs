@@ -1,0 +1,269 @@
+//! Reports between their making and the server's ack: nothing is lost, nothing is out of order.
+//!
+//! A report gets its number when it is first sent. Numbered reports are kept until they are acked
+//! and go out again, under the same numbers, on a new connection. Starts and acknowledgements
+//! wait apart from the rest for as long as nothing forces them out, so that a task which ends
+//! quickly costs one report and not two.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use hetuflow_core::{
+  OUTPUT_HEADER_BYTES, OutputFrame, RunningInstance, TaskInstanceId, TaskInstanceStatus,
+  TaskInstanceUpdate, Ts,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+/// Batches that may be on their way without an ack: more would only make each smaller.
+const BATCHES_IN_FLIGHT: usize = 4;
+/// Bytes of output that may be on their way without an ack.
+const OUTPUT_IN_FLIGHT: usize = 8 << 20;
+/// Ends that were this recent say that tasks are short.
+const BUSY: Duration = Duration::from_millis(50);
+/// How long a start waits for its end while tasks are short.
+const HOLD: Duration = Duration::from_millis(5);
+
+/// A numbered report.
+#[derive(Debug)]
+pub enum Item {
+  /// An attempt moved.
+  Update(Box<TaskInstanceUpdate>),
+  /// Output.
+  Output {
+    /// The chunk.
+    frame: Box<OutputFrame>,
+    /// Its share of the memory for output: free again when the report is dropped.
+    _hold: OwnedSemaphorePermit,
+  },
+}
+
+/// What to send next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+  /// This many updates, the first with this number.
+  Batch {
+    /// Number of the first.
+    seq_from: u64,
+    /// How many.
+    count: usize,
+  },
+  /// One chunk of output.
+  Chunk {
+    /// Its number.
+    seq: u64,
+  },
+}
+
+/// All reports that are not acked.
+#[derive(Debug)]
+pub struct Outbox {
+  /// Numbered; the first has number `first_seq`.
+  log: VecDeque<Item>,
+  first_seq: u64,
+  /// How many of `log` were sent on this connection.
+  sent: usize,
+  /// Not numbered yet.
+  pending: VecDeque<Item>,
+  /// Not numbered yet, and replaced by whatever comes after it.
+  states: HashMap<TaskInstanceId, Box<TaskInstanceUpdate>>,
+  state_order: VecDeque<(Instant, TaskInstanceId)>,
+  batches: VecDeque<u64>,
+  output_in_flight: usize,
+  last_end: Option<Instant>,
+}
+
+impl Default for Outbox {
+  fn default() -> Self {
+    Self {
+      log: VecDeque::new(),
+      first_seq: 1,
+      sent: 0,
+      pending: VecDeque::new(),
+      states: HashMap::new(),
+      state_order: VecDeque::new(),
+      batches: VecDeque::new(),
+      output_in_flight: 0,
+      last_end: None,
+    }
+  }
+}
+
+impl Outbox {
+  /// Takes an update in.
+  pub fn update(&mut self, mut update: Box<TaskInstanceUpdate>, now: Instant) {
+    use TaskInstanceStatus::{Dispatched, Running};
+    let id = update.instance_id;
+    let is_start = update.status == Running && update.started_at_us.is_some();
+    if update.status == Dispatched || is_start {
+      let busy = is_start && self.last_end.is_some_and(|end| now < end + BUSY);
+      self.state_order.push_back((if busy { now + HOLD } else { now }, id));
+      self.states.insert(id, update);
+      return;
+    }
+    if update.status.is_final() {
+      self.last_end = Some(now);
+      if let Some(start) = self.states.remove(&id) {
+        update.started_at_us = start.started_at_us;
+        update.start_skew_us = start.start_skew_us;
+        update.pid = start.pid;
+      }
+    } else {
+      self.release(id);
+    }
+    self.pending.push_back(Item::Update(update));
+  }
+
+  /// Takes output in.
+  pub fn output(&mut self, frame: Box<OutputFrame>, hold: OwnedSemaphorePermit) {
+    self.release(frame.instance_id);
+    self.pending.push_back(Item::Output { frame, _hold: hold });
+  }
+
+  /// Something of the attempt follows: its start goes first.
+  fn release(&mut self, id: TaskInstanceId) {
+    if let Some(state) = self.states.remove(&id) {
+      self.pending.push_back(Item::Update(state));
+    }
+  }
+
+  /// When a start that is held back must go, at the latest.
+  pub fn next_wake(&self) -> Option<Instant> {
+    self.state_order.front().map(|(at, _)| *at)
+  }
+
+  /// What can be sent now; [`Self::note_sent`] must follow.
+  pub fn next(&mut self, most: usize, now: Instant) -> Option<Next> {
+    self.number(most, now);
+    let seq_from = self.first_seq + self.sent as u64;
+    match self.log.get(self.sent)? {
+      Item::Output { .. } => {
+        (self.output_in_flight < OUTPUT_IN_FLIGHT).then_some(Next::Chunk { seq: seq_from })
+      }
+      Item::Update(_) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
+      Item::Update(_) => {
+        let rest = self.log.range(self.sent..).take(most);
+        let count = rest.take_while(|item| matches!(item, Item::Update(_))).count();
+        Some(Next::Batch { seq_from, count })
+      }
+    }
+  }
+
+  /// Numbers what may go now, so that at most `most` numbered reports are unsent.
+  fn number(&mut self, most: usize, now: Instant) {
+    while self.log.len() - self.sent < most {
+      match self.state_order.front() {
+        Some((at, id)) if *at <= now || !self.states.contains_key(id) => {
+          let state = self.states.remove(id);
+          self.state_order.pop_front();
+          self.log.extend(state.map(Item::Update));
+        }
+        _ => match self.pending.pop_front() {
+          Some(item) => self.log.push_back(item),
+          None => return,
+        },
+      }
+    }
+  }
+
+  /// The unsent updates, in order.
+  pub fn unsent(&self, count: usize) -> impl Iterator<Item = &TaskInstanceUpdate> {
+    self.log.range(self.sent..).take(count).filter_map(|item| match item {
+      Item::Update(update) => Some(update.as_ref()),
+      Item::Output { .. } => None,
+    })
+  }
+
+  /// The bytes of the chunk that is next.
+  pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    let seq = self.first_seq + self.sent as u64;
+    match self.log.get_mut(self.sent)? {
+      Item::Output { frame, .. } => {
+        frame.seq = seq;
+        Some(frame.encode())
+      }
+      Item::Update(_) => None,
+    }
+  }
+
+  /// The next `count` reports are on their way.
+  pub fn note_sent(&mut self, count: usize) {
+    let mut updates = false;
+    for item in self.log.range(self.sent..).take(count) {
+      match item {
+        Item::Update(_) => updates = true,
+        Item::Output { frame, .. } => self.output_in_flight += weight(frame),
+      }
+    }
+    self.sent += count;
+    if updates {
+      self.batches.push_back(self.first_seq + self.sent as u64 - 1);
+    }
+  }
+
+  /// Everything up to `seq` is durable. A number that was never sent changes nothing.
+  pub fn ack(&mut self, seq: u64) -> bool {
+    if seq >= self.first_seq + self.sent as u64 {
+      return false;
+    }
+    while self.first_seq <= seq {
+      if let Some(Item::Output { frame, .. }) = self.log.pop_front() {
+        self.output_in_flight = self.output_in_flight.saturating_sub(weight(&frame));
+      }
+      self.first_seq += 1;
+      self.sent -= 1;
+    }
+    while self.batches.front().is_some_and(|last| *last <= seq) {
+      self.batches.pop_front();
+    }
+    true
+  }
+
+  /// A new connection: what is not acked goes out again.
+  pub fn resume(&mut self, acked_seq: u64) {
+    self.sent = self.log.len();
+    if !self.ack(acked_seq) && acked_seq >= self.first_seq {
+      let last = self.first_seq + self.log.len() as u64 - 1;
+      tracing::warn!(acked_seq, last, "the server has acked reports that were never made");
+      self.ack(last);
+    }
+    self.sent = 0;
+    self.batches.clear();
+    self.output_in_flight = 0;
+  }
+
+  /// Nothing is left to send or to be acked.
+  pub fn is_empty(&self) -> bool {
+    self.log.is_empty() && self.is_all_sent()
+  }
+
+  /// Nothing waits to be sent.
+  pub fn is_all_sent(&self) -> bool {
+    self.sent == self.log.len() && self.pending.is_empty() && self.states.is_empty()
+  }
+
+  /// Attempts that have ended and whose end the server does not know yet: it must not take their
+  /// absence among the running ones for a loss.
+  pub fn untold_ends(&self) -> impl Iterator<Item = RunningInstance> {
+    self.log.iter().chain(&self.pending).filter_map(|item| match item {
+      Item::Update(update) if update.status.is_final() => Some(RunningInstance {
+        instance_id: update.instance_id,
+        task_id: update.task_id,
+        attempt: update.attempt,
+        fence: update.fence,
+        status: update.status,
+        pid: None,
+        started_at: update.started_at_us.map(Ts::from_micros),
+      }),
+      _ => None,
+    })
+  }
+}
+
+fn weight(frame: &OutputFrame) -> usize {
+  frame.data.len() + OUTPUT_HEADER_BYTES
+}
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

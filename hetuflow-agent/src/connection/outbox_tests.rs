@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use hetuflow_core::{Codec, Stream, TaskId};
+use tokio::sync::Semaphore;
+
+use super::*;
+
+fn update(id: TaskInstanceId, status: TaskInstanceStatus) -> Box<TaskInstanceUpdate> {
+  let mut update = TaskInstanceUpdate::new(id, TaskId::generate(), status, Ts::from_micros(1));
+  if status == TaskInstanceStatus::Running {
+    update.started_at_us = Some(77);
+    update.start_skew_us = Some(5);
+    update.pid = Some(4);
+  }
+  Box::new(update)
+}
+
+fn chunk(id: TaskInstanceId, memory: &Arc<Semaphore>) -> (Box<OutputFrame>, OwnedSemaphorePermit) {
+  let frame = OutputFrame {
+    instance_id: id,
+    fence: 1,
+    seq: 0,
+    offset: 0,
+    stream_offset: 0,
+    at: Ts::from_micros(1),
+    raw_len: 3,
+    stream: Stream::Stdout,
+    codec: Codec::Plain,
+    data: b"abc".to_vec(),
+  };
+  (Box::new(frame), memory.clone().try_acquire_many_owned(3).expect("room"))
+}
+
+/// Sends everything that may go; returns what went.
+fn send_all(outbox: &mut Outbox, now: Instant) -> Vec<Next> {
+  let mut sent = Vec::new();
+  while let Some(next) = outbox.next(500, now) {
+    outbox.note_sent(match &next {
+      Next::Batch { count, .. } => *count,
+      Next::Chunk { .. } => 1,
+    });
+    sent.push(next);
+  }
+  sent
+}
+
+fn batch(seq_from: u64, count: usize) -> Next {
+  Next::Batch { seq_from, count }
+}
+
+#[tokio::test]
+async fn an_unsent_start_rides_in_the_end() {
+  let (mut outbox, now, id) = (Outbox::default(), Instant::now(), TaskInstanceId::generate());
+  outbox.update(update(id, TaskInstanceStatus::Dispatched), now);
+  outbox.update(update(id, TaskInstanceStatus::Running), now);
+  outbox.update(update(id, TaskInstanceStatus::Succeeded), now);
+  assert_eq!(outbox.next(500, now), Some(batch(1, 1)));
+  let only = outbox.unsent(1).next().expect("one");
+  assert_eq!(only.status, TaskInstanceStatus::Succeeded);
+  assert_eq!((only.started_at_us, only.start_skew_us, only.pid), (Some(77), Some(5), Some(4)));
+}
+
+#[tokio::test]
+async fn a_start_goes_at_once_when_idle_and_waits_a_little_when_busy() {
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let (a, b) = (TaskInstanceId::generate(), TaskInstanceId::generate());
+  outbox.update(update(a, TaskInstanceStatus::Running), now);
+  assert_eq!(send_all(&mut outbox, now), [batch(1, 1)]);
+  outbox.update(update(a, TaskInstanceStatus::Failed), now);
+  outbox.update(update(b, TaskInstanceStatus::Running), now);
+  assert_eq!(send_all(&mut outbox, now), [batch(2, 1)], "the start of b is held back");
+  assert_eq!(outbox.next_wake(), Some(now + HOLD));
+  assert!(!outbox.is_all_sent());
+  assert_eq!(send_all(&mut outbox, now + HOLD), [batch(3, 1)]);
+  assert!(outbox.is_all_sent() && !outbox.is_empty());
+}
+
+#[tokio::test]
+async fn a_chunk_forces_the_start_out_and_splits_the_batch() {
+  let memory = Arc::new(Semaphore::new(100));
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let (a, b) = (TaskInstanceId::generate(), TaskInstanceId::generate());
+  outbox.update(update(b, TaskInstanceStatus::Failed), now);
+  outbox.update(update(a, TaskInstanceStatus::Running), now);
+  let (frame, hold) = chunk(a, &memory);
+  outbox.output(frame, hold);
+  outbox.update(update(a, TaskInstanceStatus::Succeeded), now);
+  let sent = send_all(&mut outbox, now);
+  assert_eq!(sent, [batch(1, 2), Next::Chunk { seq: 3 }, batch(4, 1)]);
+  assert_eq!(memory.available_permits(), 97);
+  assert!(outbox.ack(3));
+  assert_eq!(memory.available_permits(), 100, "acked output frees its memory");
+  assert!(!outbox.is_empty());
+  assert!(outbox.ack(4));
+  assert!(outbox.is_empty());
+}
+
+#[tokio::test]
+async fn at_most_four_batches_are_in_flight() {
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  for _ in 0..6 {
+    outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+    send_all(&mut outbox, now);
+  }
+  assert!(!outbox.is_all_sent());
+  assert!(outbox.ack(1));
+  assert_eq!(send_all(&mut outbox, now), [batch(5, 2)], "what waited goes as one");
+  assert!(!outbox.ack(7), "an ack of what was never sent changes nothing");
+}
+
+#[tokio::test]
+async fn a_new_connection_sends_again_under_the_same_numbers() {
+  let memory = Arc::new(Semaphore::new(100));
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let a = TaskInstanceId::generate();
+  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  let (frame, hold) = chunk(a, &memory);
+  outbox.output(frame, hold);
+  outbox.update(update(a, TaskInstanceStatus::Failed), now);
+  assert_eq!(send_all(&mut outbox, now).len(), 3);
+  assert_eq!(outbox.untold_ends().count(), 2);
+  outbox.resume(1);
+  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  assert_eq!(outbox.chunk().map(|bytes| OutputFrame::decode(&bytes).expect("own").seq), Some(2));
+  assert_eq!(send_all(&mut outbox, now), [Next::Chunk { seq: 2 }, batch(3, 2)]);
+  outbox.resume(99);
+  assert!(outbox.is_empty(), "a server that knows more than was sent is believed");
+  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  assert_eq!(send_all(&mut outbox, now), [batch(5, 1)]);
+}

@@ -1,0 +1,114 @@
+//! The environment of a task: the agent's own without what is private, the job's, the run's, and
+//! the contract of WIRE §5 on top.
+
+use std::ffi::{OsStr, OsString};
+
+use hetuflow_core::{JobSpec, ScheduledTask};
+use serde_json::Value;
+
+/// What the agent hands on of its own environment.
+#[derive(Debug, Clone, Default)]
+pub struct BaseEnvironment(Vec<(OsString, OsString)>);
+
+/// Ours or the service manager's: nothing that a task should see or answer to.
+const PRIVATE: [&str; 8] = [
+  "SERVER_URL",
+  "ULTIMATE_CONFIG_PATH",
+  "NOTIFY_SOCKET",
+  "WATCHDOG_PID",
+  "WATCHDOG_USEC",
+  "LISTEN_PID",
+  "LISTEN_FDS",
+  "LISTEN_FDNAMES",
+];
+
+impl BaseEnvironment {
+  /// Keeps what tasks may see; every `HETUFLOW` variable is ours.
+  pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    let public = |name: &OsStr| {
+      let text = name.to_string_lossy();
+      !text.starts_with("HETUFLOW") && !PRIVATE.contains(&text.as_ref())
+    };
+    Self(variables.into_iter().filter(|(name, _)| public(name)).collect())
+  }
+
+  /// The environment of one attempt; later entries stand in place of earlier ones.
+  pub fn of_task(
+    &self,
+    task: &ScheduledTask,
+    spec: &JobSpec,
+    payload: Option<&str>,
+  ) -> Vec<(OsString, OsString)> {
+    let mut variables = self.0.clone();
+    let own = task.task.environment.iter().flatten();
+    for (name, value) in spec.environment.iter().chain(own) {
+      variables.push((name.into(), value.into()));
+    }
+    let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
+    set("HETUFLOW_JOB_ID", spec.job_id.to_string());
+    set("HETUFLOW_JOB_NAME", spec.job_name.clone());
+    set("HETUFLOW_NAMESPACE", spec.namespace_id.to_string());
+    set("HETUFLOW_TASK_ID", task.task.id.to_string());
+    set("HETUFLOW_INSTANCE_ID", task.task_instance.id.to_string());
+    set("HETUFLOW_ATTEMPT", task.attempt.to_string());
+    set("HETUFLOW_FENCE", task.fence.to_string());
+    set("HETUFLOW_SCHEDULED_AT", task.task.scheduled_at.to_string());
+    set("HETUFLOW_TRIGGER", task.task.trigger_source.to_string());
+    if let Some(zone) = &task.task.timezone {
+      set("HETUFLOW_SCHEDULED_TZ", zone.clone());
+    }
+    if let Some(parameters) = &task.task.parameters {
+      set("HETUFLOW_PARAMETERS", parameters.to_string());
+      for (name, value) in parameters.as_object().into_iter().flatten() {
+        set(&parameter_name(name), text_of(value));
+      }
+    }
+    if let Some(payload) = payload {
+      set("HETUFLOW_PAYLOAD", payload.to_owned());
+    }
+    variables
+  }
+}
+
+/// `max-age` becomes `HETUFLOW_PARAM_MAX_AGE`.
+fn parameter_name(name: &str) -> String {
+  let upper =
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+  std::iter::once("HETUFLOW_PARAM_").map(str::to_owned).chain(upper.map(String::from)).collect()
+}
+
+/// Text as it is, everything else as JSON.
+fn text_of(value: &Value) -> String {
+  match value {
+    Value::String(text) => text.clone(),
+    other => other.to_string(),
+  }
+}
+
+/// The search path among a task's variables.
+pub fn search_path(variables: &[(OsString, OsString)]) -> &OsStr {
+  let found = variables.iter().rev().find(|(name, _)| name == "PATH");
+  found.map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |(_, value)| value.as_os_str())
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn parameters_get_plain_names() {
+    assert_eq!(parameter_name("max-age é"), "HETUFLOW_PARAM_MAX_AGE__");
+    assert_eq!(text_of(&Value::from("a b")), "a b");
+    assert_eq!(text_of(&serde_json::json!([1, true])), "[1,true]");
+  }
+
+  #[test]
+  fn what_is_ours_stays_ours() {
+    let pair = |name: &str| (OsString::from(name), OsString::from("x"));
+    let names = ["PATH", "HETUFLOW__AGENT__TOKEN", "HETUFLOW_CONFIG", "NOTIFY_SOCKET", "HOME"];
+    let base = BaseEnvironment::new(names.map(pair));
+    let kept: Vec<_> = base.0.iter().map(|(name, _)| name.to_str().expect("ascii")).collect();
+    assert_eq!(kept, ["PATH", "HOME"]);
+    assert_eq!(search_path(&base.0), "x");
+  }
+}

@@ -1,0 +1,121 @@
+//! The command line of the agent.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use hetuflow_agent::application::{agent_id, run, start_logging};
+use hetuflow_agent::config::{Loaded, Source, load};
+use hetuflow_core::config_text::Problem;
+
+/// The config is wrong.
+const EXIT_CONFIG: u8 = 78;
+
+/// Runs tasks of a hetuflow server on this host.
+#[derive(Debug, Parser)]
+#[command(name = "hetuflow-agent", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+  #[command(subcommand)]
+  verb: Option<Verb>,
+  #[command(flatten)]
+  source: SourceArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+  /// Run the agent (what happens without a command, too).
+  Start(SourceArgs),
+  /// Look at the settings.
+  Config {
+    #[command(subcommand)]
+    verb: ConfigVerb,
+  },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+  /// Say everything that is wrong with the settings.
+  Check(SourceArgs),
+  /// Show every setting and where it comes from.
+  Show(SourceArgs),
+}
+
+#[derive(Debug, Args)]
+struct SourceArgs {
+  /// The config file [default: $HETUFLOW_CONFIG, ~/.hetuflow/agent.toml, /etc/hetuflow/agent.toml]
+  #[arg(long, value_name = "FILE")]
+  config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+  let cli = Cli::parse();
+  match cli.verb.unwrap_or(Verb::Start(cli.source)) {
+    Verb::Start(source) => match read(&source) {
+      Ok(loaded) => start(&loaded),
+      Err(problems) => refuse(&problems),
+    },
+    Verb::Config { verb: ConfigVerb::Check(source) } => match read(&source) {
+      Ok(_) => {
+        println!("the settings are fine");
+        ExitCode::SUCCESS
+      }
+      Err(problems) => refuse(&problems),
+    },
+    Verb::Config { verb: ConfigVerb::Show(source) } => match read(&source) {
+      Ok(loaded) => {
+        for setting in loaded.origins {
+          println!("{} = {}  # {}", setting.key, setting.value, setting.origin);
+        }
+        ExitCode::SUCCESS
+      }
+      Err(problems) => refuse(&problems),
+    },
+  }
+}
+
+fn read(source: &SourceArgs) -> Result<Loaded, Vec<Problem>> {
+  let environment =
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+  Source::find(source.config.as_deref(), environment.collect()).and_then(load)
+}
+
+fn refuse(problems: &[Problem]) -> ExitCode {
+  for problem in problems {
+    eprintln!("error[config]: {problem}");
+  }
+  ExitCode::from(EXIT_CONFIG)
+}
+
+fn start(loaded: &Loaded) -> ExitCode {
+  match try_start(loaded) {
+    Ok(()) => ExitCode::SUCCESS,
+    Err(error) => {
+      tracing::error!("{error:#}");
+      eprintln!("error: {error:#}");
+      ExitCode::FAILURE
+    }
+  }
+}
+
+fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
+  let settings = &loaded.settings;
+  let agent_id = agent_id(settings)?;
+  let _log = start_logging(&settings.log);
+  let servers: Vec<_> = settings.connection.servers.iter().map(url::Url::as_str).collect();
+  println!(
+    "hetuflow-agent {agent_id} · server {} · state {}",
+    servers.join(", "),
+    settings.agent.state_dir.display()
+  );
+  let runtime = tokio::runtime::Builder::new_multi_thread()
+    .worker_threads(2)
+    .max_blocking_threads(64)
+    .enable_all()
+    .build()
+    .context("the runtime does not start")?;
+  let outcome = runtime.block_on(run(settings, &agent_id));
+  // A thread that hangs in a system call must not keep a leaving agent.
+  runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+  Ok(outcome?)
+}

@@ -1,0 +1,15 @@
+//! Processes as the operating system sees them: clocks, spawning, groups, pipes.
+//!
+//! Nothing here knows tasks. The rest of the crate uses the names below, whatever the system.
+
+mod clock;
+mod group;
+mod pipe;
+mod unix;
+mod watch;
+
+pub use clock::SteadyClock;
+pub use group::{group_is_alive, signal_group};
+pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
+pub use unix::{Exit, Launch, Process, SpawnError, find_program, spawn};
+pub use watch::watch;

@@ -1,0 +1,216 @@
+//! Starting a process and hearing of its end, on Linux.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Access, MemfdFlags, access, memfd_create};
+use rustix::process::{
+  Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid, waitpid,
+};
+use tokio::io::unix::AsyncFd;
+
+use super::Pipe;
+use super::watch::watch;
+
+/// Everything that is needed to start one process.
+#[derive(Debug, Default)]
+pub struct Launch {
+  /// The name it sees as its own.
+  pub name: OsString,
+  /// The program's file.
+  pub program: PathBuf,
+  /// Its arguments.
+  pub args: Vec<OsString>,
+  /// Its whole environment.
+  pub environment: Vec<(OsString, OsString)>,
+  /// Where it runs.
+  pub directory: PathBuf,
+  /// What it reads; `/dev/null` where nothing is given.
+  pub stdin: Option<Vec<u8>>,
+  /// Whether its output is wanted.
+  pub capture: bool,
+}
+
+/// A process that was started and not yet reaped.
+#[derive(Debug)]
+pub struct Process {
+  /// Its number, which is also its group's.
+  pub pid: Pid,
+  watch: AsyncFd<OwnedFd>,
+  /// Its standard output.
+  pub stdout: Option<Pipe>,
+  /// Its standard error.
+  pub stderr: Option<Pipe>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+  /// By itself, with this code.
+  Code(i32),
+  /// By this signal.
+  Signal(i32),
+}
+
+/// Why a process was not started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start {path}")]
+pub struct SpawnError {
+  /// The program or the directory that is to blame.
+  pub path: String,
+  /// What the system said.
+  #[source]
+  pub source: io::Error,
+}
+
+impl SpawnError {
+  fn new(path: &Path, source: io::Error) -> Self {
+    Self { path: path.display().to_string(), source }
+  }
+
+  /// The system's short name of the error.
+  pub fn errno_name(&self) -> String {
+    use rustix::io::Errno as E;
+    let Some(number) = self.source.raw_os_error() else { return "EINVAL".to_owned() };
+    let known = [
+      (E::NOENT, "ENOENT"),
+      (E::ACCESS, "EACCES"),
+      (E::PERM, "EPERM"),
+      (E::NOEXEC, "ENOEXEC"),
+      (E::NOTDIR, "ENOTDIR"),
+      (E::ISDIR, "EISDIR"),
+      (E::TOOBIG, "E2BIG"),
+      (E::AGAIN, "EAGAIN"),
+      (E::NOMEM, "ENOMEM"),
+      (E::MFILE, "EMFILE"),
+      (E::NFILE, "ENFILE"),
+      (E::TXTBSY, "ETXTBSY"),
+      (E::LOOP, "ELOOP"),
+      (E::NAMETOOLONG, "ENAMETOOLONG"),
+      (E::NOSPC, "ENOSPC"),
+      (E::INVAL, "EINVAL"),
+    ];
+    let name = known.iter().find(|(errno, _)| errno.raw_os_error() == number);
+    name.map_or_else(|| format!("errno {number}"), |(_, name)| (*name).to_owned())
+  }
+}
+
+/// Finds a program as a shell would: names with a slash are paths, others are searched in `path`.
+///
+/// # Errors
+/// `EACCES` when only files that cannot be run were found, else `ENOENT`.
+pub fn find_program(name: &OsStr, path: &OsStr, directory: &Path) -> Result<PathBuf, SpawnError> {
+  if name.as_encoded_bytes().contains(&b'/') {
+    return Ok(directory.join(name));
+  }
+  let mut refused = None;
+  for folder in std::env::split_paths(path) {
+    let candidate = directory.join(folder).join(name);
+    match access(&candidate, Access::EXEC_OK) {
+      Ok(()) if candidate.is_file() => return Ok(candidate),
+      Err(error @ rustix::io::Errno::ACCESS) if candidate.is_file() => refused = Some(error),
+      _ => {}
+    }
+  }
+  let error = refused.unwrap_or(rustix::io::Errno::NOENT);
+  Err(SpawnError::new(Path::new(name), error.into()))
+}
+
+/// Starts a process in a group of its own; only inside a runtime, and it blocks until the program
+/// is loaded.
+///
+/// No `pre_exec` and no user change, so that the standard library takes its `posix_spawn` way:
+/// the agent's memory is not copied, and the cost does not grow with the agent.
+///
+/// # Errors
+/// [`SpawnError`] with the path that is to blame.
+pub fn spawn(launch: &Launch) -> Result<Process, SpawnError> {
+  let blame = |source: io::Error| blame(launch, source);
+  let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
+  let stdin = match &launch.stdin {
+    None => Stdio::null(),
+    Some(bytes) => stdin_file(bytes).map_err(blame)?.into(),
+  };
+  let mut child = Command::new(&launch.program)
+    .arg0(&launch.name)
+    .args(&launch.args)
+    .env_clear()
+    .envs(launch.environment.iter().map(|(key, value)| (key, value)))
+    .current_dir(&launch.directory)
+    .stdin(stdin)
+    .stdout(output())
+    .stderr(output())
+    .process_group(0)
+    .spawn()
+    .map_err(blame)?;
+  let pid = Pid::from_child(&child);
+  let stdout = child.stdout.take().map(OwnedFd::from);
+  let stderr = child.stderr.take().map(OwnedFd::from);
+  follow(pid, stdout, stderr).map_err(|source| {
+    // Nobody could hear of its end: better not to have it.
+    let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
+    let _reaped = waitpid(Some(pid), rustix::process::WaitOptions::empty());
+    blame(source)
+  })
+}
+
+fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Process> {
+  let handle = pidfd_open(pid, PidfdFlags::empty())?;
+  Ok(Process {
+    pid,
+    watch: watch(handle)?,
+    stdout: stdout.map(Pipe::new).transpose()?,
+    stderr: stderr.map(Pipe::new).transpose()?,
+  })
+}
+
+/// The kernel says `ENOENT` for a missing program and for a missing directory alike.
+fn blame(launch: &Launch, source: io::Error) -> SpawnError {
+  let missing = source.kind() == io::ErrorKind::NotFound;
+  match std::fs::metadata(&launch.directory) {
+    Err(error) => SpawnError::new(&launch.directory, error),
+    Ok(meta) if !meta.is_dir() => {
+      SpawnError::new(&launch.directory, rustix::io::Errno::NOTDIR.into())
+    }
+    // The program is there and still not found: its interpreter is missing.
+    Ok(_) if missing && launch.program.exists() => {
+      SpawnError { path: format!("{} (its interpreter)", launch.program.display()), source }
+    }
+    Ok(_) => SpawnError::new(&launch.program, source),
+  }
+}
+
+/// A file in memory: any size, nothing to feed while the process runs.
+fn stdin_file(bytes: &[u8]) -> io::Result<OwnedFd> {
+  let fd = memfd_create("hetuflow-stdin", MemfdFlags::CLOEXEC)?;
+  let mut file = std::fs::File::from(fd);
+  file.write_all(bytes)?;
+  rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+  Ok(file.into())
+}
+
+impl Process {
+  /// Waits until the process has ended. Cancelling loses nothing.
+  pub async fn ended(&self) {
+    let _guard = self.watch.readable().await;
+  }
+
+  /// How it ended, without waiting; with `reap` its number is given back to the system.
+  pub fn exit(&self, reap: bool) -> Option<Exit> {
+    let keep = if reap { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
+    match waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(self.watch.get_ref())), options) {
+      Ok(Some(status)) => status
+        .exit_status()
+        .map(Exit::Code)
+        .or_else(|| status.terminating_signal().map(Exit::Signal)),
+      Ok(None) => None,
+      // Reaped by somebody else: cannot happen while nobody else waits; do not wait for ever.
+      Err(_) => Some(Exit::Code(-1)),
+    }
+  }
+}

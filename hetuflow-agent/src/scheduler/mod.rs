@@ -1,0 +1,98 @@
+//! Decides when each attempt starts, and says what became of it.
+//!
+//! One task owns the state of every attempt in hand. Tasks and orders come in from the server,
+//! commands go to the executor, its events become reports. No sockets and no processes here.
+
+mod agenda;
+mod attempt;
+mod control;
+mod counters;
+mod events;
+mod intake;
+mod rate;
+mod reports;
+mod room;
+mod seen;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use std::time::Duration;
+
+use hetuflow_core::{
+  AcquireTaskRequest, AcquireTaskResponse, OutputFrame, Reconcile, RunningInstance, TaskControl,
+  TaskInstanceUpdate,
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uuid::Uuid;
+
+pub use counters::Counters;
+pub use room::{Parts, Scheduler, SchedulerSettings};
+
+/// What the scheduler can be told.
+#[derive(Debug)]
+pub enum Order {
+  /// A connection was made: counts of received tasks start anew; answers with all in hand.
+  Connected {
+    /// Which connection.
+    connection_epoch: i64,
+    /// Every attempt in hand.
+    reply: oneshot::Sender<Vec<RunningInstance>>,
+  },
+  /// Tasks came.
+  Tasks {
+    /// The message, for answers.
+    message_id: Uuid,
+    /// Over which connection.
+    connection_epoch: i64,
+    /// The tasks and what they share.
+    answer: AcquireTaskResponse,
+  },
+  /// Do something with one attempt.
+  Control {
+    /// The message, for answers.
+    message_id: Uuid,
+    /// What.
+    control: TaskControl,
+  },
+  /// What to do with the attempts that were in hand at a reconnect.
+  Reconcile(Vec<Reconcile>),
+  /// The server's clock minus the steady clock; none while it is this host's own wall clock.
+  Clock(Option<i64>),
+  /// The server's limits for jobs that name none.
+  Limits(crate::executor::DefaultLimits),
+  /// Take nothing new; what is in hand goes on.
+  Drain,
+  /// Take nothing new, give back what waits, end what runs within the grace.
+  Leave {
+    /// How long running attempts may go on.
+    grace: Duration,
+  },
+}
+
+/// What the scheduler says, in order.
+#[derive(Debug)]
+pub enum Report {
+  /// An attempt moved.
+  Update(Box<TaskInstanceUpdate>),
+  /// Output of an attempt.
+  Output(Box<OutputFrame>, OwnedSemaphorePermit),
+  /// A message could not be followed.
+  Refused {
+    /// The message.
+    message_id: Uuid,
+    /// Why, in one word.
+    code: &'static str,
+    /// Why, for people.
+    message: String,
+  },
+}
+
+/// How much the agent can take now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grant {
+  /// On which connection `received_tasks` counts.
+  pub connection_epoch: i64,
+  /// The numbers; the agent's id is filled in by whoever sends it.
+  pub poll: AcquireTaskRequest,
+}

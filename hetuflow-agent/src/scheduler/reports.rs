@@ -1,0 +1,77 @@
+//! The final report of an attempt. Pure.
+
+use hetuflow_core::{TaskInstanceStatus, TaskInstanceUpdate};
+
+use super::attempt::StopWhy;
+use crate::executor::{Cause, Ended, Exit};
+
+/// Says how an attempt ended: status, machine-readable reason, and the facts.
+pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&StopWhy>) {
+  match ended.exit {
+    Some(Exit::Code(code)) => update.exit_code = Some(code),
+    Some(Exit::Signal(signal)) => update.signal = Some(signal),
+    None => {}
+  }
+  if ended.log_bytes > 0 {
+    update.log_bytes = Some(ended.log_bytes);
+  }
+  if let Some(output) = ended.output {
+    update.output_index = output.index;
+    update.set_output(output.bytes);
+  }
+  let (status, reason) = match (ended.cause, ended.exit) {
+    (Cause::NotStarted { reason, message }, _) => {
+      update.error_message = Some(message);
+      (TaskInstanceStatus::NotStarted, Some(reason))
+    }
+    (Cause::TimedOut, _) => (TaskInstanceStatus::Timeout, Some("timed_out".to_owned())),
+    (Cause::Stopped, _) => match stop {
+      Some(why) => (why.status, Some(why.reason.clone())),
+      None => (TaskInstanceStatus::Cancelled, Some("cancelled(agent)".to_owned())),
+    },
+    (Cause::Itself, Some(Exit::Code(0))) => (TaskInstanceStatus::Succeeded, None),
+    (Cause::Itself, Some(Exit::Code(code))) => {
+      (TaskInstanceStatus::Failed, Some(format!("exit_code({code})")))
+    }
+    (Cause::Itself, Some(Exit::Signal(signal))) => {
+      (TaskInstanceStatus::Failed, Some(format!("signal({signal})")))
+    }
+    (Cause::Itself, None) => (TaskInstanceStatus::Failed, Some("exit_unknown".to_owned())),
+  };
+  update.status = status;
+  update.reason = reason;
+}
+
+#[cfg(test)]
+mod tests {
+  use hetuflow_core::{TaskId, TaskInstanceId, Ts};
+
+  use super::*;
+
+  fn end(cause: Cause, exit: Option<Exit>) -> (TaskInstanceStatus, String) {
+    let id = TaskInstanceId::generate();
+    let mut update =
+      TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
+    let ended = Ended { instance_id: id, cause, exit, at_us: 0, output: None, log_bytes: 0 };
+    let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };
+    fill_end(&mut update, ended, Some(&why));
+    (update.status, update.reason.unwrap_or_default())
+  }
+
+  #[test]
+  fn every_end_has_its_name() {
+    use TaskInstanceStatus as S;
+    let refused =
+      Cause::NotStarted { reason: "not_started(refused)".to_owned(), message: String::new() };
+    for (cause, exit, status, reason) in [
+      (Cause::Itself, Some(Exit::Code(0)), S::Succeeded, ""),
+      (Cause::Itself, Some(Exit::Code(42)), S::Failed, "exit_code(42)"),
+      (Cause::Itself, Some(Exit::Signal(11)), S::Failed, "signal(11)"),
+      (Cause::TimedOut, Some(Exit::Signal(9)), S::Timeout, "timed_out"),
+      (Cause::Stopped, Some(Exit::Code(0)), S::Skipped, "skipped(bob)"),
+      (refused, None, S::NotStarted, "not_started(refused)"),
+    ] {
+      assert_eq!(end(cause, exit), (status, reason.to_owned()));
+    }
+  }
+}

@@ -1,0 +1,251 @@
+//! The scheduler's loop and state.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hetuflow_core::{AcquireTaskRequest, TaskInstanceId, TaskInstanceStatus, Ts};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::agenda::Agenda;
+use super::attempt::{Attempt, Phase};
+use super::rate::Rate;
+use super::seen::Seen;
+use super::timer::Timer;
+use super::{Counters, Grant, Order, Report};
+use crate::executor::{Command, DefaultLimits, Event, Start, SteadyClock};
+
+/// Messages handled in one turn.
+const TURN: usize = 1024;
+/// An attempt that waits longer is acknowledged, so that the server does not take it back.
+pub(super) const ACKNOWLEDGE_AFTER_US: i64 = 100_000;
+
+/// How the scheduler works.
+#[derive(Debug, Clone)]
+pub struct SchedulerSettings {
+  /// Processes at the same time.
+  pub max_concurrent: u32,
+  /// Most attempts that wait here for a slot.
+  pub queue_depth_max: u32,
+}
+
+/// What a [`Scheduler`] is made of.
+pub struct Parts {
+  /// How it works.
+  pub settings: SchedulerSettings,
+  /// Tells the time.
+  pub clock: SteadyClock,
+  /// From the server.
+  pub orders: UnboundedReceiver<Order>,
+  /// From the executor.
+  pub events: UnboundedReceiver<Event>,
+  /// To the executor.
+  pub commands: UnboundedSender<Command>,
+  /// To the server.
+  pub reports: Box<dyn Fn(Report) + Send + Sync>,
+  /// How much can be taken.
+  pub grants: watch::Sender<Grant>,
+  /// For the agent's health.
+  pub counters: Arc<Counters>,
+}
+
+/// Owns every attempt in hand.
+///
+/// Its queues have no limit of their own: tasks are bounded by what was granted, events by the
+/// slots and the memory for output.
+pub struct Scheduler {
+  pub(super) settings: SchedulerSettings,
+  pub(super) clock: SteadyClock,
+  pub(super) offset_us: Option<i64>,
+  pub(super) limits: DefaultLimits,
+  pub(super) attempts: HashMap<TaskInstanceId, Attempt>,
+  pub(super) agenda: Agenda,
+  pub(super) seen: Seen,
+  pub(super) rate: Rate,
+  pub(super) waiting: VecDeque<(i64, TaskInstanceId)>,
+  pub(super) active: u32,
+  pub(super) queued: u32,
+  pub(super) connection_epoch: i64,
+  pub(super) received: u64,
+  pub(super) draining: bool,
+  pub(super) leave_at: Option<Instant>,
+  pub(super) leaving: bool,
+  pub(super) commands: UnboundedSender<Command>,
+  pub(super) reports: Box<dyn Fn(Report) + Send + Sync>,
+  pub(super) counters: Arc<Counters>,
+  orders: UnboundedReceiver<Order>,
+  events: UnboundedReceiver<Event>,
+  grants: watch::Sender<Grant>,
+  timer: Timer,
+}
+
+impl Scheduler {
+  /// A scheduler with nothing in hand; only inside a runtime.
+  ///
+  /// # Errors
+  /// When the kernel has no timer left.
+  pub fn new(parts: Parts) -> io::Result<Self> {
+    let Parts { settings, clock, orders, events, commands, reports, grants, counters } = parts;
+    Ok(Self {
+      settings,
+      clock,
+      offset_us: None,
+      limits: DefaultLimits::default(),
+      attempts: HashMap::new(),
+      agenda: Agenda::default(),
+      seen: Seen::default(),
+      rate: Rate::default(),
+      waiting: VecDeque::new(),
+      active: 0,
+      queued: 0,
+      connection_epoch: 0,
+      received: 0,
+      draining: false,
+      leave_at: None,
+      leaving: false,
+      commands,
+      reports,
+      counters,
+      orders,
+      events,
+      grants,
+      timer: Timer::new(clock)?,
+    })
+  }
+
+  /// Works until it was told to leave and nothing is in hand any more.
+  pub async fn run(mut self) {
+    let mut orders = Vec::with_capacity(64);
+    let mut events = Vec::with_capacity(TURN);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !(self.leaving && self.attempts.is_empty()) {
+      let leave_at = self.leave_at;
+      tokio::select! {
+        count = self.orders.recv_many(&mut orders, 64) => {
+          if count == 0 {
+            break;
+          }
+        }
+        count = self.events.recv_many(&mut events, TURN) => {
+          if count == 0 {
+            break;
+          }
+        }
+        () = self.timer.fired() => {}
+        _ = second.tick() => self.expire_waiting(),
+        () = tokio::time::sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
+          self.stop_the_rest();
+        }
+      }
+      orders.drain(..).for_each(|order| self.obey(order));
+      self.hear(&mut events);
+      self.turn();
+    }
+    self.publish_grant();
+  }
+
+  fn obey(&mut self, order: Order) {
+    match order {
+      Order::Connected { connection_epoch, reply } => {
+        self.connection_epoch = connection_epoch;
+        self.received = 0;
+        let in_hand = self.attempts.iter().filter(|(_, attempt)| !attempt.forgotten);
+        let _asker_gone = reply.send(in_hand.map(|(id, one)| one.as_running(*id)).collect());
+      }
+      Order::Tasks { message_id, connection_epoch, answer } => {
+        self.take(message_id, connection_epoch, answer);
+      }
+      Order::Control { message_id, control } => self.control(message_id, control),
+      Order::Reconcile(verdicts) => verdicts.into_iter().for_each(|one| self.reconcile(&one)),
+      Order::Clock(offset_us) => self.offset_us = offset_us,
+      Order::Limits(limits) => self.limits = limits,
+      Order::Drain => self.draining = true,
+      Order::Leave { grace } => self.leave(grace),
+    }
+  }
+
+  /// What follows from whatever has happened: starts, acknowledgements, the grant, the timer.
+  fn turn(&mut self) {
+    let offset = self.offset();
+    let server_now = self.clock.now_us() + offset;
+    self.agenda.advance(server_now);
+    self.start_ready(Ts::from_micros(server_now));
+    self.acknowledge_waiting(server_now);
+    self.counters.active.store(u64::from(self.active), Ordering::Relaxed);
+    self.publish_grant();
+    let due = self.agenda.next_due().map(|due_us| due_us.saturating_sub(offset));
+    let acknowledge = self.waiting.front().map(|(since, _)| since + ACKNOWLEDGE_AFTER_US - offset);
+    self.timer.arm([due, acknowledge].into_iter().flatten().min());
+  }
+
+  /// The server's clock minus the steady clock.
+  pub(super) fn offset(&self) -> i64 {
+    self.offset_us.unwrap_or_else(|| self.clock.wall_delta_us())
+  }
+
+  /// The server's time of an instant of the steady clock.
+  pub(super) fn server_time(&self, steady_us: i64) -> Ts {
+    Ts::from_micros(steady_us + self.offset())
+  }
+
+  fn start_ready(&mut self, server_now: Ts) {
+    while self.active < self.settings.max_concurrent && !self.leaving {
+      let Some(instance_id) = self.agenda.pop() else { return };
+      // A cancelled one is still on the agenda.
+      let Some(attempt) = self.attempts.get_mut(&instance_id) else { continue };
+      if attempt.is_expired(server_now) {
+        self.expire(instance_id, server_now);
+        continue;
+      }
+      let Phase::Queued(task) = std::mem::replace(&mut attempt.phase, Phase::Starting) else {
+        continue;
+      };
+      self.queued -= 1;
+      self.active += 1;
+      let spec = Arc::clone(&attempt.spec);
+      let start = Start { task: *task, spec, limits: self.limits };
+      let _executor_gone = self.commands.send(Command::Start(Box::new(start)));
+    }
+  }
+
+  /// Ends an attempt whose start deadline has passed.
+  pub(super) fn expire(&mut self, instance_id: TaskInstanceId, at: Ts) {
+    self.end_queued(instance_id, TaskInstanceStatus::NotStarted, at, |update| {
+      update.reason = Some("not_started(expired)".to_owned());
+      update.error_message = Some("its start deadline passed before a slot was free".to_owned());
+    });
+  }
+
+  /// Also without a free slot a deadline is a deadline.
+  fn expire_waiting(&mut self) {
+    let now = self.server_time(self.clock.now_us());
+    let over = self.attempts.iter().filter(|(_, a)| a.is_queued() && a.is_expired(now));
+    let over: Vec<_> = over.map(|(id, _)| *id).collect();
+    over.into_iter().for_each(|id| self.expire(id, now));
+  }
+
+  fn publish_grant(&mut self) {
+    let free = self.settings.max_concurrent.saturating_sub(self.active);
+    let depth = self.rate.depth(self.clock.now_us(), self.settings.queue_depth_max);
+    let capacity = if self.draining { 0 } else { (free + depth).saturating_sub(self.queued) };
+    let poll = AcquireTaskRequest {
+      available_capacity: capacity,
+      free_slots: if self.draining { 0 } else { free.saturating_sub(self.queued) },
+      received_tasks: self.received,
+      ..AcquireTaskRequest::default()
+    };
+    let grant = Grant { connection_epoch: self.connection_epoch, poll };
+    self.grants.send_if_modified(|last| {
+      let changed = *last != grant;
+      if changed {
+        *last = grant;
+      }
+      changed
+    });
+  }
+}

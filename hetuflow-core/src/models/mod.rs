@@ -1,0 +1,17 @@
+//! Things as they are stored and as people ask for them: entities, inputs, filters, pages.
+
+mod agent;
+mod apply;
+mod job;
+mod page;
+mod schedule;
+mod task;
+mod task_config;
+
+pub use agent::*;
+pub use apply::*;
+pub use job::*;
+pub use page::*;
+pub use schedule::*;
+pub use task::*;
+pub use task_config::*;

@@ -1,0 +1,432 @@
+//! Schedules: when a job runs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::job::check_text;
+use super::task_config::{
+  Environment, Seconds, check_environment, read_environment, read_environment_option,
+};
+use crate::types::{
+  CronExpression, FieldError, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId,
+  ScheduleKind, ScheduleStatus, Ts, check_interval, check_name, parse_time_zone,
+};
+
+/// Priorities lie between minus and plus this.
+pub const PRIORITY_MAX: i64 = 1000;
+/// Most missed instants that are made up for.
+pub const CATCHUP_MAX: i64 = 100;
+/// Zone of schedules that name none.
+pub const DEFAULT_TIMEZONE: &str = "UTC";
+
+/// A schedule as it is stored, in `sched_schedule`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-db", derive(sqlx::FromRow))]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct ScheduleEntity {
+  /// Its id.
+  pub id: ScheduleId,
+  /// The job that it runs.
+  pub job_id: JobId,
+  /// The job's namespace.
+  pub namespace_id: NamespaceId,
+  /// Its name, unique in the namespace.
+  pub name: String,
+  /// What it is for.
+  #[serde(default)]
+  pub description: String,
+  /// How it decides when.
+  pub schedule_kind: ScheduleKind,
+  /// The expression, for cron.
+  pub cron_expression: Option<String>,
+  /// Seconds between fires, for interval.
+  pub interval_secs: Option<i64>,
+  /// The zone that the expression is read in.
+  pub timezone: String,
+  /// Not before.
+  pub start_time: Option<Ts>,
+  /// Not after.
+  pub end_time: Option<Ts>,
+  /// Fires in all.
+  pub max_count: Option<i64>,
+  /// Whether it fires.
+  pub status: ScheduleStatus,
+  /// Why it does not fire, where something is wrong with it.
+  pub status_reason: Option<String>,
+  /// What to do while an earlier run lives.
+  pub overlap_policy: OverlapPolicy,
+  /// What to do with missed instants.
+  pub misfire_policy: MisfirePolicy,
+  /// How late is too late, in seconds.
+  pub misfire_grace_secs: i64,
+  /// Most missed instants made up for, with `fire_all`.
+  pub catchup_max: i64,
+  /// Parameters of its tasks.
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub parameters: Option<Value>,
+  /// Environment of its tasks, on top of the job's.
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  #[serde(default, deserialize_with = "read_environment")]
+  pub environment: Environment,
+  /// Priority of its tasks.
+  pub priority: i64,
+  /// Anchor of intervals, fixed when the schedule is made.
+  pub anchor_at: Ts,
+  /// The next instant that is not planned yet.
+  pub next_run_at: Option<Ts>,
+  /// The newest instant that was planned.
+  pub last_run_at: Option<Ts>,
+  /// Tasks made so far.
+  pub run_count: i64,
+  /// Grows with every change of its meaning.
+  pub rev: i64,
+  /// Who made it.
+  pub created_by: Option<String>,
+  /// When.
+  pub created_at: Ts,
+  /// Who changed it last.
+  pub updated_by: Option<String>,
+  /// When.
+  pub updated_at: Ts,
+}
+
+/// The short name of [`ScheduleEntity`].
+pub type Schedule = ScheduleEntity;
+/// The name of the table's row in the first design.
+pub type SchedSchedule = ScheduleEntity;
+
+/// A new schedule.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct ScheduleForCreate {
+  /// The job, where it is not clear from the place.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub job_id: Option<JobId>,
+  /// Its name; the job's where none is given.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub name: Option<String>,
+  /// What it is for.
+  pub description: String,
+  /// How it decides when; clear from the expression or interval where not said.
+  #[serde(alias = "kind", skip_serializing_if = "Option::is_none")]
+  pub schedule_kind: Option<ScheduleKind>,
+  /// The expression.
+  #[serde(alias = "cron", skip_serializing_if = "Option::is_none")]
+  pub cron_expression: Option<String>,
+  /// Time between fires.
+  #[serde(alias = "interval_seconds", skip_serializing_if = "Option::is_none")]
+  pub interval_secs: Option<Seconds>,
+  /// The zone.
+  #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
+  pub timezone: Option<String>,
+  /// Not before.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub start_time: Option<Ts>,
+  /// Not after.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub end_time: Option<Ts>,
+  /// Fires in all.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_count: Option<i64>,
+  /// Whether it fires; enabled where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub status: Option<ScheduleStatus>,
+  /// What to do while an earlier run lives.
+  #[serde(alias = "overlap", skip_serializing_if = "Option::is_none")]
+  pub overlap_policy: Option<OverlapPolicy>,
+  /// What to do with missed instants.
+  #[serde(alias = "misfire", alias = "catch_up", skip_serializing_if = "Option::is_none")]
+  pub misfire_policy: Option<MisfirePolicy>,
+  /// How late is too late.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub misfire_grace_secs: Option<Seconds>,
+  /// Most missed instants made up for.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub catchup_max: Option<i64>,
+  /// Parameters of its tasks.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub parameters: Option<Value>,
+  /// Environment of its tasks.
+  #[serde(deserialize_with = "read_environment")]
+  pub environment: Environment,
+  /// Priority of its tasks.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub priority: Option<i64>,
+}
+
+impl ScheduleForCreate {
+  /// The kind that is meant.
+  pub fn kind(&self) -> ScheduleKind {
+    let natural =
+      if self.interval_secs.is_some() { ScheduleKind::Interval } else { ScheduleKind::Cron };
+    self.schedule_kind.unwrap_or(natural)
+  }
+
+  /// Checks every rule and names each that is broken.
+  pub fn check(&mut self, errors: &mut Vec<FieldError>) {
+    if let Some(name) = &self.name {
+      match check_name(name, "/name") {
+        Ok(name) => self.name = Some(name),
+        Err(error) => errors.push(error),
+      }
+    }
+    check_text(&self.description, "/description", errors);
+    check_environment(&self.environment, "/environment", errors);
+    let timing = Timing {
+      kind: self.kind(),
+      cron_expression: self.cron_expression.as_deref(),
+      interval_secs: self.interval_secs.map(|s| s.0.as_secs_f64()),
+      timezone: self.timezone.as_deref().unwrap_or(DEFAULT_TIMEZONE),
+      start_time: self.start_time,
+      end_time: self.end_time,
+      max_count: self.max_count,
+      catchup_max: self.catchup_max,
+      priority: self.priority,
+    };
+    timing.check(errors);
+  }
+}
+
+/// The parts of a schedule that must fit together.
+struct Timing<'a> {
+  kind: ScheduleKind,
+  cron_expression: Option<&'a str>,
+  interval_secs: Option<f64>,
+  timezone: &'a str,
+  start_time: Option<Ts>,
+  end_time: Option<Ts>,
+  max_count: Option<i64>,
+  catchup_max: Option<i64>,
+  priority: Option<i64>,
+}
+
+impl Timing<'_> {
+  fn check(&self, errors: &mut Vec<FieldError>) {
+    self.check_kind(errors);
+    if let Err(error) = parse_time_zone(self.timezone) {
+      errors.push(cron_field_error(error, "/timezone"));
+    }
+    if let (Some(start), Some(end)) = (self.start_time, self.end_time)
+      && start >= end
+    {
+      errors.push(FieldError::new(
+        "schedule.window_empty",
+        "/end_time",
+        "end_time is not after start_time",
+      ));
+    } else if self.end_time.is_some_and(|end| end <= Ts::now()) {
+      errors.push(FieldError::new(
+        "schedule.window_empty",
+        "/end_time",
+        "end_time is in the past: the schedule would never fire",
+      ));
+    }
+    if self.max_count.is_some_and(|count| count < 1) {
+      errors.push(FieldError::new("number.range", "/max_count", "max_count is at least 1"));
+    }
+    if self.catchup_max.is_some_and(|count| !(1..=CATCHUP_MAX).contains(&count)) {
+      errors.push(FieldError::new(
+        "catch_up.max",
+        "/catchup_max",
+        format!("catchup_max is 1 to {CATCHUP_MAX}"),
+      ));
+    }
+    check_priority(self.priority, errors);
+  }
+
+  fn check_kind(&self, errors: &mut Vec<FieldError>) {
+    let conflict = |message: &str| FieldError::new("schedule.kind_conflict", "/schedule_kind", message);
+    match self.kind {
+      ScheduleKind::Cron => match (self.cron_expression, self.interval_secs) {
+        (_, Some(_)) => errors.push(conflict("a cron schedule has no interval_secs")),
+        (None, None) => errors.push(conflict("give cron_expression or interval_secs")),
+        (Some(text), None) => {
+          if let Err(error) = CronExpression::parse(text, 0) {
+            errors.push(cron_field_error(error, "/cron_expression"));
+          }
+        }
+      },
+      ScheduleKind::Interval => match (self.cron_expression, self.interval_secs) {
+        (Some(_), _) => errors.push(conflict("an interval schedule has no cron_expression")),
+        (None, None) => errors.push(conflict("give interval_secs")),
+        (None, Some(secs)) => {
+          if secs.fract() != 0.0 {
+            errors.push(FieldError::new(
+              "interval.range",
+              "/interval_secs",
+              "interval_secs is a whole number of seconds",
+            ));
+          } else if let Err(error) = check_interval(secs as i64) {
+            errors.push(cron_field_error(error, "/interval_secs"));
+          }
+        }
+      },
+      ScheduleKind::Daemon | ScheduleKind::Event | ScheduleKind::Flow => errors.push(
+        FieldError::new(
+          "schedule.unsupported",
+          "/schedule_kind",
+          format!("schedules of kind {} are not built yet", self.kind),
+        )
+        .with_hint("use cron or interval"),
+      ),
+    }
+  }
+}
+
+/// A cron error as a broken rule of a field.
+pub fn cron_field_error(error: crate::types::CronError, field: &str) -> FieldError {
+  FieldError {
+    code: error.code.to_owned(),
+    field: field.to_owned(),
+    message: error.message,
+    hint: error.hint,
+    span: error.span.map(|span| (span.start, span.end)),
+  }
+}
+
+pub(super) fn check_priority(priority: Option<i64>, errors: &mut Vec<FieldError>) {
+  if priority.is_some_and(|priority| priority.abs() > PRIORITY_MAX) {
+    errors.push(FieldError::new(
+      "number.range",
+      "/priority",
+      format!("priority lies between -{PRIORITY_MAX} and {PRIORITY_MAX}"),
+    ));
+  }
+}
+
+/// Changes of a schedule; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct ScheduleForUpdate {
+  /// A new name.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub name: Option<String>,
+  /// What it is for.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub description: Option<String>,
+  /// The expression.
+  #[serde(alias = "cron", skip_serializing_if = "Option::is_none")]
+  pub cron_expression: Option<String>,
+  /// Time between fires.
+  #[serde(alias = "interval_seconds", skip_serializing_if = "Option::is_none")]
+  pub interval_secs: Option<Seconds>,
+  /// The zone.
+  #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
+  pub timezone: Option<String>,
+  /// Not after.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub end_time: Option<Ts>,
+  /// Fires in all.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_count: Option<i64>,
+  /// Whether it fires.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub status: Option<ScheduleStatus>,
+  /// What to do while an earlier run lives.
+  #[serde(alias = "overlap", skip_serializing_if = "Option::is_none")]
+  pub overlap_policy: Option<OverlapPolicy>,
+  /// What to do with missed instants.
+  #[serde(alias = "misfire", alias = "catch_up", skip_serializing_if = "Option::is_none")]
+  pub misfire_policy: Option<MisfirePolicy>,
+  /// How late is too late.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub misfire_grace_secs: Option<Seconds>,
+  /// Most missed instants made up for.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub catchup_max: Option<i64>,
+  /// Parameters of its tasks.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub parameters: Option<Value>,
+  /// Environment of its tasks.
+  #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_environment_option")]
+  pub environment: Option<Environment>,
+  /// Priority of its tasks.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub priority: Option<i64>,
+  /// Only these of the given fields count; absent means all of them.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub update_mask: Option<Vec<String>>,
+}
+
+impl ScheduleForUpdate {
+  /// Checks the change against the schedule that it is for, and names each broken rule.
+  pub fn check(&mut self, current: &ScheduleEntity, errors: &mut Vec<FieldError>) {
+    if let Some(name) = &self.name {
+      match check_name(name, "/name") {
+        Ok(name) => self.name = Some(name),
+        Err(error) => errors.push(error),
+      }
+    }
+    if let Some(environment) = &self.environment {
+      check_environment(environment, "/environment", errors);
+    }
+    let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
+    let timing = Timing {
+      kind: current.schedule_kind,
+      cron_expression: self.cron_expression.as_deref().or(current.cron_expression.as_deref()),
+      interval_secs: interval.or(current.interval_secs.map(|secs| secs as f64)),
+      timezone: self.timezone.as_deref().unwrap_or(&current.timezone),
+      start_time: current.start_time,
+      end_time: self.end_time,
+      max_count: self.max_count,
+      catchup_max: self.catchup_max,
+      priority: self.priority,
+    };
+    timing.check(errors);
+  }
+
+  /// Whether the change moves future instants, so that what is planned must be planned anew.
+  pub fn changes_timing(&self) -> bool {
+    self.cron_expression.is_some()
+      || self.interval_secs.is_some()
+      || self.timezone.is_some()
+      || self.end_time.is_some()
+      || self.status.is_some()
+      || self.max_count.is_some()
+  }
+}
+
+/// Which schedules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
+pub struct ScheduleFilter {
+  /// In this namespace.
+  pub namespace_id: Option<NamespaceId>,
+  /// Of this job.
+  pub job_id: Option<JobId>,
+  /// With this name.
+  pub name: Option<String>,
+  /// In this state.
+  pub status: Option<ScheduleStatus>,
+}
+
+/// A future fire, as a preview shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct NextFire {
+  /// The instant.
+  pub at: Ts,
+  /// The same in the schedule's zone, with its offset.
+  pub local: String,
+  /// What is odd about it, as a clock change.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub note: Option<String>,
+}
+
+/// The next fires of a schedule or of an expression.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct SchedulePreview {
+  /// The rule in words.
+  pub description: String,
+  /// The zone.
+  pub timezone: String,
+  /// The fires.
+  pub next: Vec<NextFire>,
+}

@@ -1,0 +1,15 @@
+//! Messages between servers, agents and readers, with their checks. No I/O.
+
+mod agent;
+mod feed;
+mod message;
+mod output_frame;
+mod task;
+mod transport;
+
+pub use agent::*;
+pub use feed::*;
+pub use message::*;
+pub use output_frame::*;
+pub use task::*;
+pub use transport::*;

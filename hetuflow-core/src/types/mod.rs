@@ -1,0 +1,30 @@
+//! Words without I/O: ids, instants, enums, states, errors, and the pure rules on them.
+
+mod backoff;
+pub mod config_text;
+pub mod cron;
+mod duration_text;
+mod enums;
+mod error;
+mod id;
+mod interval;
+mod name;
+mod selector;
+mod status;
+mod ts;
+mod wire_enum;
+
+pub use backoff::{Backoff, full_jitter};
+pub use cron::{CronError, CronExpression, CronFire, cron_fields, parse_time_zone};
+pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
+pub use enums::*;
+pub use error::{ErrorCode, ErrorResponse, FieldError};
+pub use id::*;
+pub use interval::{check_interval, next_interval};
+pub use name::{NAME_CHARS_MAX, check_name};
+pub use selector::{LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, check_labels};
+pub use status::{
+  InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,
+};
+pub use ts::Ts;
+pub use wire_enum::UnknownName;

@@ -1,0 +1,10 @@
+//! Wiring: builds every part, owns every background task by name, and stops them in order.
+
+mod background;
+mod identity;
+mod logging;
+mod serve;
+mod start;
+
+pub use logging::init_logging;
+pub use start::{Application, StartError};

@@ -1,0 +1,30 @@
+//! The border to the gateway: what the broker can ask of a connection.
+
+use std::sync::Arc;
+
+use hetuflow_core::{JobSpec, TaskControl};
+
+use crate::infra::bmc::hot::ClaimedTask;
+
+/// A claimed task with what its job runs.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+  /// The claim.
+  pub task: ClaimedTask,
+  /// What the job runs.
+  pub spec: Arc<JobSpec>,
+  /// The zone of the schedule that made it.
+  pub timezone: Option<Arc<str>>,
+}
+
+/// A connection to an agent. Nothing here waits: a link that cannot take more says no.
+pub trait AgentLink: Send + Sync {
+  /// Hands tasks over; `false` means that none of them left this server.
+  fn dispatch(&self, tasks: Vec<Assignment>) -> bool;
+
+  /// Asks for something to be done with an attempt; `false` means that it did not leave.
+  fn control(&self, control: TaskControl) -> bool;
+
+  /// Ends the connection.
+  fn close(&self, reason: &str);
+}

@@ -1,0 +1,246 @@
+//! The one loop that claims: wakes on new work and new credits, claims for all agents of a class
+//! in one statement, and answers them. A timer makes correct what a lost wake made late.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hetuflow_core::{AgentId, ScheduleId, ServerId, Ts};
+use tokio_util::sync::CancellationToken;
+
+use super::{Assignment, Roster};
+use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask};
+use crate::infra::bmc::{agent_bmc, schedule_bmc};
+use crate::infra::bus::DueMarks;
+use crate::infra::db::DbError;
+use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
+
+/// How the dispatcher works.
+#[derive(Debug, Clone, Copy)]
+pub struct DispatchSettings {
+  /// How early tasks are handed out.
+  pub early: Duration,
+  /// Time between looks without a wake.
+  pub poll_interval: Duration,
+}
+
+/// Claims and hands out.
+pub struct Dispatcher {
+  store: Store,
+  roster: Arc<Roster>,
+  jobs: Arc<JobCache>,
+  live: Arc<LiveAttempts>,
+  server: ServerId,
+  settings: DispatchSettings,
+  marks: DueMarks,
+  zones: HashMap<ScheduleId, Option<Arc<str>>>,
+}
+
+impl Dispatcher {
+  /// A dispatcher over the agents connected here.
+  pub fn new(
+    store: Store,
+    roster: Arc<Roster>,
+    caches: (Arc<JobCache>, Arc<LiveAttempts>),
+    server: ServerId,
+    settings: DispatchSettings,
+  ) -> Self {
+    Self {
+      store,
+      roster,
+      jobs: caches.0,
+      live: caches.1,
+      server,
+      settings,
+      marks: DueMarks::new(),
+      zones: HashMap::new(),
+    }
+  }
+
+  /// Claims until stopped; stops between turns, never inside one.
+  pub async fn run(mut self, stop: CancellationToken) {
+    let mut sweep = tokio::time::interval(self.settings.poll_interval);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+      let mut swept = false;
+      tokio::select! {
+        () = self.store.bus.dispatch.notified() => {}
+        _ = sweep.tick() => swept = true,
+        () = stop.cancelled() => return,
+      }
+      if let Err(error) = self.turn(swept).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "claim turn failed");
+        tokio::select! {
+          () = tokio::time::sleep(Duration::from_millis(200)) => {}
+          () = stop.cancelled() => return,
+        }
+        // What the failed turn knew is read again.
+        self.store.bus.dispatch.notify_one();
+        sweep.reset_immediately();
+      }
+    }
+  }
+
+  async fn turn(&mut self, swept: bool) -> Result<(), DbError> {
+    let anew = self.store.bus.look_anew.swap(false, Ordering::AcqRel);
+    if (swept || anew) && !self.roster.is_empty() {
+      let mut conn = self.store.db.read().await?;
+      self.marks = hot::due_marks(&mut conn).await?.into_iter().collect();
+      self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
+    }
+    for (key, at) in self.store.bus.take_due() {
+      self.marks.entry(key).and_modify(|known| *known = (*known).min(at)).or_insert(at);
+    }
+    // Classes take turns within a priority, so that a large backlog does not starve a small one.
+    let mut again = true;
+    while again {
+      again = false;
+      let horizon = Ts::now().plus(self.settings.early);
+      let mut ranges: Vec<(i64, i64)> =
+        self.marks.iter().filter(|(_, at)| **at <= horizon).map(|(key, _)| *key).collect();
+      ranges.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
+      for range in ranges {
+        again |= self.claim_range(range).await?;
+      }
+    }
+    Ok(())
+  }
+
+  /// One claim for one class and priority; `true` when there may be more for the credits left.
+  async fn claim_range(&mut self, range: (i64, i64)) -> Result<bool, DbError> {
+    if self.roster.is_empty() {
+      return Ok(false);
+    }
+    let class = {
+      let mut conn = self.store.db.read().await?;
+      match self.jobs.class(&mut conn, range.0).await {
+        Ok(class) => class,
+        Err(DbError::Missing { thing }) => {
+          tracing::error!(%thing, "tasks wait for a selector class that is not stored");
+          self.marks.remove(&range);
+          return Ok(false);
+        }
+        Err(error) => return Err(error),
+      }
+    };
+    let slots = self.roster.reserve(&class);
+    if slots.is_empty() {
+      return Ok(false);
+    }
+    let claimed = match self.claim(range, &slots).await {
+      Ok(claimed) => claimed,
+      Err(error) => {
+        self.roster.settle(&slots, &BTreeMap::new());
+        return Err(error);
+      }
+    };
+    let full = claimed.len() == slots.len();
+    if !full {
+      // Whatever lies beyond the horizon is found again by the sweep, long before it is due.
+      self.marks.remove(&range);
+    }
+    self.hand_out(&slots, claimed).await?;
+    Ok(full)
+  }
+
+  async fn claim(
+    &self,
+    range: (i64, i64),
+    slots: &[ClaimSlot],
+  ) -> Result<Vec<ClaimedTask>, DbError> {
+    let early = i64::try_from(self.settings.early.as_micros()).unwrap_or(i64::MAX);
+    let mut tx = self.store.db.begin_hot().await?;
+    let outcome = hot::claim_due(&mut tx, range, slots, &self.server, early).await;
+    tx.end(outcome).await
+  }
+
+  /// Sends claimed tasks to their agents; what cannot leave goes back.
+  async fn hand_out(
+    &mut self,
+    slots: &[ClaimSlot],
+    claimed: Vec<ClaimedTask>,
+  ) -> Result<(), DbError> {
+    let mut used: BTreeMap<AgentId, usize> = BTreeMap::new();
+    for task in &claimed {
+      *used.entry(task.agent_id.clone()).or_default() += 1;
+    }
+    self.roster.settle(slots, &used);
+    self.live.insert(claimed.iter().map(|task| {
+      let attempt =
+        LiveAttempt { task_id: task.task_id, agent_id: task.agent_id.clone(), fence: task.fence };
+      (task.instance_id, attempt)
+    }));
+    let mut per_agent: BTreeMap<AgentId, Vec<Assignment>> = BTreeMap::new();
+    let mut unsent = Vec::new();
+    for task in claimed {
+      let claim = (task.task_id, task.fence);
+      match self.assign(task).await {
+        Ok(assignment) => {
+          per_agent.entry(assignment.task.agent_id.clone()).or_default().push(assignment);
+        }
+        Err(error) => {
+          tracing::error!(task.id = %claim.0, error = &error as &dyn std::error::Error,
+            "claimed task has no readable spec");
+          unsent.push(claim);
+        }
+      }
+    }
+    for (agent, mut tasks) in per_agent {
+      tasks.sort_by_key(|one| one.task.eligible_at);
+      let claims: Vec<_> = tasks.iter().map(|one| (one.task.task_id, one.task.fence)).collect();
+      let member = self.roster.get(&agent);
+      let sent = member.is_some_and(|member| {
+        self.roster.count_sent(&agent, member.connection_epoch, tasks.len());
+        member.link.dispatch(tasks)
+      });
+      if !sent {
+        unsent.extend(claims);
+      }
+    }
+    self.take_back(&unsent).await
+  }
+
+  async fn take_back(&self, unsent: &[(hetuflow_core::TaskId, i64)]) -> Result<(), DbError> {
+    if unsent.is_empty() {
+      return Ok(());
+    }
+    let mut tx = self.store.db.begin_hot().await?;
+    let outcome = hot::return_claims(&mut tx, unsent, Ts::now()).await;
+    let count = tx.end(outcome).await?;
+    tracing::info!(count, "claims that did not reach their agent wait again");
+    Ok(())
+  }
+
+  async fn assign(&mut self, task: ClaimedTask) -> Result<Assignment, DbError> {
+    let key = (task.job_id, task.job_version);
+    let mut conn = None;
+    let spec = match self.jobs.known(key.0, key.1) {
+      Some(spec) => spec,
+      None => {
+        let conn = conn.insert(self.store.db.read().await?);
+        self.jobs.spec(conn, key.0, key.1).await?
+      }
+    };
+    let timezone = match task.schedule_id {
+      None => None,
+      Some(id) => match self.zones.get(&id) {
+        Some(zone) => zone.clone(),
+        None => {
+          let mut read = match conn {
+            Some(conn) => conn,
+            None => self.store.db.read().await?,
+          };
+          let schedule = schedule_bmc::get(&mut read, id).await?;
+          let zone = schedule.map(|schedule| Arc::from(schedule.timezone.as_str()));
+          if self.zones.len() > 10_000 {
+            self.zones.clear();
+          }
+          self.zones.insert(id, zone.clone());
+          zone
+        }
+      },
+    };
+    Ok(Assignment { task, spec, timezone })
+  }
+}

@@ -1,0 +1,12 @@
+//! Who gets which task: agents grant credits, the dispatcher claims for them in one statement and
+//! answers. Knows no sockets: a connection is an [`AgentLink`].
+
+mod agent_link;
+mod dispatcher;
+mod roster;
+mod stop_router;
+
+pub use agent_link::{AgentLink, Assignment};
+pub use dispatcher::{DispatchSettings, Dispatcher};
+pub use roster::{Grant, Member, Roster};
+pub use stop_router::StopRouter;

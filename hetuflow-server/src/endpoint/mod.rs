@@ -1,0 +1,37 @@
+//! The HTTP door: what people and scripts ask for, read strictly and handed to the services.
+//!
+//! One table of [`operation::Operation`]s makes the router and the document at
+//! `/docs/openapi.json`, so that neither can know a route that the other does not. Handlers are
+//! thin: who may do what is decided in the services. Knows no SQL.
+
+mod agents;
+mod auth;
+mod docs;
+mod error;
+mod events;
+mod events_socket;
+mod gateway_figures;
+mod jobs;
+mod json_body;
+mod json_scan;
+mod json_shape;
+mod logs;
+mod middleware;
+mod namespaces;
+mod openapi;
+mod operation;
+mod query;
+mod router;
+mod schedules;
+mod state;
+mod system;
+mod task_instances;
+mod tasks;
+mod tokens;
+mod version_header;
+
+#[cfg(test)]
+mod tests;
+
+pub use router::router;
+pub use state::{ApiState, Figures};

@@ -1,0 +1,73 @@
+//! `/namespaces`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use hetuflow_core::{NamespaceEntity, NamespaceForCreate, NamespaceForUpdate, Page};
+
+use super::auth::Caller;
+use super::error::{Answer, ApiError};
+use super::json_body::JsonBody;
+use super::operation::Operation;
+use super::query::{Args, Order, Ref};
+use super::state::ApiState;
+
+type Api = State<Arc<ApiState>>;
+
+/// The routes of namespaces.
+pub(super) fn operations() -> Vec<Operation> {
+  vec![
+    Operation::get("/api/v1/namespaces", list)
+      .summary("List namespaces")
+      .paged()
+      .answers_page::<NamespaceEntity>(),
+    Operation::post("/api/v1/namespaces", create)
+      .summary("Make a namespace")
+      .body::<NamespaceForCreate>()
+      .answers::<NamespaceEntity>()
+      .status(201),
+    Operation::get("/api/v1/namespaces/{id}", get)
+      .summary("Read a namespace")
+      .answers::<NamespaceEntity>(),
+    Operation::patch("/api/v1/namespaces/{id}", update)
+      .summary("Change a namespace")
+      .body::<NamespaceForUpdate>()
+      .answers::<NamespaceEntity>(),
+    Operation::delete("/api/v1/namespaces/{id}", delete).summary("Remove an empty namespace"),
+  ]
+}
+
+async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<NamespaceEntity>> {
+  let page = args.page(Order::Name)?;
+  args.finish()?;
+  Ok(Json(api.namespaces.list(&caller.0, &page).await?))
+}
+
+async fn create(
+  State(api): Api,
+  caller: Caller,
+  JsonBody(new): JsonBody<NamespaceForCreate>,
+) -> Result<(StatusCode, Json<NamespaceEntity>), ApiError> {
+  let made = api.namespaces.create(&caller.0, new).await?;
+  Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn get(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<NamespaceEntity> {
+  Ok(Json(api.namespaces.get(&caller.0, &id).await?))
+}
+
+async fn update(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  JsonBody(change): JsonBody<NamespaceForUpdate>,
+) -> Answer<NamespaceEntity> {
+  Ok(Json(api.namespaces.update(&caller.0, &id, &change).await?))
+}
+
+async fn delete(State(api): Api, caller: Caller, Ref(id): Ref) -> Result<StatusCode, ApiError> {
+  api.namespaces.delete(&caller.0, &id).await?;
+  Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,223 @@
+//! Query strings, read strictly: an unknown or broken parameter is an error, not a silence.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use hetuflow_core::{
+  ErrorCode, FieldError, NamespaceId, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageQuery,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use crate::service::{Cursor, PageArgs};
+
+/// What pages of a list are cut by.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order {
+  /// Ids, newest first.
+  Id,
+  /// Names.
+  Name,
+}
+
+/// The parameters of a request. Whoever has taken what it knows calls [`Args::finish`].
+#[derive(Debug, Default)]
+pub(super) struct Args {
+  pairs: Vec<(String, String)>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Args {
+  type Rejection = ApiError;
+
+  async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+    let pairs = pairs_of(parts.uri.query().unwrap_or_default());
+    for (index, (name, _)) in pairs.iter().enumerate() {
+      if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+        return Err(wrong(name, format!("{} is given twice", shorten(name))));
+      }
+    }
+    Ok(Self { pairs })
+  }
+}
+
+impl Args {
+  /// The text of a parameter.
+  pub(super) fn text(&mut self, name: &str) -> Option<String> {
+    let at = self.pairs.iter().position(|(known, _)| known == name)?;
+    Some(self.pairs.swap_remove(at).1)
+  }
+
+  /// A parameter of some type.
+  ///
+  /// # Errors
+  /// 400 `filter.value` with what would be accepted.
+  pub(super) fn value<T: FromStr<Err: Display>>(
+    &mut self,
+    name: &str,
+  ) -> Result<Option<T>, ApiError> {
+    let Some(text) = self.text(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|error| {
+      wrong(name, format!("{name}: \"{}\" is not one: {error}", shorten(&text)))
+    })
+  }
+
+  /// The namespace that is meant.
+  ///
+  /// # Errors
+  /// 400 `filter.value`.
+  pub(super) fn namespace(&mut self) -> Result<Option<NamespaceId>, ApiError> {
+    self.value("namespace_id")
+  }
+
+  /// Which page.
+  ///
+  /// # Errors
+  /// 400 `page.limit` or `page.cursor`.
+  pub(super) fn page(&mut self, order: Order) -> Result<PageArgs, ApiError> {
+    let limit = match self.text("limit") {
+      None => None,
+      Some(text) => Some(text.parse().map_err(|_| bad_limit(&text))?),
+    };
+    page_args(&PageQuery { limit, cursor: self.text("cursor") }, order)
+  }
+
+  /// All parameters were known.
+  ///
+  /// # Errors
+  /// 400 naming the first that was not.
+  pub(super) fn finish(self) -> Result<(), ApiError> {
+    match self.pairs.first() {
+      None => Ok(()),
+      Some((name, _)) => {
+        let message = format!("no parameter \"{}\" here", shorten(name));
+        Err(ApiError::new(ErrorCode::BadRequest, "query.unknown", &field(name), message))
+      }
+    }
+  }
+
+  /// Only the namespace is known here.
+  ///
+  /// # Errors
+  /// 400 for anything else.
+  pub(super) fn only_namespace(mut self) -> Result<Option<NamespaceId>, ApiError> {
+    let namespace = self.namespace()?;
+    self.finish()?;
+    Ok(namespace)
+  }
+}
+
+/// The page that a query means.
+///
+/// # Errors
+/// 400 `page.limit` or `page.cursor`.
+pub(super) fn page_args(query: &PageQuery, order: Order) -> Result<PageArgs, ApiError> {
+  let limit = query.limit.unwrap_or(PAGE_LIMIT_DEFAULT);
+  if !(1..=PAGE_LIMIT_MAX).contains(&limit) {
+    return Err(bad_limit(&limit.to_string()));
+  }
+  let after = match (&query.cursor, order) {
+    (None, _) => None,
+    (Some(text), Order::Id) => Some(Cursor::Id(text.parse().map_err(|_| bad_cursor())?)),
+    (Some(text), Order::Name) => {
+      let plain = !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control);
+      Some(Cursor::Name(plain.then(|| text.clone()).ok_or_else(bad_cursor)?))
+    }
+  };
+  Ok(PageArgs { limit, after })
+}
+
+/// A list that is asked for by a body.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(bound(deserialize = "F: Deserialize<'de> + Default"))]
+pub(super) struct ListQuery<F> {
+  /// Which things.
+  #[serde(default)]
+  pub(super) filter: F,
+  /// At most so many, 1 to 1,000.
+  #[serde(default)]
+  pub(super) limit: Option<i64>,
+  /// Go on after the page that gave this text.
+  #[serde(default)]
+  pub(super) cursor: Option<String>,
+}
+
+impl<F> ListQuery<F> {
+  /// Which things, and which page of them.
+  ///
+  /// # Errors
+  /// 400 `page.limit` or `page.cursor`.
+  pub(super) fn split(self, order: Order) -> Result<(F, PageArgs), ApiError> {
+    let page = page_args(&PageQuery { limit: self.limit, cursor: self.cursor }, order)?;
+    Ok((self.filter, page))
+  }
+}
+
+/// The one part of a path that names a thing. What cannot be read names nothing: 404.
+#[derive(Debug)]
+pub(super) struct Ref(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ref {
+  type Rejection = ApiError;
+
+  async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+    match Path::<String>::from_request_parts(parts, state).await {
+      Ok(Path(text)) => Ok(Self(text)),
+      Err(_) => Err(ApiError::new(ErrorCode::NotFound, "", "", "no such thing")),
+    }
+  }
+}
+
+/// The pairs of a query string, unescaped; bytes that are no UTF-8 are replaced.
+pub(super) fn pairs_of(query: &str) -> Vec<(String, String)> {
+  let parts = query.split('&').filter(|part| !part.is_empty());
+  parts
+    .map(|part| {
+      let (name, value) = part.split_once('=').unwrap_or((part, ""));
+      (unescape(name), unescape(value))
+    })
+    .collect()
+}
+
+fn unescape(text: &str) -> String {
+  let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+  let bytes = text.as_bytes();
+  let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+  while at < bytes.len() {
+    match (bytes[at], digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
+      (b'%', Some(high), Some(low)) => {
+        out.push((high * 16 + low) as u8);
+        at += 2;
+      }
+      (b'+', ..) => out.push(b' '),
+      (byte, ..) => out.push(byte),
+    }
+    at += 1;
+  }
+  String::from_utf8_lossy(&out).into_owned()
+}
+
+fn field(name: &str) -> String {
+  format!("?{}", shorten(name))
+}
+
+fn wrong(name: &str, message: String) -> ApiError {
+  ApiError::new(ErrorCode::BadRequest, "filter.value", &field(name), message)
+}
+
+fn bad_limit(text: &str) -> ApiError {
+  let message = format!("limit is 1 to {PAGE_LIMIT_MAX}, not {}", shorten(text));
+  ApiError::new(ErrorCode::BadRequest, "page.limit", "?limit", message)
+}
+
+fn bad_cursor() -> ApiError {
+  let rule = FieldError::new("page.cursor", "?cursor", "the cursor is not one of this list")
+    .with_hint("pass next_cursor of the page before, unchanged");
+  ApiError::broken(ErrorCode::BadRequest, vec![rule])
+}
+
+fn shorten(text: &str) -> String {
+  text.chars().take(40).flat_map(char::escape_default).collect()
+}

@@ -1,0 +1,53 @@
+//! What the handlers stand on: one service per kind of thing.
+
+use std::sync::Arc;
+
+use hetuflow_core::{ServerId, Ts};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::service::{
+  AgentSvc, ApplySvc, FeedSvc, JobSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc, TaskSvc,
+  TokenSvc,
+};
+
+/// Figures that another room keeps and this one shows.
+pub type Figures = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// Everything that a request may need.
+pub struct ApiState {
+  /// Namespaces.
+  pub namespaces: NamespaceSvc,
+  /// Jobs.
+  pub jobs: JobSvc,
+  /// Manifests.
+  pub apply: ApplySvc,
+  /// Schedules.
+  pub schedules: ScheduleSvc,
+  /// Tasks and attempts.
+  pub tasks: Arc<TaskSvc>,
+  /// Output.
+  pub logs: Arc<LogSvc>,
+  /// The feed.
+  pub feed: Arc<FeedSvc>,
+  /// Agents.
+  pub agents: AgentSvc,
+  /// Tokens.
+  pub tokens: Arc<TokenSvc>,
+  /// The server itself.
+  pub system: SystemSvc,
+  /// Counts of the gateway.
+  pub gateway_stats: Figures,
+  /// Its connections.
+  pub gateway_connections: Figures,
+  /// No token is asked for: `[auth] mode = off`.
+  pub open: bool,
+  /// Streams end when this is cancelled, so that a stop need not wait for their readers.
+  pub shutdown: CancellationToken,
+  /// When the server started.
+  pub started_at: Ts,
+  /// Which server this is.
+  pub server_id: ServerId,
+  /// Its version.
+  pub version: &'static str,
+}

@@ -1,0 +1,186 @@
+//! `/task-instances`: attempts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use hetuflow_core::{
+  CancelRequest, ErrorCode, Page, TaskControlKind, TaskInstanceEntity, TaskInstanceFilter,
+  TaskInstanceId, signal_number,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::auth::Caller;
+use super::error::{Answer, ApiError};
+use super::json_body::{JsonBody, MaybeJson};
+use super::operation::Operation;
+use super::query::{Args, ListQuery, Order, Ref};
+use super::state::ApiState;
+
+type Api = State<Arc<ApiState>>;
+
+/// What is to be done with an attempt.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+pub struct ControlRequest {
+  /// What.
+  pub control_type: TaskControlKind,
+  /// Why, for people.
+  #[serde(default)]
+  pub reason: Option<String>,
+  /// Without grace.
+  #[serde(default)]
+  pub force: bool,
+  /// The signal, by name, for `signal`.
+  #[serde(default)]
+  pub signal: Option<String>,
+  /// Grace before the kill, in seconds.
+  #[serde(default)]
+  pub grace_secs: Option<f64>,
+}
+
+/// A signal for an attempt.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
+pub struct SignalRequest {
+  /// Its name.
+  pub signal: String,
+  /// Why, for people.
+  #[serde(default)]
+  pub reason: Option<String>,
+}
+
+/// The routes of attempts.
+pub(super) fn operations() -> Vec<Operation> {
+  vec![
+    Operation::get("/api/v1/task-instances", list)
+      .summary("List attempts, newest first")
+      .filter::<TaskInstanceFilter>()
+      .paged()
+      .answers_page::<TaskInstanceEntity>(),
+    Operation::post("/api/v1/task-instances/query", query)
+      .summary("List attempts by a filter in the body")
+      .list_body::<ListQuery<TaskInstanceFilter>>()
+      .answers_page::<TaskInstanceEntity>(),
+    Operation::get("/api/v1/task-instances/{id}", get)
+      .summary("Read an attempt")
+      .answers::<TaskInstanceEntity>(),
+    Operation::post("/api/v1/task-instances/{id}/control", control)
+      .summary("Stop, kill, pause or signal an attempt")
+      .body::<ControlRequest>()
+      .answers::<TaskInstanceEntity>(),
+    Operation::post("/api/v1/task-instances/{id}/cancel", cancel)
+      .summary("Stop an attempt: signal, grace, kill")
+      .optional_body::<CancelRequest>()
+      .answers::<TaskInstanceEntity>(),
+    Operation::post("/api/v1/task-instances/{id}/kill", kill)
+      .summary("Kill an attempt at once")
+      .optional_body::<CancelRequest>()
+      .answers::<TaskInstanceEntity>(),
+    Operation::post("/api/v1/task-instances/{id}/signal", signal)
+      .summary("Send a signal to an attempt")
+      .body::<SignalRequest>()
+      .answers::<TaskInstanceEntity>(),
+  ]
+}
+
+/// The attempt that a path names; what is no id names none.
+pub(super) fn instance_id(text: &str) -> Result<TaskInstanceId, ApiError> {
+  text.parse().map_err(|_| {
+    let shown: String = text.chars().take(80).flat_map(char::escape_default).collect();
+    ApiError::new(ErrorCode::NotFound, "", "", format!("no attempt \"{shown}\""))
+  })
+}
+
+async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<TaskInstanceEntity>> {
+  let page = args.page(Order::Id)?;
+  let filter = TaskInstanceFilter {
+    namespace_id: args.namespace()?,
+    task_id: args.value("task_id")?,
+    job_id: args.value("job_id")?,
+    agent_id: args.value("agent_id")?,
+  };
+  args.finish()?;
+  Ok(Json(api.tasks.instances(&caller.0, &filter, &page).await?))
+}
+
+async fn query(
+  State(api): Api,
+  caller: Caller,
+  JsonBody(query): JsonBody<ListQuery<TaskInstanceFilter>>,
+) -> Answer<Page<TaskInstanceEntity>> {
+  let (filter, page) = query.split(Order::Id)?;
+  Ok(Json(api.tasks.instances(&caller.0, &filter, &page).await?))
+}
+
+async fn get(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskInstanceEntity> {
+  Ok(Json(api.tasks.instance(&caller.0, instance_id(&id)?).await?))
+}
+
+async fn control(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  JsonBody(request): JsonBody<ControlRequest>,
+) -> Answer<TaskInstanceEntity> {
+  let signal = request.signal;
+  if request.control_type == TaskControlKind::Signal || signal.is_some() {
+    check_signal(signal.as_deref().unwrap_or_default())?;
+  }
+  let cancel = CancelRequest {
+    reason: request.reason,
+    force: request.force,
+    grace_secs: request.grace_secs,
+  };
+  steer(&api, &caller, &id, (request.control_type, cancel, signal)).await
+}
+
+async fn cancel(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  MaybeJson(request): MaybeJson<CancelRequest>,
+) -> Answer<TaskInstanceEntity> {
+  steer(&api, &caller, &id, (TaskControlKind::Stop, request, None)).await
+}
+
+async fn kill(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  MaybeJson(request): MaybeJson<CancelRequest>,
+) -> Answer<TaskInstanceEntity> {
+  let request = CancelRequest { force: true, ..request };
+  steer(&api, &caller, &id, (TaskControlKind::Kill, request, None)).await
+}
+
+async fn signal(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  JsonBody(request): JsonBody<SignalRequest>,
+) -> Answer<TaskInstanceEntity> {
+  check_signal(&request.signal)?;
+  let cancel = CancelRequest { reason: request.reason, ..CancelRequest::default() };
+  steer(&api, &caller, &id, (TaskControlKind::Signal, cancel, Some(request.signal))).await
+}
+
+async fn steer(
+  api: &ApiState,
+  caller: &Caller,
+  id: &str,
+  order: (TaskControlKind, CancelRequest, Option<String>),
+) -> Answer<TaskInstanceEntity> {
+  Ok(Json(api.tasks.control(&caller.0, instance_id(id)?, order).await?))
+}
+
+fn check_signal(name: &str) -> Result<(), ApiError> {
+  if signal_number(name).is_some() {
+    return Ok(());
+  }
+  let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
+  let message = format!("\"{shown}\" is not a signal");
+  Err(
+    ApiError::new(ErrorCode::ValidationError, "signal.unknown", "/signal", message)
+      .hint("TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
+  )
+}

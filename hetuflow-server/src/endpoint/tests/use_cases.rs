@@ -1,0 +1,163 @@
+//! Jobs, schedules, manifests and tokens through the door.
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use serde_json::{Value, json};
+
+use super::House;
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
+
+fn backup() -> Value {
+  json!({
+    "name": "backup",
+    "config": { "command": "true" },
+    "schedules": [{ "cron": "0 3 * * *" }, { "interval_secs": "90s" }, { "name": "own", "cron": "H H * * *" }],
+  })
+}
+
+#[tokio::test]
+async fn a_job_comes_with_its_schedules_and_versions() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  let (status, job) = house.ask(&admin, (POST, "/api/v1/jobs"), backup()).await;
+  assert_eq!((status.as_u16(), &job["version"]), (201, &json!(1)), "{job}");
+  let (_, page) = house.ask(&admin, (GET, "/api/v1/schedules"), Value::Null).await;
+  let mut names: Vec<_> =
+    page["data"].as_array().expect("rows").iter().map(|row| row["name"].clone()).collect();
+  names.sort_by_key(ToString::to_string);
+  assert_eq!(names, [json!("backup"), json!("backup-2"), json!("own")]);
+  assert!(page["data"].as_array().expect("rows").iter().all(|row| row["next_run_at"].is_string()));
+  let (status, body) = house.ask(&admin, (POST, "/api/v1/jobs"), backup()).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (409, &json!("name.taken")));
+
+  let change = json!({ "description": "x", "owner": "me", "update_mask": ["owner"] });
+  let patch = |version: &str| {
+    Request::patch("/api/v1/jobs/backup")
+      .header(header::AUTHORIZATION, format!("Bearer {admin}"))
+      .header(header::CONTENT_TYPE, "application/json")
+      .header(header::IF_MATCH, version)
+      .body(Body::from(change.to_string()))
+      .expect("a request")
+  };
+  let (status, job) = house.send(patch("\"1\"")).await;
+  assert_eq!(status.as_u16(), 200, "{job}");
+  assert_eq!((&job["owner"], &job["description"], &job["version"]), (&json!("me"), &json!(""), &json!(2)));
+  let (status, body) = house.send(patch("\"1\"")).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (412, &json!("revision.conflict")));
+  assert_eq!(body["details"]["current_version"], 2);
+  let (_, versions) = house.ask(&admin, (GET, "/api/v1/jobs/backup/versions"), Value::Null).await;
+  assert_eq!(versions.as_array().expect("a list").len(), 2);
+
+  let (status, _) = house.ask(&admin, (Method::DELETE, "/api/v1/jobs/backup"), Value::Null).await;
+  assert_eq!(status.as_u16(), 204);
+  let (_, page) = house.ask(&admin, (GET, "/api/v1/schedules"), Value::Null).await;
+  assert_eq!(page["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_schedule_is_held_and_goes_on() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  house.ask(&admin, (POST, "/api/v1/jobs"), backup()).await;
+  let path = |verb: &str| format!("/api/v1/schedules/own/{verb}");
+  let (status, row) =
+    house.ask(&admin, (POST, &path("pause")), json!({ "reason": "night" })).await;
+  assert_eq!((status.as_u16(), &row["status"]), (200, &json!("paused")), "{row}");
+  assert_eq!(row["status_reason"], "paused by admin: night");
+  let (status, body) = house.ask(&admin, (POST, &path("pause")), Value::Null).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (409, &json!("schedule.not_enabled")));
+  let (status, row) = house.ask(&admin, (POST, &path("resume")), Value::Null).await;
+  assert_eq!((status.as_u16(), &row["status"]), (200, &json!("enabled")), "{row}");
+  assert_eq!(row["status_reason"], Value::Null);
+  assert_eq!(house.ask(&admin, (POST, &path("resume")), Value::Null).await.0.as_u16(), 409);
+  let (_, next) = house.ask(&admin, (GET, &path("next?count=3")), Value::Null).await;
+  assert_eq!(next["next"].as_array().expect("a list").len(), 3, "{next}");
+  assert_eq!(next["next"][0]["at"], row["next_run_at"], "preview and planner agree");
+  let (status, body) = house
+    .ask(&admin, (PATCH, "/api/v1/schedules/own"), json!({ "cron_expression": "61 * * * *" }))
+    .await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (422, &json!("cron.out_of_range")));
+  let (_, row) =
+    house.ask(&admin, (PATCH, "/api/v1/schedules/own"), json!({ "cron": "0 5 * * *" })).await;
+  assert!(row["next_run_at"].as_str().is_some_and(|at| at.contains("T05:00:00")), "{row}");
+}
+
+#[tokio::test]
+async fn apply_is_all_or_nothing_and_says_what_differs() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  let apply = |jobs: Value, dry_run: bool| json!({ "jobs": jobs, "dry_run": dry_run });
+  let post = (POST, "/api/v1/jobs/apply");
+  let broken = json!([backup(), { "name": "a/b", "config": {} }, { "name": "c", "namespace_id": "no", "config": { "command": "x" } }]);
+  let (status, body) = house.ask(&admin, post.clone(), apply(broken, false)).await;
+  assert_eq!(status.as_u16(), 422);
+  let fields: Vec<_> = body["errors"].as_array().expect("a list").iter().map(|e| e["field"].clone()).collect();
+  assert_eq!(fields, [json!("/jobs/1/name"), json!("/jobs/1/config"), json!("/jobs/2/namespace_id")]);
+
+  let (status, plan) = house.ask(&admin, post.clone(), apply(json!([backup()]), true)).await;
+  assert_eq!((status.as_u16(), &plan["applied"]), (200, &json!(false)), "{plan}");
+  let (status, _) = house.ask(&admin, (GET, "/api/v1/jobs/backup"), Value::Null).await;
+  assert_eq!(status.as_u16(), 404, "a dry run stores nothing");
+
+  let (_, done) = house.ask(&admin, post.clone(), apply(json!([backup()]), false)).await;
+  assert_eq!(done["changes"][0]["action"], "create");
+  let (_, again) = house.ask(&admin, post.clone(), apply(json!([backup()]), false)).await;
+  assert_eq!((&again["changes"][0]["action"], &again["changes"][0]["version"]), (&json!("unchanged"), &json!(1)), "{again}");
+
+  let mut other = backup();
+  other["config"]["timeout"] = json!("5m");
+  other["schedules"] = json!([{ "cron": "0 4 * * *" }, { "name": "own", "cron": "H H * * *" }]);
+  let (_, changed) = house.ask(&admin, post.clone(), apply(json!([other]), false)).await;
+  let change = &changed["changes"][0];
+  assert_eq!((&change["action"], &change["version"]), (&json!("update"), &json!(2)), "{changed}");
+  assert_eq!(
+    change["fields"],
+    json!(["config.timeout", "schedules.backup-2", "schedules.backup.cron_expression"])
+  );
+
+  let foreign = json!([{ "name": "d", "config": { "command": "x" }, "schedules": [{ "name": "own", "cron": "@daily" }] }]);
+  let (status, body) = house.ask(&admin, post, apply(foreign, false)).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["field"]), (422, &json!("/jobs/0/schedules/0/name")));
+}
+
+#[tokio::test]
+async fn tokens_are_shown_once_and_end() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  house.ask(&admin, (POST, "/api/v1/namespaces"), json!({ "id": "team" })).await;
+  let new = json!({ "name": "ci", "role": "editor", "namespace_id": "team" });
+  let (status, made) = house.ask(&admin, (POST, "/api/v1/auth/tokens"), new).await;
+  assert_eq!(status.as_u16(), 201, "{made}");
+  let secret = made["secret"].as_str().expect("a secret").to_owned();
+  let (_, listed) = house.ask(&admin, (GET, "/api/v1/auth/tokens"), Value::Null).await;
+  assert!(!listed.to_string().contains(&secret));
+  let (status, job) = house.ask(&secret, (POST, "/api/v1/jobs"), backup()).await;
+  assert_eq!((status.as_u16(), &job["namespace_id"]), (201, &json!("team")), "its own namespace");
+  let elsewhere = format!("/api/v1/jobs/{}?namespace_id=default", job["id"].as_str().expect("id"));
+  assert_eq!(house.ask(&secret, (GET, &elsewhere), Value::Null).await.0.as_u16(), 404);
+  let (status, _) = house.ask(&secret, (GET, "/api/v1/auth/tokens"), Value::Null).await;
+  assert_eq!(status.as_u16(), 403);
+  let (status, body) = house.ask(&admin, (Method::DELETE, "/api/v1/namespaces/team"), Value::Null).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (409, &json!("namespace.in_use")));
+  let path = format!("/api/v1/auth/tokens/{}", made["id"].as_str().expect("id"));
+  assert_eq!(house.ask(&admin, (Method::DELETE, &path), Value::Null).await.0.as_u16(), 204);
+  let (status, body) = house.ask(&secret, (GET, "/api/v1/auth/me"), Value::Null).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (401, &json!("auth.revoked")));
+}
+
+#[tokio::test]
+async fn the_first_token_lies_in_a_file_of_its_owner() {
+  use std::os::unix::fs::PermissionsExt;
+  let house = House::new().await;
+  let folder = tempfile::tempdir().expect("a folder");
+  let path = house.tokens.ensure_admin_token(folder.path()).await.expect("made").expect("a path");
+  let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+  assert_eq!(mode & 0o777, 0o600);
+  let secret = std::fs::read_to_string(&path).expect("readable");
+  let (status, me) = house.ask(secret.trim(), (GET, "/api/v1/auth/me"), Value::Null).await;
+  assert_eq!((status.as_u16(), &me["role"]), (200, &json!("admin")));
+  assert_eq!(house.tokens.ensure_admin_token(folder.path()).await.expect("fine"), None);
+}

@@ -1,0 +1,14 @@
+//! Connections of agents: WebSocket in, [`AgentLink`](crate::broker::AgentLink) out.
+//!
+//! Each connection has a reader that feeds reports and grants in, and a writer that alone touches
+//! the socket's other half. A slow store holds back the reader, never the writer.
+
+mod codec;
+mod link;
+mod registration;
+mod session;
+mod stats;
+mod upgrade;
+
+pub use stats::GatewayStats;
+pub use upgrade::{AuthMode, GatewaySettings, GatewayState, router};

@@ -1,0 +1,433 @@
+//! One connection from its first message to its end.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use hetuflow_core::{
+  AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope,
+  HeartbeatRequest, HeartbeatResponse, MessageError, MessageKind, RawMessage, TaskInstanceUpdate,
+  TaskReportBatch, Ts, read_message,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::codec::{Incoming, read_frame, refusal, write_message};
+use super::link::{OUTGOING_MAX, SocketLink};
+use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
+use super::upgrade::GatewayState;
+use crate::broker::{Grant, Member};
+use crate::service::{Actor, HeartbeatNote, Report, ReportBatch, ReportSource};
+
+/// Refused messages in a row after which a connection is ended.
+const REFUSALS_MAX: u32 = 100;
+/// Close code for a peer that keeps breaking rules.
+const CLOSE_ABUSE: u16 = 4029;
+/// Close code of a server that stops.
+const CLOSE_GOING_AWAY: u16 = 1001;
+
+/// What is known before the first message.
+pub(super) struct Opening {
+  pub(super) actor: Option<Actor>,
+  pub(super) named: Option<AgentId>,
+  pub(super) zstd: bool,
+}
+
+/// Why a connection ends.
+struct Ending {
+  code: u16,
+  reason: String,
+}
+
+impl Ending {
+  fn new(code: u16, reason: impl Into<String>) -> Self {
+    Self { code, reason: reason.into() }
+  }
+}
+
+type Reading = SplitStream<WebSocket>;
+
+/// Runs a connection.
+pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening: Opening) {
+  state.stats.count_connection();
+  let first = tokio::time::timeout(state.settings.register_timeout, first_text(&mut socket)).await;
+  let outcome = match first {
+    Err(_late) => Err(Ending::new(4008, "no registration came in time")),
+    Ok(None) => return,
+    Ok(Some(Err(error))) => Err(Ending::new(CLOSE_FIRST_FRAME, format!("register first: {error}"))),
+    Ok(Some(Ok(text))) => registration::register(&state, &opening, &text)
+      .await
+      .map_err(|refusal| Ending::new(refusal.code, refusal.reason)),
+  };
+  match outcome {
+    Ok(registered) => Session::start(state, socket, opening.zstd, registered).await,
+    Err(ending) => {
+      state.stats.count_refused();
+      tracing::info!(code = ending.code, reason = %ending.reason, "agent was not taken in");
+      let reason: String = ending.reason.chars().take(120).collect();
+      let frame = CloseFrame { code: ending.code, reason: reason.into() };
+      // The peer may be gone already.
+      let _gone = socket.send(Message::Close(Some(frame))).await;
+    }
+  }
+}
+
+async fn first_text(socket: &mut WebSocket) -> Option<Result<String, MessageError>> {
+  loop {
+    match read_frame(socket.recv().await?.ok()?) {
+      Ok(Incoming::Message(text)) => return Some(Ok(text)),
+      Ok(Incoming::Output(_)) => {
+        return Some(Err(MessageError::Binary("output before the registration")));
+      }
+      Ok(Incoming::Nothing) => {}
+      Ok(Incoming::Close) => return None,
+      Err(error) => return Some(Err(error)),
+    }
+  }
+}
+
+/// A connection after its registration.
+struct Session {
+  state: Arc<GatewayState>,
+  link: Arc<SocketLink>,
+  source: ReportSource,
+  connection_epoch: i64,
+  registered: Option<Registered>,
+  /// The last report that was queued on this connection.
+  seq: u64,
+  refusals: u32,
+}
+
+impl Session {
+  async fn start(state: Arc<GatewayState>, socket: WebSocket, zstd: bool, registered: Registered) {
+    let agent_id = registered.agent_id.clone();
+    let acked_seq = u64::try_from(registered.found.agent.acked_seq).unwrap_or(0);
+    let (sender, receiver) = mpsc::channel(OUTGOING_MAX);
+    let (acked, acks) = watch::channel(acked_seq);
+    let link = Arc::new(SocketLink { sender, zstd });
+    let (sink, stream) = socket.split();
+    let hard = CancellationToken::new();
+    let writer = write_loop(state.clone(), sink, receiver, (acks, zstd), hard.clone());
+    state.tracker.spawn(writer);
+    let connection_epoch = registered.found.agent.connection_epoch;
+    let source = ReportSource {
+      agent_id: agent_id.clone(),
+      agent_epoch: registered.request.agent_epoch,
+      acked: Arc::new(acked),
+    };
+    link.send(&registration::welcome(&state, &registered));
+    let old = state.roster.join(member_of(&registered, link.clone()));
+    if let Some(old) = old {
+      old.link.close("a newer connection took over");
+    }
+    tracing::info!(agent.id = %agent_id, connection_epoch, "agent {agent_id} is connected");
+    let mut session = Self {
+      state: state.clone(),
+      link,
+      source,
+      connection_epoch,
+      registered: Some(registered),
+      seq: acked_seq,
+      refusals: 0,
+    };
+    let ending = session.read_loop(stream).await;
+    session.link.close_with(ending.code, &ending.reason);
+    drop(session);
+    hard.cancel();
+    tracing::info!(agent.id = %agent_id, reason = %ending.reason, "agent {agent_id} left");
+    if state.roster.leave(&agent_id, connection_epoch)
+      && let Err(error) = state.sessions.disconnected(&agent_id, connection_epoch).await
+    {
+      tracing::warn!(error = &error as &dyn std::error::Error, "cannot note a disconnect");
+    }
+  }
+
+  async fn read_loop(&mut self, mut stream: Reading) -> Ending {
+    let stop = self.state.stop.clone();
+    let silence_max = self.state.settings.silence_max;
+    loop {
+      let frame = tokio::select! {
+        frame = tokio::time::timeout(silence_max, stream.next()) => frame,
+        () = stop.cancelled() => return Ending::new(CLOSE_GOING_AWAY, "the server stops"),
+      };
+      let message = match frame {
+        Err(_silent) => return Ending::new(4008, "nothing was heard for too long"),
+        Ok(None) => return Ending::new(1000, "connection closed"),
+        Ok(Some(Err(error))) => return Ending::new(1002, format!("connection failed: {error}")),
+        Ok(Some(Ok(message))) => message,
+      };
+      self.state.stats.count_received();
+      let outcome = match read_frame(message) {
+        Ok(Incoming::Message(text)) => self.handle_text(&text).await,
+        Ok(Incoming::Output(frame)) => {
+          let (seq, bytes) = (frame.seq, frame.data.len() + 256);
+          self.take_reports(seq, vec![Report::Chunk(*frame)], bytes).await
+        }
+        Ok(Incoming::Nothing) => Ok(()),
+        Ok(Incoming::Close) => return Ending::new(1000, "agent said goodbye"),
+        Err(error) => self.refuse(&error),
+      };
+      if let Err(ending) = outcome {
+        return ending;
+      }
+    }
+  }
+
+  fn refuse(&mut self, error: &MessageError) -> Result<(), Ending> {
+    self.state.stats.count_refused();
+    self.refusals += 1;
+    tracing::debug!(agent.id = %self.source.agent_id, %error, "message refused");
+    if self.refusals >= REFUSALS_MAX {
+      return Err(Ending::new(CLOSE_ABUSE, "too many refused messages"));
+    }
+    self.link.send(&refusal(error));
+    Ok(())
+  }
+
+  async fn handle_text(&mut self, text: &str) -> Result<(), Ending> {
+    let message = match read_message(text) {
+      Ok(message) => message,
+      Err(error) => return self.refuse(&error),
+    };
+    match self.handle(&message, text.len()).await {
+      Ok(()) => {
+        self.refusals = 0;
+        Ok(())
+      }
+      Err(Handled::Refused(error)) => self.refuse(&error),
+      Err(Handled::Ended(ending)) => Err(ending),
+    }
+  }
+
+  async fn handle(&mut self, message: &RawMessage<'_>, bytes: usize) -> Result<(), Handled> {
+    match message.message_kind {
+      MessageKind::TaskReportBatch => {
+        let batch: TaskReportBatch = message.read()?;
+        if batch.agent_epoch != self.source.agent_epoch {
+          let reason = "reports of another process of this agent";
+          return Err(Handled::Ended(Ending::new(CLOSE_FIELD, reason)));
+        }
+        let items = batch.items.into_iter().map(report_of).collect();
+        self.take_reports(batch.seq_from, items, bytes).await.map_err(Handled::Ended)
+      }
+      MessageKind::TaskPoll => {
+        let grant: AcquireTaskRequest = message.read()?;
+        self.take_grant(&grant);
+        Ok(())
+      }
+      MessageKind::AgentHeartbeat => {
+        let received = Ts::now().micros();
+        let beat: HeartbeatRequest = message.read()?;
+        self.take_heartbeat(beat, received, message.message_id);
+        Ok(())
+      }
+      MessageKind::TaskInstanceUpdate => {
+        let update: TaskInstanceUpdate = message.read()?;
+        let report = Report::Update(Box::new(update));
+        let batch = ReportBatch { items: vec![report], seq_last: self.seq, bytes };
+        self.state.reports.push(&self.source, batch).await;
+        self.state.reports.settle(&self.source.agent_id).await;
+        self.acknowledge(message.message_id);
+        Ok(())
+      }
+      MessageKind::CapabilitiesUpdate => {
+        #[derive(serde::Deserialize)]
+        struct Update {
+          capabilities: AgentCapabilities,
+        }
+        let update: Update = message.read()?;
+        let id = self.source.agent_id.clone();
+        self.state.roster.update(&id, |member| {
+          member.labels = update.capabilities.labels;
+          member.labels.insert("agent".to_owned(), id.to_string());
+          member.task_types = update.capabilities.supported_task_types;
+        });
+        self.acknowledge(message.message_id);
+        Ok(())
+      }
+      MessageKind::AgentUnregister => {
+        Err(Handled::Ended(Ending::new(1000, "agent unregistered")))
+      }
+      MessageKind::Ack
+      | MessageKind::Nack
+      | MessageKind::TaskDispatchResponse
+      | MessageKind::ProcessEvent => Ok(()),
+      other => Err(Handled::Refused(MessageError::UnknownKind {
+        message_id: message.message_id,
+        kind: other.to_string(),
+      })),
+    }
+  }
+
+  fn acknowledge(&self, message_id: Uuid) {
+    let ack = AckMessage { message_id, status: AckStatus::Ok, details: None, seq: None };
+    self.link.send(&Envelope::new(MessageKind::Ack, ack));
+  }
+
+  /// Queues reports in their order; those that were queued before are dropped.
+  async fn take_reports(
+    &mut self,
+    seq_from: u64,
+    mut items: Vec<Report>,
+    bytes: usize,
+  ) -> Result<(), Ending> {
+    let expected = self.seq + 1;
+    if seq_from > expected {
+      let reason = format!("protocol.seq: {seq_from} came, {expected} was due");
+      return Err(Ending::new(CLOSE_FIELD, reason));
+    }
+    let known = usize::try_from(expected - seq_from).unwrap_or(usize::MAX);
+    if known >= items.len() {
+      return Ok(());
+    }
+    items.drain(..known);
+    self.seq += items.len() as u64;
+    let batch = ReportBatch { items, seq_last: self.seq, bytes };
+    self.state.reports.push(&self.source, batch).await;
+    Ok(())
+  }
+
+  /// A grant. The first one comes after the agent has sent all reports that it kept, so that now
+  /// the attempts that it did not name can be judged.
+  fn take_grant(&mut self, grant: &AcquireTaskRequest) {
+    if let Some(registered) = self.registered.take()
+      && !registered.found.unnamed.is_empty()
+    {
+      let state = Arc::clone(&self.state);
+      self.state.tracker.spawn(async move {
+        state.reports.settle(&registered.agent_id).await;
+        if let Err(error) = state.sessions.judge_unnamed(&registered.found).await {
+          tracing::error!(error = &error as &dyn std::error::Error, "cannot judge attempts");
+        }
+      });
+    }
+    let grant = Grant {
+      available: grant.available_capacity,
+      free_slots: grant.free_slots.min(grant.available_capacity),
+      received: grant.received_tasks,
+    };
+    self.state.roster.grant(&self.source.agent_id, self.connection_epoch, grant);
+    self.state.store.bus.dispatch.notify_one();
+  }
+
+  fn take_heartbeat(&self, beat: HeartbeatRequest, received: i64, message_id: Uuid) {
+    let answer = HeartbeatResponse {
+      success: true,
+      server_timestamp: Ts::now().millis(),
+      sent_at_us: beat.sent_at_us,
+      server_received_us: received,
+      server_sent_us: Ts::now().micros(),
+      ..HeartbeatResponse::default()
+    };
+    let envelope = Envelope::new(MessageKind::AgentHeartbeatResponse, answer).reply_to(message_id);
+    self.link.send(&envelope);
+    let note = HeartbeatNote {
+      id: self.source.agent_id.clone(),
+      agent_epoch: self.source.agent_epoch,
+      status: beat.status,
+      clock_offset_ms: beat.metrics.clock_offset_ms,
+      statistics: serde_json::to_value(&beat.metrics).unwrap_or_default(),
+    };
+    let mut beats = self.state.beats.lock().unwrap_or_else(PoisonError::into_inner);
+    beats.insert(note.id.clone(), note);
+  }
+}
+
+enum Handled {
+  Refused(MessageError),
+  Ended(Ending),
+}
+
+impl From<MessageError> for Handled {
+  fn from(error: MessageError) -> Self {
+    Self::Refused(error)
+  }
+}
+
+fn report_of(item: hetuflow_core::ReportItem) -> Report {
+  match item {
+    hetuflow_core::ReportItem::Update(update) => Report::Update(update),
+    // Output in JSON belongs to foreign agents, whose door is not built yet; it keeps its number.
+    hetuflow_core::ReportItem::Chunk(_) => Report::Nothing,
+  }
+}
+
+fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
+  let agent = &registered.found.agent;
+  Member {
+    agent_id: agent.id.clone(),
+    agent_epoch: agent.agent_epoch,
+    connection_epoch: agent.connection_epoch,
+    labels: agent.labels.clone(),
+    namespaces: agent
+      .namespaces
+      .iter()
+      .filter_map(|name| hetuflow_core::NamespaceId::new(name.as_str()).ok())
+      .collect(),
+    task_types: agent.capabilities.supported_task_types.clone(),
+    cordoned: agent.cordoned,
+    link,
+  }
+}
+
+/// Frames sent before a flush at the latest.
+const FLUSH_EVERY: usize = 16;
+
+async fn write_loop(
+  state: Arc<GatewayState>,
+  mut sink: SplitSink<WebSocket, Message>,
+  mut receiver: mpsc::Receiver<Message>,
+  (mut acks, zstd): (watch::Receiver<u64>, bool),
+  hard: CancellationToken,
+) {
+  let mut closing = false;
+  while !closing {
+    let mut message = tokio::select! {
+      biased;
+      changed = acks.changed() => match changed {
+        Ok(()) => {
+          let seq = *acks.borrow_and_update();
+          let ack =
+            AckMessage { message_id: Uuid::nil(), status: AckStatus::Ok, details: None, seq: Some(seq) };
+          Some(write_message(&Envelope::new(MessageKind::Ack, ack), zstd))
+        }
+        Err(_) => receiver.recv().await,
+      },
+      message = receiver.recv() => message,
+    };
+    if message.is_none() {
+      break;
+    }
+    let mut fed = 0;
+    while let Some(one) = message.take() {
+      closing |= matches!(one, Message::Close(_));
+      state.stats.count_sent();
+      let sent = tokio::select! {
+        sent = sink.feed(one) => sent,
+        () = linger(&hard) => return,
+      };
+      if sent.is_err() {
+        return;
+      }
+      fed += 1;
+      if fed < FLUSH_EVERY && !closing {
+        message = receiver.try_recv().ok();
+      }
+    }
+    if sink.flush().await.is_err() {
+      return;
+    }
+  }
+  // The peer may be gone already.
+  let _gone = sink.close().await;
+}
+
+/// Time that a writer gets to say goodbye after its reader has ended.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+
+async fn linger(hard: &CancellationToken) {
+  hard.cancelled().await;
+  tokio::time::sleep(LINGER).await;
+}

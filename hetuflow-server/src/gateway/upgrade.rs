@@ -1,0 +1,183 @@
+//! The door: who may connect, checked before the upgrade, and the limits of every socket.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hetuflow_core::{
+  AgentId, ErrorCode, ErrorResponse, FRAME_BYTES_MAX, SUBPROTOCOL_PLAIN, SUBPROTOCOL_ZSTD,
+  ServerId,
+};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::GatewayStats;
+use super::session;
+use crate::broker::Roster;
+use crate::service::{Actor, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store, TokenSvc};
+
+/// Where a credential must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+  /// Nobody is asked; only on loopback.
+  Off,
+  /// In a header, or in the first message.
+  Token,
+  /// In a header, or 401 before the upgrade.
+  Strict,
+}
+
+/// Limits and intervals.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewaySettings {
+  /// Where a credential must be.
+  pub auth: AuthMode,
+  /// Interval that agents are told.
+  pub heartbeat_interval: Duration,
+  /// A connection that says nothing for this long is dead.
+  pub silence_max: Duration,
+  /// Time for the first message.
+  pub register_timeout: Duration,
+  /// Connections at the same time.
+  pub connections_max: usize,
+}
+
+/// What connections share.
+pub struct GatewayState {
+  /// The store and the wakes.
+  pub store: Store,
+  /// Registration.
+  pub sessions: Arc<SessionSvc>,
+  /// Reports.
+  pub reports: Arc<ReportSvc>,
+  /// Connections.
+  pub roster: Arc<Roster>,
+  /// Attempts alive here.
+  pub live: Arc<LiveAttempts>,
+  /// Credentials.
+  pub tokens: Arc<TokenSvc>,
+  /// Signs of life that wait to be stored.
+  pub beats: Mutex<HashMap<AgentId, HeartbeatNote>>,
+  /// Counters.
+  pub stats: Arc<GatewayStats>,
+  /// This server.
+  pub server: ServerId,
+  /// Limits and intervals.
+  pub settings: GatewaySettings,
+  /// Owner of the writers.
+  pub tracker: TaskTracker,
+  /// Ends all connections.
+  pub stop: CancellationToken,
+}
+
+impl GatewayState {
+  /// Takes the signs of life that wait to be stored.
+  pub fn take_beats(&self) -> Vec<HeartbeatNote> {
+    let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+    beats.drain().map(|(_, beat)| beat).collect()
+  }
+}
+
+/// The routes of the gateway.
+pub fn router(state: Arc<GatewayState>) -> Router {
+  Router::new()
+    .route("/api/v1/gateway/ws", get(upgrade))
+    .route("/ws", get(upgrade))
+    .with_state(state)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct UpgradeQuery {
+  agent_id: Option<String>,
+  token: Option<String>,
+}
+
+/// Buffer of a socket's reader; the default would cost 128 KiB per connection.
+const READ_BUFFER: usize = 16 << 10;
+/// Bytes that a socket's writer may hold back.
+const WRITE_BUFFER_MAX: usize = 4 << 20;
+
+async fn upgrade(
+  State(state): State<Arc<GatewayState>>,
+  Query(query): Query<UpgradeQuery>,
+  headers: HeaderMap,
+  upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+  let upgrade = match upgrade {
+    Ok(upgrade) => upgrade,
+    Err(rejection) => {
+      let status = rejection.status();
+      let code = if status == StatusCode::METHOD_NOT_ALLOWED {
+        ErrorCode::MethodNotAllowed
+      } else {
+        ErrorCode::BadRequest
+      };
+      let body = ErrorResponse::new(code, "this route takes a WebSocket upgrade");
+      return (status, axum::Json(body)).into_response();
+    }
+  };
+  let actor = match authenticate(&state, &headers, query.token).await {
+    Ok(actor) => actor,
+    Err(response) => return refuse(response),
+  };
+  if state.roster.len() >= state.settings.connections_max {
+    let message = format!("{} agents are connected, no more are taken", state.roster.len());
+    return refuse(ErrorResponse::new(ErrorCode::Unavailable, message));
+  }
+  let named = query.agent_id.and_then(|id| AgentId::new(id).ok());
+  let upgrade = upgrade
+    .protocols([SUBPROTOCOL_ZSTD, SUBPROTOCOL_PLAIN])
+    .max_message_size(FRAME_BYTES_MAX)
+    .max_frame_size(FRAME_BYTES_MAX)
+    .read_buffer_size(READ_BUFFER)
+    .max_write_buffer_size(WRITE_BUFFER_MAX);
+  let zstd = upgrade
+    .selected_protocol()
+    .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL_ZSTD.as_bytes());
+  upgrade.on_upgrade(move |socket| async move {
+    session::run(state, socket, session::Opening { actor, named, zstd }).await;
+  })
+}
+
+fn refuse(response: ErrorResponse) -> Response {
+  let status = StatusCode::from_u16(response.code.http_status());
+  (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), axum::Json(response)).into_response()
+}
+
+async fn authenticate(
+  state: &GatewayState,
+  headers: &HeaderMap,
+  query_token: Option<String>,
+) -> Result<Option<Actor>, ErrorResponse> {
+  if state.settings.auth == AuthMode::Off {
+    return Ok(Some(Actor::system()));
+  }
+  let header = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+  let secret = match header {
+    Some(value) => match value.split_once(' ') {
+      Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => Some(secret.to_owned()),
+      _ => {
+        let message = "Authorization must be: Bearer TOKEN";
+        return Err(ErrorResponse::new(ErrorCode::Unauthorized, message));
+      }
+    },
+    None => query_token,
+  };
+  match secret {
+    Some(secret) => {
+      state.tokens.verify(secret.trim()).await.map(Some).map_err(|error| error.response())
+    }
+    None if state.settings.auth == AuthMode::Strict => {
+      let message = "a token is needed before the upgrade";
+      Err(ErrorResponse::new(ErrorCode::Unauthorized, message))
+    }
+    None => Ok(None),
+  }
+}

@@ -1,0 +1,126 @@
+//! `sched_event_batch`: the journal of changes, one row per namespace and commit.
+
+use hetuflow_core::{Change, NamespaceId, Ts};
+use sea_query::Value;
+
+use super::{text, ts};
+use crate::infra::db::{Conn, DbError, Row1};
+
+/// Key of the advisory lock that makes `seq` order commit order (HOTPATH rule 5).
+const EVENT_LOCK: i64 = 0x6865_7475_0001;
+
+/// Changes of one commit, by namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Journal {
+  batches: Vec<(NamespaceId, Vec<Change>)>,
+}
+
+impl Journal {
+  /// Notes a change.
+  pub fn push(&mut self, namespace: &NamespaceId, change: Change) {
+    match self.batches.iter_mut().find(|(known, _)| known == namespace) {
+      Some((_, changes)) => changes.push(change),
+      None => self.batches.push((namespace.clone(), vec![change])),
+    }
+  }
+
+  /// Whether nothing changed.
+  pub fn is_empty(&self) -> bool {
+    self.batches.is_empty()
+  }
+}
+
+/// Writes the changes, as the last thing before the commit: from here to the commit the event
+/// lock is held, so that numbers and commits have one order.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn append(conn: &mut Conn, journal: &Journal, now: Ts) -> Result<(), DbError> {
+  if journal.is_empty() {
+    return Ok(());
+  }
+  let mut packed = Vec::with_capacity(journal.batches.len());
+  for (namespace, changes) in &journal.batches {
+    packed.push((namespace, changes.len() as i64, pack(changes)?));
+  }
+  let sql = if conn.is_sqlite() {
+    "insert into sched_event_batch (seq, n, namespace_id, at, data) \
+      values ((select coalesce(max(seq), 0) + 1 from sched_event_batch), $1, $2, $3, $4)"
+  } else {
+    let lock = vec![Value::BigInt(Some(EVENT_LOCK))];
+    conn.execute_sql("select pg_advisory_xact_lock($1)", lock).await?;
+    "insert into sched_event_batch (seq, n, namespace_id, at, data) \
+      values (nextval('sched_event_seq'), $1, $2, $3, $4)"
+  };
+  for (namespace, count, data) in packed {
+    let values =
+      vec![Value::BigInt(Some(count)), text(namespace), ts(now), Value::Bytes(Some(data))];
+    conn.execute_sql(sql, values).await?;
+  }
+  Ok(())
+}
+
+fn pack(changes: &[Change]) -> Result<Vec<u8>, DbError> {
+  let json = serde_json::to_vec(changes)
+    .map_err(|error| DbError::BadData(format!("event cannot be written: {error}")))?;
+  zstd::bulk::compress(&json, 1)
+    .map_err(|error| DbError::BadData(format!("event cannot be packed: {error}")))
+}
+
+/// Most bytes that one journal row unpacks to.
+const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// One row of the journal.
+#[derive(Debug, Clone)]
+pub struct EventBatch {
+  /// Its number.
+  pub seq: i64,
+  /// The namespace.
+  pub namespace_id: NamespaceId,
+  /// The changes.
+  pub changes: Vec<Change>,
+}
+
+/// Reads the journal after a number, in order.
+///
+/// # Errors
+/// [`DbError::BadData`] when a row cannot be read.
+pub async fn list_after(
+  conn: &mut Conn,
+  after: i64,
+  limit: i64,
+) -> Result<Vec<EventBatch>, DbError> {
+  let sql = "select seq, namespace_id, data from sched_event_batch where seq > $1 \
+    order by seq limit $2";
+  let values = vec![Value::BigInt(Some(after)), Value::BigInt(Some(limit))];
+  let rows: Vec<(i64, NamespaceId, Vec<u8>)> = conn.fetch_sql(sql, values).await?;
+  rows.into_iter().map(|(seq, namespace_id, data)| {
+    let bad = |error: &dyn std::fmt::Display| {
+      DbError::BadData(format!("sched_event_batch.data of seq {seq}: {error}"))
+    };
+    let json = zstd::bulk::decompress(&data, BATCH_BYTES_MAX).map_err(|error| bad(&error))?;
+    let changes = serde_json::from_slice(&json).map_err(|error| bad(&error))?;
+    Ok(EventBatch { seq, namespace_id, changes })
+  }).collect()
+}
+
+/// The oldest and the newest number; zeros for an empty journal.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64), DbError> {
+  let first: Vec<Row1<Option<i64>>> =
+    conn.fetch_sql("select min(seq) from sched_event_batch", Vec::new()).await?;
+  let last: Vec<Row1<Option<i64>>> =
+    conn.fetch_sql("select max(seq) from sched_event_batch", Vec::new()).await?;
+  let value = |rows: Vec<Row1<Option<i64>>>| rows.first().and_then(|row| row.0).unwrap_or(0);
+  Ok((value(first), value(last)))
+}
+
+/// Drops the journal before an instant; returns how many rows went.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn delete_before(conn: &mut Conn, before: Ts) -> Result<u64, DbError> {
+  conn.execute_sql("delete from sched_event_batch where at < $1", vec![ts(before)]).await
+}

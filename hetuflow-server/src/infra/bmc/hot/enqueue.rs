@@ -1,0 +1,213 @@
+//! New tasks: the spec and its live row, many in one statement each.
+
+use std::collections::HashSet;
+
+use hetuflow_core::{
+  Environment, JobId, NamespaceId, ScheduleId, TaskConfig, TaskId, TriggerSource, Ts,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{hex, wrong_engine};
+use crate::infra::db::{Conn, DbError};
+
+/// A task to insert.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+  /// Its id.
+  pub id: TaskId,
+  /// Its job.
+  pub job_id: JobId,
+  /// The version that it runs.
+  pub job_version: i64,
+  /// Its namespace.
+  pub namespace_id: NamespaceId,
+  /// Its selector class.
+  pub class_id: i64,
+  /// Higher is claimed first.
+  pub priority: i64,
+  /// The schedule that made it.
+  pub schedule_id: Option<ScheduleId>,
+  /// The instant it is planned for.
+  pub scheduled_at: Ts,
+  /// Not to be started after this.
+  pub start_deadline_at: Option<Ts>,
+  /// What made it.
+  pub trigger_source: TriggerSource,
+  /// Its parameters.
+  pub parameters: Option<Value>,
+  /// Environment of this run alone.
+  pub environment: Option<Environment>,
+  /// Settings of this run alone.
+  pub config: Option<TaskConfig>,
+  /// The key of a repeated request.
+  pub idempotency_key: Option<String>,
+  /// Hash of the request that came with the key.
+  pub idempotency_hash: Option<Vec<u8>>,
+  /// Who made it.
+  pub created_by: Option<String>,
+}
+
+/// Inserts tasks and their live rows; those whose fire or key is taken are left out. Returns the
+/// ids that went in.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn enqueue(
+  conn: &mut Conn,
+  tasks: &[NewTask],
+  now: Ts,
+) -> Result<HashSet<TaskId>, DbError> {
+  if tasks.is_empty() {
+    return Ok(HashSet::new());
+  }
+  if conn.is_sqlite() { sqlite(conn, tasks, now).await } else { pg(conn, tasks, now).await }
+}
+
+const PG_TASK: &str = "insert into sched_task (id, job_id, job_version, namespace_id, priority, \
+  schedule_id, scheduled_at, trigger_source, parameters, environment, config, idempotency_key, \
+  idempotency_hash, created_by, created_at) \
+  select id, job_id, job_version, namespace_id, priority, schedule_id, scheduled_at, \
+    trigger_source, parameters, environment, config, idempotency_key, idempotency_hash, \
+    created_by, $15 \
+  from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::bigint[], $6::uuid[], \
+    $7::timestamptz[], $8::text[], $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::text[], \
+    $13::bytea[], $14::text[]) \
+    as r(id, job_id, job_version, namespace_id, priority, schedule_id, scheduled_at, \
+      trigger_source, parameters, environment, config, idempotency_key, idempotency_hash, \
+      created_by) \
+  on conflict do nothing returning id";
+
+const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, namespace_id, \
+  schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
+  updated_at) \
+  select id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
+    scheduled_at, start_deadline_at, 'pending', $10 \
+  from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], \
+    $7::bigint[], $8::timestamptz[], $9::timestamptz[]) \
+    as r(id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
+      start_deadline_at)";
+
+fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {
+  tasks.iter().map(|task| value(task)).collect()
+}
+
+fn as_json<T: serde::Serialize>(value: Option<&T>) -> Option<Value> {
+  value.map(|value| serde_json::to_value(value).expect("models are plain data"))
+}
+
+async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskId>, DbError> {
+  let all: Vec<&NewTask> = tasks.iter().collect();
+  let pg = conn.pg().ok_or_else(wrong_engine)?;
+  let inserted: Vec<(Uuid,)> = sqlx::query_as(PG_TASK)
+    .bind(column(&all, |t| t.id.0))
+    .bind(column(&all, |t| t.job_id.0))
+    .bind(column(&all, |t| t.job_version))
+    .bind(column(&all, |t| t.namespace_id.as_str()))
+    .bind(column(&all, |t| t.priority))
+    .bind(column(&all, |t| t.schedule_id.map(|id| id.0)))
+    .bind(column(&all, |t| t.scheduled_at))
+    .bind(column(&all, |t| t.trigger_source.as_str()))
+    .bind(column(&all, |t| t.parameters.clone()))
+    .bind(column(&all, |t| as_json(t.environment.as_ref())))
+    .bind(column(&all, |t| as_json(t.config.as_ref())))
+    .bind(column(&all, |t| t.idempotency_key.as_deref()))
+    .bind(column(&all, |t| t.idempotency_hash.as_deref()))
+    .bind(column(&all, |t| t.created_by.as_deref()))
+    .bind(now)
+    .fetch_all(&mut *pg)
+    .await?;
+  let ids: HashSet<TaskId> = inserted.into_iter().map(|row| TaskId(row.0)).collect();
+  let live: Vec<&NewTask> = tasks.iter().filter(|task| ids.contains(&task.id)).collect();
+  sqlx::query(PG_HOT)
+    .bind(column(&live, |t| t.id.0))
+    .bind(column(&live, |t| t.job_id.0))
+    .bind(column(&live, |t| t.job_version))
+    .bind(column(&live, |t| t.namespace_id.as_str()))
+    .bind(column(&live, |t| t.schedule_id.map(|id| id.0)))
+    .bind(column(&live, |t| t.class_id))
+    .bind(column(&live, |t| t.priority))
+    .bind(column(&live, |t| t.scheduled_at))
+    .bind(column(&live, |t| t.start_deadline_at))
+    .bind(now)
+    .execute(&mut *pg)
+    .await?;
+  conn.done();
+  Ok(ids)
+}
+
+const SQLITE_TASK: &str = "insert into sched_task (id, job_id, job_version, namespace_id, \
+  priority, schedule_id, scheduled_at, trigger_source, parameters, environment, config, \
+  idempotency_key, idempotency_hash, created_by, created_at) \
+  select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, \
+    unhex(value ->> 5), value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
+    value ->> 11, unhex(value ->> 12), value ->> 13, $2 \
+  from json_each($1) where true on conflict do nothing returning id";
+
+const SQLITE_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, \
+  namespace_id, schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, \
+  status, updated_at) \
+  select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, unhex(value ->> 4), \
+    value ->> 5, value ->> 6, value ->> 7, value ->> 7, value ->> 8, 'pending', $2 \
+  from json_each($1)";
+
+async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskId>, DbError> {
+  let text_of = |value: Option<Value>| value.map(|value| value.to_string());
+  let rows: Vec<Value> = tasks
+    .iter()
+    .map(|t| {
+      json!([
+        hex(t.id.0),
+        hex(t.job_id.0),
+        t.job_version,
+        t.namespace_id,
+        t.priority,
+        t.schedule_id.map(|id| hex(id.0)),
+        t.scheduled_at.micros(),
+        t.trigger_source,
+        text_of(t.parameters.clone()),
+        text_of(as_json(t.environment.as_ref())),
+        text_of(as_json(t.config.as_ref())),
+        t.idempotency_key,
+        t.idempotency_hash.as_deref().map(hex_bytes),
+        t.created_by,
+      ])
+    })
+    .collect();
+  let sqlite = conn.sqlite().ok_or_else(wrong_engine)?;
+  let inserted: Vec<(Uuid,)> = sqlx::query_as(SQLITE_TASK)
+    .bind(Value::Array(rows).to_string())
+    .bind(now)
+    .fetch_all(&mut *sqlite)
+    .await?;
+  let ids: HashSet<TaskId> = inserted.into_iter().map(|row| TaskId(row.0)).collect();
+  let rows: Vec<Value> = tasks
+    .iter()
+    .filter(|task| ids.contains(&task.id))
+    .map(|t| {
+      json!([
+        hex(t.id.0),
+        hex(t.job_id.0),
+        t.job_version,
+        t.namespace_id,
+        t.schedule_id.map(|id| hex(id.0)),
+        t.class_id,
+        t.priority,
+        t.scheduled_at.micros(),
+        t.start_deadline_at.map(Ts::micros),
+      ])
+    })
+    .collect();
+  sqlx::query(SQLITE_HOT)
+    .bind(Value::Array(rows).to_string())
+    .bind(now)
+    .execute(&mut *sqlite)
+    .await?;
+  conn.done();
+  Ok(ids)
+}
+
+/// Bytes as hex, for rows of JSON.
+pub(super) fn hex_bytes(bytes: &[u8]) -> String {
+  bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

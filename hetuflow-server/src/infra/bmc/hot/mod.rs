@@ -1,0 +1,52 @@
+//! The hot path's statements (HOTPATH.md): enqueue, claim, report. Each exists twice, once per
+//! engine, with one meaning; the conformance suite keeps them equal.
+//!
+//! Rules that every writer here keeps: hot rows are locked in the order of their ids, hot rows
+//! before instances before the event lock, every stored move guarded by fence and status.
+
+mod claim;
+mod enqueue;
+mod finish;
+mod live;
+mod marks;
+
+pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due};
+pub use enqueue::{NewTask, enqueue};
+pub use finish::{
+  DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters, insert_finished,
+  lock_rows, reschedule_retry,
+};
+pub use live::{
+  LiveRow, LostCandidate, StopIntent, StopMark, Unstarted, clear_unreachable, count_live,
+  finish_unstarted, live_of_agent, mark_acknowledged, mark_paused, mark_running, mark_unreachable,
+  pending_stops, reprioritise_if_waiting, request_stop, return_claims, unreachable_before,
+  waiting_past_deadline,
+};
+pub use marks::due_marks;
+
+use uuid::Uuid;
+
+/// Uuids as one JSON text for SQLite: `["hex", …]`.
+fn hex_list(ids: impl IntoIterator<Item = Uuid>) -> String {
+  let mut text = String::from("[");
+  for (index, id) in ids.into_iter().enumerate() {
+    if index > 0 {
+      text.push(',');
+    }
+    text.push('"');
+    text.push_str(&id.simple().to_string());
+    text.push('"');
+  }
+  text.push(']');
+  text
+}
+
+/// A uuid as hex, for rows of JSON.
+fn hex(id: Uuid) -> String {
+  id.simple().to_string()
+}
+
+/// The error of a branch that the engine rules out.
+pub(super) fn wrong_engine() -> crate::infra::db::DbError {
+  crate::infra::db::DbError::Unusable("statement is for the other engine".to_owned())
+}

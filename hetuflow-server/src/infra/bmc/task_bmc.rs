@@ -1,0 +1,164 @@
+//! `sched_task_view`: tasks as people see them.
+
+use hetuflow_core::{JobId, NamespaceId, Page, TaskEntity, TaskFilter, TaskId, TaskStatus};
+use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, Value};
+
+use super::page::{PageArgs, by_id};
+use super::{is, text, uuid};
+use crate::infra::db::{Conn, DbError, Row1};
+
+const VIEW: &str = "sched_task_view";
+const COLUMNS: [&str; 28] = [
+  "id",
+  "job_id",
+  "job_name",
+  "job_version",
+  "namespace_id",
+  "status",
+  "priority",
+  "schedule_id",
+  "scheduled_at",
+  "eligible_at",
+  "trigger_source",
+  "parameters",
+  "environment",
+  "config",
+  "idempotency_key",
+  "attempt",
+  "instance_id",
+  "fence",
+  "agent_id",
+  "started_at",
+  "completed_at",
+  "exit_code",
+  "signal",
+  "reason",
+  "error_message",
+  "unreachable_since",
+  "created_by",
+  "created_at",
+];
+
+fn select() -> SelectStatement {
+  let mut select = Query::select();
+  select.columns(COLUMNS).from(VIEW);
+  select
+}
+
+/// Reads one.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn get(conn: &mut Conn, id: TaskId) -> Result<Option<TaskEntity>, DbError> {
+  let mut select = select();
+  select.and_where(is("id", uuid(id.0)));
+  conn.fetch_optional(&select).await
+}
+
+/// Reads those with these ids, in no order.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn get_many(conn: &mut Conn, ids: &[TaskId]) -> Result<Vec<TaskEntity>, DbError> {
+  let mut select = select();
+  select.and_where(Expr::col("id").is_in(ids.iter().map(|id| Value::Uuid(Some(id.0)))));
+  conn.fetch(&select).await
+}
+
+/// Reads a page.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list(
+  conn: &mut Conn,
+  filter: &TaskFilter,
+  job: Option<JobId>,
+  statuses: &[TaskStatus],
+  page: &PageArgs,
+) -> Result<Page<TaskEntity>, DbError> {
+  let mut select = select();
+  if let Some(namespace) = &filter.namespace_id {
+    select.and_where(is("namespace_id", text(namespace)));
+  }
+  if let Some(job) = job.or(filter.job_id) {
+    select.and_where(is("job_id", uuid(job.0)));
+  }
+  if let Some(schedule) = filter.schedule_id {
+    select.and_where(is("schedule_id", uuid(schedule.0)));
+  }
+  if let Some(agent) = &filter.agent_id {
+    select.and_where(is("agent_id", text(agent)));
+  }
+  if !statuses.is_empty() {
+    select.and_where(Expr::col("status").is_in(statuses.iter().map(text)));
+  }
+  by_id(conn, &mut select, page, |row: &TaskEntity| row.id.0).await
+}
+
+/// The newest task of a job in one of these states (any where none is given), after skipping some.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn latest_of_job(
+  conn: &mut Conn,
+  job: JobId,
+  statuses: &[TaskStatus],
+  skip: u64,
+) -> Result<Option<TaskEntity>, DbError> {
+  let mut select = select();
+  select.and_where(is("job_id", uuid(job.0)));
+  if !statuses.is_empty() {
+    select.and_where(Expr::col("status").is_in(statuses.iter().map(text)));
+  }
+  select.and_where(Expr::cust(if conn.is_sqlite() {
+    "scheduled_at <= cast(unixepoch('subsec') * 1000000 as integer)"
+  } else {
+    "scheduled_at <= clock_timestamp()"
+  }));
+  select
+    .order_by("scheduled_at", Order::Desc)
+    .order_by("id", Order::Desc)
+    .offset(skip)
+    .limit(1);
+  conn.fetch_optional(&select).await
+}
+
+/// Ids of a namespace that end with these characters of their hex form.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn ids_with_tail(
+  conn: &mut Conn,
+  namespace: &NamespaceId,
+  tail_bits: u64,
+) -> Result<Vec<TaskId>, DbError> {
+  // The short id is the last 40 bits: ten hex digits.
+  let tail = format!("{tail_bits:010x}");
+  let sql = if conn.is_sqlite() {
+    "select id from sched_task where namespace_id = $1 and lower(hex(id)) like '%' || $2 \
+      order by id desc limit 10"
+  } else {
+    "select id from sched_task where namespace_id = $1 and id::text like '%' || $2 \
+      order by id desc limit 10"
+  };
+  let rows: Vec<Row1<TaskId>> = conn.fetch_sql(sql, vec![text(namespace), text(tail)]).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// The tasks that hold these idempotency keys: id, key and hash of the request.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn get_by_keys(
+  conn: &mut Conn,
+  namespace: &NamespaceId,
+  keys: &[String],
+) -> Result<Vec<(TaskId, String, Option<Vec<u8>>)>, DbError> {
+  let mut select = Query::select();
+  select
+    .columns(["id", "idempotency_key", "idempotency_hash"])
+    .from("sched_task")
+    .and_where(is("namespace_id", text(namespace)))
+    .and_where(Expr::col("idempotency_key").is_in(keys.iter().map(text)));
+  conn.fetch(&select).await
+}

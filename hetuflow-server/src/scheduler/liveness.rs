@@ -1,0 +1,95 @@
+//! Signs of life: stores those of agents and of this server, and judges silence.
+//!
+//! The judge must first prove that it could have heard: after a gap of its own, or right after its
+//! start, nobody is judged for as long as silence may last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::{ServerId, Ts};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::infra::bmc::server_bmc;
+use crate::infra::db::DbError;
+use crate::service::{HeartbeatNote, SessionSvc, Store};
+
+/// How silence is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct LivenessSettings {
+  /// Silence of an agent after which it is unreachable.
+  pub unreachable_after: Duration,
+  /// Time between two turns.
+  pub turn: Duration,
+}
+
+/// The loop over signs of life.
+pub struct Liveness {
+  store: Store,
+  sessions: Arc<SessionSvc>,
+  server: ServerId,
+  settings: LivenessSettings,
+  take_beats: Box<dyn Fn() -> Vec<HeartbeatNote> + Send + Sync>,
+  judge_from: Instant,
+  any_unreachable: bool,
+}
+
+impl Liveness {
+  /// A loop that takes waiting signs of life from the gateway through a function.
+  pub fn new(
+    store: Store,
+    sessions: Arc<SessionSvc>,
+    server: ServerId,
+    settings: LivenessSettings,
+    take_beats: Box<dyn Fn() -> Vec<HeartbeatNote> + Send + Sync>,
+  ) -> Self {
+    let judge_from = Instant::now() + settings.unreachable_after;
+    Self { store, sessions, server, settings, take_beats, judge_from, any_unreachable: true }
+  }
+
+  /// Works until stopped.
+  pub async fn run(mut self, stop: CancellationToken) {
+    let mut last = Instant::now();
+    loop {
+      tokio::select! {
+        () = tokio::time::sleep(self.settings.turn) => {}
+        () = stop.cancelled() => return,
+      }
+      let outcome = self.turn().await;
+      // A turn that failed or came late heard nothing for a while.
+      if outcome.is_err() || last.elapsed() > self.settings.turn * 3 {
+        self.judge_from = Instant::now() + self.settings.unreachable_after;
+      }
+      last = Instant::now();
+      if let Err(error) = outcome {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot store signs of life");
+      }
+    }
+  }
+
+  async fn turn(&mut self) -> Result<(), DbError> {
+    self.sessions.heartbeats(&(self.take_beats)()).await?;
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      server_bmc::heartbeat(&mut tx, &self.server, now).await
+    }
+    .await;
+    tx.end::<(), DbError>(outcome).await?;
+    if Instant::now() < self.judge_from {
+      return Ok(());
+    }
+    let silent = self.sessions.sweep_silent(self.settings.unreachable_after).await?;
+    if silent > 0 {
+      tracing::warn!(agents = silent, at = %Ts::now(), "agents are silent");
+    }
+    if silent > 0 || self.any_unreachable {
+      let (lost, left) = self.sessions.sweep_lost().await?;
+      self.any_unreachable = left > 0;
+      if lost > 0 {
+        tracing::warn!(attempts = lost, "attempts are lost");
+      }
+    }
+    Ok(())
+  }
+}

@@ -1,0 +1,11 @@
+//! Loops that keep time: planning, signs of life, deadlines, hints between servers.
+
+mod deadline_sweep;
+mod liveness;
+mod planner;
+mod remote_wake;
+
+pub use deadline_sweep::DeadlineSweep;
+pub use liveness::{Liveness, LivenessSettings};
+pub use planner::Planner;
+pub use remote_wake::RemoteWake;

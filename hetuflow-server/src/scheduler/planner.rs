@@ -1,0 +1,50 @@
+//! Wakes the planning: at the next instant that needs a decision, when something changed, and once
+//! a second in any case.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::Ts;
+use tokio_util::sync::CancellationToken;
+
+use crate::service::{PlanSvc, Store};
+
+/// Longest time between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The planning loop.
+pub struct Planner {
+  store: Store,
+  plan: Arc<PlanSvc>,
+}
+
+impl Planner {
+  /// A loop over a planner.
+  pub fn new(store: Store, plan: Arc<PlanSvc>) -> Self {
+    Self { store, plan }
+  }
+
+  /// Plans until stopped; stops between turns, never inside one.
+  pub async fn run(self, stop: CancellationToken) {
+    let mut wait = Duration::ZERO;
+    loop {
+      tokio::select! {
+        () = self.store.bus.plan.notified() => {}
+        () = tokio::time::sleep(wait) => {}
+        () = stop.cancelled() => return,
+      }
+      wait = match self.plan.run_once().await {
+        Ok(turn) => {
+          if turn.fired + turn.skipped > 0 {
+            tracing::debug!(fired = turn.fired, skipped = turn.skipped, "plan turn finished");
+          }
+          turn.next_look.map_or(LOOK, |at| at.since(Ts::now())).min(LOOK)
+        }
+        Err(error) => {
+          tracing::warn!(error = &error as &dyn std::error::Error, "cannot plan");
+          LOOK
+        }
+      };
+    }
+  }
+}

@@ -1,0 +1,180 @@
+//! What differs between a job as it is and as a manifest describes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hetuflow_core::{
+  FieldError, JobEntity, JobForCreate, ScheduleEntity, ScheduleForCreate, ScheduleStatus,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::schedule_change::{
+  Naming, delete_schedule, insert_schedule, refuse_never, replace_schedule, row_of,
+};
+use super::schedule_cursor::first_after;
+use super::store::{Work, under};
+use super::{Actor, SvcError, SvcResult};
+use crate::infra::bmc::schedule_bmc;
+
+/// Fields of a schedule that a manifest describes.
+const SCHEDULE_FIELDS: [&str; 16] = [
+  "description",
+  "schedule_kind",
+  "cron_expression",
+  "interval_secs",
+  "timezone",
+  "start_time",
+  "end_time",
+  "max_count",
+  "status",
+  "overlap_policy",
+  "misfire_policy",
+  "misfire_grace_secs",
+  "catchup_max",
+  "parameters",
+  "environment",
+  "priority",
+];
+
+fn object(value: &impl Serialize) -> Map<String, Value> {
+  match serde_json::to_value(value) {
+    Ok(Value::Object(map)) => map,
+    _ => Map::new(),
+  }
+}
+
+/// Keys whose values differ; a missing one counts as null.
+fn differing(a: &Map<String, Value>, b: &Map<String, Value>) -> Vec<String> {
+  let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+  let value = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or(Value::Null);
+  keys.into_iter().filter(|key| value(a, key) != value(b, key)).cloned().collect()
+}
+
+/// The names of a job's fields that differ, as `config.timeout`.
+pub(super) fn job_differences(job: &JobEntity, wanted: &JobForCreate) -> Vec<String> {
+  let mut fields = Vec::new();
+  let plain = [
+    ("description", job.description != wanted.description),
+    ("environment", job.environment != wanted.environment),
+    ("labels", job.labels != wanted.labels),
+    ("owner", job.owner != wanted.owner),
+    ("status", wanted.status.is_some_and(|status| status != job.status)),
+  ];
+  fields.extend(plain.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
+  let config = differing(&object(&job.config), &object(&wanted.config));
+  fields.extend(config.into_iter().map(|key| format!("config.{key}")));
+  fields.sort();
+  fields
+}
+
+/// Makes the schedules of a job as they are described, matched by name; returns what differed.
+///
+/// # Errors
+/// The broken rules, under `/schedules/N`; when the database fails.
+pub(super) async fn apply_schedules(
+  work: &mut Work,
+  actor: &Actor,
+  (job, wanted): (&JobEntity, &JobForCreate),
+) -> SvcResult<Vec<String>> {
+  let rows = schedule_bmc::list_of_job(&mut work.tx, job.id).await?;
+  let mut existing: BTreeMap<String, ScheduleEntity> =
+    rows.into_iter().map(|row| (row.name.clone(), row)).collect();
+  let mut naming = Naming::of(job, &wanted.schedules);
+  let mut named = Vec::new();
+  for schedule in &wanted.schedules {
+    named.push((naming.next(work, schedule).await?, schedule));
+  }
+  let mut fields = Vec::new();
+  // First what goes, so that names become free.
+  let kept: BTreeSet<&String> = named.iter().map(|(name, _)| name).collect();
+  let gone: Vec<String> = existing.keys().filter(|name| !kept.contains(name)).cloned().collect();
+  for name in gone {
+    if let Some(row) = existing.remove(&name) {
+      delete_schedule(work, &row).await?;
+      fields.push(format!("schedules.{name}"));
+    }
+  }
+  for (index, (name, schedule)) in named.into_iter().enumerate() {
+    let outcome = match existing.remove(&name) {
+      None => add(work, actor, job, (schedule, name)).await,
+      Some(row) => bring_to(work, actor, (job, row), schedule).await,
+    };
+    fields.extend(outcome.map_err(|error| under(error, &format!("/schedules/{index}")))?);
+  }
+  Ok(fields)
+}
+
+/// Adds one; looks at its name first, because a refused statement would end the transaction.
+async fn add(
+  work: &mut Work,
+  actor: &Actor,
+  job: &JobEntity,
+  (wanted, name): (&ScheduleForCreate, String),
+) -> SvcResult<Vec<String>> {
+  if schedule_bmc::get_by_name(&mut work.tx, &job.namespace_id, &name).await?.is_some() {
+    let message = format!("schedule \"{name}\" belongs to another job");
+    return Err(SvcError::invalid(vec![FieldError::new("name.taken", "/name", message)]));
+  }
+  let row = insert_schedule(work, actor, job, (wanted, name)).await?;
+  Ok(vec![format!("schedules.{}", row.name)])
+}
+
+async fn bring_to(
+  work: &mut Work,
+  actor: &Actor,
+  (job, old): (&JobEntity, ScheduleEntity),
+  wanted: &ScheduleForCreate,
+) -> SvcResult<Vec<String>> {
+  let place = (job.id, &job.namespace_id);
+  let mut row = row_of(place, (wanted, old.name.clone()), (&actor.name, work.now));
+  let steady = row.interval_secs == old.interval_secs && row.start_time == old.start_time;
+  if steady {
+    // The grid of an interval does not move when something else changes.
+    row.anchor_at = old.anchor_at;
+  }
+  row.status = wanted.status.unwrap_or(old.status);
+  let different = differing_schedule(&old, &row);
+  if different.is_empty() {
+    return Ok(different);
+  }
+  if wanted.status.is_none() && old.status == ScheduleStatus::Expired {
+    row.status = ScheduleStatus::Enabled;
+  }
+  row.id = old.id;
+  row.rev = old.rev + 1;
+  row.run_count = old.run_count;
+  row.last_run_at = old.last_run_at;
+  row.created_by = old.created_by;
+  row.created_at = old.created_at;
+  row.updated_by = Some(actor.name.clone());
+  row.status_reason = if row.status == old.status { old.status_reason } else { None };
+  row.next_run_at = first_after(&row, work.now);
+  refuse_never(&row)?;
+  replace_schedule(work, &row).await?;
+  Ok(different.into_iter().map(|field| format!("schedules.{}.{field}", row.name)).collect())
+}
+
+fn differing_schedule(old: &ScheduleEntity, new: &ScheduleEntity) -> Vec<String> {
+  let mut fields = differing(&object(old), &object(new));
+  fields.retain(|field| SCHEDULE_FIELDS.contains(&field.as_str()));
+  fields
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn differences_name_the_field() {
+    let wanted: JobForCreate =
+      serde_json::from_str(r#"{"name":"a","config":{"command":"x","timeout":"5m"}}"#).expect("job");
+    let job: JobEntity = serde_json::from_value(serde_json::json!({
+      "id": uuid::Uuid::nil(), "namespace_id": "default", "name": "a",
+      "config": { "command": "x", "timeout": 300, "max_retries": 1 },
+      "status": "enabled", "version": 1, "created_by": null, "updated_by": null,
+      "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+    }))
+    .expect("entity");
+    assert_eq!(job_differences(&job, &wanted), ["config.max_retries"]);
+  }
+}

@@ -1,0 +1,244 @@
+//! What follows when an attempt ends: the task's final state, or another attempt. Decided in the
+//! transaction that stores the end, from the one table of moves.
+
+use std::collections::BTreeMap;
+
+use hetuflow_core::{
+  Change, Delivery, NamespaceId, Subject, TaskConfig, TaskEvent, TaskId, TaskInstanceId,
+  TaskInstanceStatus, TaskStatus, Topic, Ts, task_transition,
+};
+use serde_json::{Value, json};
+
+use super::{JobCache, Store};
+use crate::infra::bmc::event_bmc::Journal;
+use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow};
+use crate::infra::bmc::task_bmc;
+use crate::infra::db::{Conn, DbError};
+
+/// Ends that are gathered for one transaction, and what must be woken after its commit.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+  deletes: Vec<(TaskId, i64)>,
+  retries: Vec<(TaskId, i64, Ts)>,
+  finished: Vec<FinishedAttempt>,
+  /// Changes for the journal.
+  pub(super) journal: Journal,
+  marks: BTreeMap<(i64, i64), Ts>,
+  ended_tasks: Vec<TaskId>,
+  ended_attempts: Vec<TaskInstanceId>,
+  schedule_freed: bool,
+}
+
+impl Ends {
+  /// Notes an end whose live row is deleted already: success, which needs no decision.
+  pub(super) fn add_deleted(&mut self, row: &HotRow, mut end: FinishedAttempt) {
+    end.task_status = Some(TaskStatus::Succeeded);
+    self.note_final(row, &end, TaskStatus::Succeeded);
+    self.finished.push(end);
+  }
+
+  /// Notes an end whose live row is locked, and decides between the end of the task and another
+  /// attempt.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub(super) async fn add_locked(
+    &mut self,
+    conn: &mut Conn,
+    jobs: &JobCache,
+    row: &HotRow,
+    mut end: FinishedAttempt,
+  ) -> Result<(), DbError> {
+    let event = decide(conn, jobs, row, &end).await?;
+    let to = match (event, task_transition(row.status, event.0)) {
+      (_, Some(to)) => to,
+      // Asked to stop and tried again: the wish to stop wins.
+      ((TaskEvent::RetryAllowed, _), None) => TaskStatus::Failed,
+      (_, None) => return Ok(()),
+    };
+    let fence = row.fence.unwrap_or_default();
+    if to == TaskStatus::WaitingRetry {
+      let eligible_at = event.1.unwrap_or(end.completed_at);
+      self.retries.push((row.task_id, fence, eligible_at));
+      self.marks.entry((row.class_id, row.priority))
+        .and_modify(|mark| *mark = (*mark).min(eligible_at))
+        .or_insert(eligible_at);
+      self.note(&row.namespace_id, row.task_id, "task.waiting_retry", json!({
+        "status": to, "attempt": end.attempt, "instance_id": end.id, "eligible_at": eligible_at,
+        "attempt_status": end.status, "reason": end.reason, "exit_code": end.exit_code,
+      }), end.completed_at);
+      self.ended_attempts.push(end.id);
+    } else {
+      end.task_status = Some(to);
+      self.deletes.push((row.task_id, fence));
+      self.note_final(row, &end, to);
+    }
+    self.finished.push(end);
+    Ok(())
+  }
+
+  /// Notes the end of a task that never had this attempt on an agent; its live row is gone.
+  pub(super) fn add_unstarted(&mut self, row: &HotRow, to: TaskStatus, reason: &str, now: Ts) {
+    let status = match to {
+      TaskStatus::Cancelled => TaskInstanceStatus::Cancelled,
+      TaskStatus::Skipped => TaskInstanceStatus::Skipped,
+      _ => TaskInstanceStatus::NotStarted,
+    };
+    let mut end = blank_end(row, TaskInstanceId::generate(), status, now);
+    end.attempt = 0;
+    end.agent_id = None;
+    end.task_status = Some(to);
+    end.reason = Some(reason.to_owned());
+    self.note_final(row, &end, to);
+    self.finished.push(end);
+  }
+
+  fn note_final(&mut self, row: &HotRow, end: &FinishedAttempt, to: TaskStatus) {
+    let event_type = match to {
+      TaskStatus::Succeeded => "task.succeeded",
+      TaskStatus::Failed => "task.failed",
+      TaskStatus::Lost => "task.lost",
+      TaskStatus::Skipped => "task.skipped",
+      TaskStatus::Expired => "task.expired",
+      _ => "task.cancelled",
+    };
+    let mut data = json!({
+      "status": to, "job_id": row.job_id, "attempt": end.attempt, "instance_id": end.id,
+      "agent_id": end.agent_id, "started_at": end.started_at, "completed_at": end.completed_at,
+    });
+    for (key, value) in [
+      ("exit_code", end.exit_code.map(Value::from)),
+      ("signal", end.signal.map(Value::from)),
+      ("reason", end.reason.clone().map(Value::from)),
+      ("schedule_id", row.schedule_id.map(|id| Value::from(id.to_string()))),
+    ] {
+      if let Some(value) = value {
+        data[key] = value;
+      }
+    }
+    self.note(&row.namespace_id, row.task_id, event_type, data, end.completed_at);
+    self.ended_tasks.push(row.task_id);
+    self.ended_attempts.push(end.id);
+    self.schedule_freed |= row.schedule_id.is_some();
+  }
+
+  /// Notes a change of a task.
+  pub(super) fn note(
+    &mut self,
+    namespace: &NamespaceId,
+    task: TaskId,
+    event_type: &str,
+    data: Value,
+    at: Ts,
+  ) {
+    let subject = Subject { kind: Topic::Task, id: task.to_string() };
+    let event_type = event_type.to_owned();
+    self.journal.push(namespace, Change { at, subject, event_type, data });
+  }
+
+  /// Writes everything but the journal.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub(super) async fn write(&mut self, conn: &mut Conn, now: Ts) -> Result<(), DbError> {
+    self.deletes.sort_unstable();
+    hot::delete_finished(conn, &self.deletes).await?;
+    hot::reschedule_retry(conn, &self.retries, now).await?;
+    hot::insert_finished(conn, &self.finished).await
+  }
+
+  /// Wakes whoever waits for what was committed.
+  pub(super) fn wake(&self, store: &Store) {
+    if !self.marks.is_empty() {
+      store.bus.tasks_due(self.marks.clone());
+    }
+    if self.schedule_freed {
+      store.bus.plan.notify_one();
+    }
+    store.bus.tasks_ended(self.ended_tasks.iter().copied());
+    store.bus.logs_grew(self.ended_attempts.iter().copied());
+    store.bus.events.notify_one();
+  }
+
+  /// The attempts that are over.
+  pub(super) fn ended_attempts(&self) -> &[TaskInstanceId] {
+    &self.ended_attempts
+  }
+}
+
+/// The end of an attempt with nothing but what its live row knows.
+pub(super) fn blank_end(
+  row: &HotRow,
+  id: TaskInstanceId,
+  status: TaskInstanceStatus,
+  completed_at: Ts,
+) -> FinishedAttempt {
+  FinishedAttempt {
+    id,
+    task_id: row.task_id,
+    job_id: row.job_id,
+    namespace_id: row.namespace_id.clone(),
+    attempt: row.attempt,
+    fence: row.fence.unwrap_or_default(),
+    agent_id: row.agent_id.clone(),
+    status,
+    task_status: None,
+    dispatched_at: row.locked_at,
+    started_at: row.started_at,
+    completed_at,
+    start_skew_us: None,
+    pid: None,
+    exit_code: None,
+    signal: None,
+    reason: None,
+    error_message: None,
+    log_bytes: 0,
+    output_tail: None,
+    output_index: None,
+  }
+}
+
+/// The task's event for the end of its attempt, and when the next attempt may start.
+async fn decide(
+  conn: &mut Conn,
+  jobs: &JobCache,
+  row: &HotRow,
+  end: &FinishedAttempt,
+) -> Result<(TaskEvent, Option<Ts>), DbError> {
+  let natural = match end.status {
+    TaskInstanceStatus::Succeeded => return Ok((TaskEvent::AttemptSucceeded, None)),
+    TaskInstanceStatus::Cancelled => return Ok((TaskEvent::AttemptCancelled, None)),
+    TaskInstanceStatus::Skipped => return Ok((TaskEvent::AttemptSkipped, None)),
+    TaskInstanceStatus::Lost => TaskEvent::AttemptLost,
+    _ => TaskEvent::AttemptFailed,
+  };
+  if row.status == TaskStatus::Cancelling {
+    return Ok((natural, None));
+  }
+  let config = effective_config(conn, jobs, row).await?;
+  let budget = row.attempt <= config.retries();
+  let lost_once =
+    end.status == TaskInstanceStatus::Lost && config.delivery() == Delivery::AtMostOnce;
+  if !budget || lost_once || !config.retries_on(end.status, end.reason.as_deref()) {
+    return Ok((natural, None));
+  }
+  let retry = u32::try_from(row.attempt).unwrap_or(u32::MAX);
+  let delay = config.retry_delay(retry, rand::random());
+  Ok((TaskEvent::RetryAllowed, Some(end.completed_at.plus(delay))))
+}
+
+/// The config of a live task: its own where it has one, else its job's.
+///
+/// # Errors
+/// Any [`DbError`].
+pub(super) async fn effective_config(
+  conn: &mut Conn,
+  jobs: &JobCache,
+  row: &HotRow,
+) -> Result<TaskConfig, DbError> {
+  let own = task_bmc::get(conn, row.task_id).await?.and_then(|task| task.config);
+  match own {
+    Some(config) => Ok(config),
+    None => Ok(jobs.spec(conn, row.job_id, row.job_version).await?.config.clone()),
+  }
+}

@@ -1,0 +1,232 @@
+//! The feed: one reader follows the journal for all subscribers of this server and shares what it
+//! read. Nobody who is slow holds anybody up: who falls behind is told to start anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::{Change, FeedFrame, NamespaceId, Resync, Subscribe, Tick, Topic, Ts};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Actor, Store, SvcResult};
+use crate::infra::bmc::event_bmc::{self, EventBatch};
+
+/// Journal rows that a subscriber may be behind.
+const BACKLOG_MAX: usize = 1024;
+/// Journal rows read in one go.
+const BATCH_MAX: i64 = 200;
+/// How often the journal is read without a wake.
+const POLL: Duration = Duration::from_secs(1);
+/// How often a quiet feed says that it lives.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What a subscriber gets.
+#[derive(Debug, Clone)]
+pub enum FeedItem {
+  /// Changes.
+  Frame(FeedFrame),
+  /// Nothing happened for a while.
+  Tick(Tick),
+  /// Changes are gone for this subscriber.
+  Resync(Resync),
+  /// The feed is over, and why.
+  Closed(String),
+}
+
+/// The feed of one server.
+pub struct FeedSvc {
+  store: Store,
+  epoch: String,
+  frames: broadcast::Sender<Arc<EventBatch>>,
+  position: watch::Sender<Option<i64>>,
+}
+
+impl FeedSvc {
+  /// A feed over a store whose journal has this epoch.
+  pub fn new(store: Store, epoch: String) -> Arc<Self> {
+    let frames = broadcast::channel(BACKLOG_MAX).0;
+    Arc::new(Self { store, epoch, frames, position: watch::channel(None).0 })
+  }
+
+  /// The journal's epoch.
+  pub fn epoch(&self) -> &str {
+    &self.epoch
+  }
+
+  /// Follows the journal while anybody listens.
+  pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    loop {
+      tokio::select! {
+        () = self.store.bus.events.notified() => {}
+        () = tokio::time::sleep(POLL) => {}
+        () = stop.cancelled() => return,
+      }
+      if self.frames.receiver_count() == 0 {
+        self.position.send_replace(None);
+        continue;
+      }
+      if let Err(error) = self.follow().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the journal");
+      }
+    }
+  }
+
+  async fn follow(&self) -> Result<(), crate::infra::db::DbError> {
+    let mut conn = self.store.db.read().await?;
+    let position = *self.position.borrow();
+    let mut at = match position {
+      Some(at) => at,
+      None => {
+        let newest = event_bmc::bounds(&mut conn).await?.1;
+        self.position.send_replace(Some(newest));
+        newest
+      }
+    };
+    loop {
+      let batches = event_bmc::list_after(&mut conn, at, BATCH_MAX).await?;
+      let Some(last) = batches.last() else { return Ok(()) };
+      at = last.seq;
+      for batch in batches {
+        // Nobody listening any more is fine.
+        let _listeners = self.frames.send(Arc::new(batch));
+      }
+      self.position.send_replace(Some(at));
+    }
+  }
+
+  /// Subscribes; with `since_seq` what was missed comes first.
+  ///
+  /// # Errors
+  /// 403 or 404 for a namespace that the actor may not see.
+  pub async fn subscribe(self: &Arc<Self>, actor: &Actor, wish: &Subscribe) -> SvcResult<FeedReader> {
+    let namespace = wish.namespace_id.clone().or_else(|| actor.namespace_id.clone());
+    match &namespace {
+      Some(namespace) => actor.require(hetuflow_core::Role::Viewer, namespace)?,
+      None => actor.require_role(hetuflow_core::Role::Viewer)?,
+    }
+    let frames = self.frames.subscribe();
+    self.store.bus.events.notify_one();
+    let mut position = self.position.subscribe();
+    let live_from = loop {
+      if let Some(at) = *position.borrow_and_update() {
+        break at;
+      }
+      if tokio::time::timeout(POLL * 3, position.changed()).await.is_err() {
+        let mut conn = self.store.db.read().await?;
+        break event_bmc::bounds(&mut conn).await?.1;
+      }
+    };
+    Ok(FeedReader {
+      feed: Arc::clone(self),
+      topics: wish.topics.clone(),
+      namespace,
+      cursor: wish.since_seq.unwrap_or(live_from),
+      live_from,
+      told: wish.since_seq.unwrap_or(live_from),
+      replay: Vec::new(),
+      frames,
+    })
+  }
+}
+
+/// One subscription.
+pub struct FeedReader {
+  feed: Arc<FeedSvc>,
+  topics: Vec<Topic>,
+  namespace: Option<NamespaceId>,
+  /// Everything up to here was read.
+  cursor: i64,
+  /// From here on the shared reader brings everything.
+  live_from: i64,
+  /// The last number that the subscriber was told.
+  told: i64,
+  replay: Vec<EventBatch>,
+  frames: broadcast::Receiver<Arc<EventBatch>>,
+}
+
+impl FeedReader {
+  /// The next item. Cancelling it loses nothing.
+  pub async fn next(&mut self) -> FeedItem {
+    loop {
+      if let Some(batch) = self.replay.pop() {
+        self.cursor = batch.seq;
+        if let Some(item) = self.select(&batch) {
+          return item;
+        }
+        continue;
+      }
+      if self.cursor < self.live_from {
+        match self.read_replay().await {
+          Ok(None) => continue,
+          Ok(Some(item)) => return item,
+          Err(error) => return FeedItem::Closed(error.to_string()),
+        }
+      }
+      match tokio::time::timeout(TICK, self.frames.recv()).await {
+        Err(_quiet) => {
+          let seq = self.cursor.max(self.told);
+          self.told = seq;
+          return FeedItem::Tick(Tick { epoch: self.feed.epoch.clone(), seq, at: Ts::now() });
+        }
+        Ok(Ok(batch)) if batch.seq <= self.cursor => {}
+        Ok(Ok(batch)) => {
+          self.cursor = batch.seq;
+          if let Some(item) = self.select(&batch) {
+            return item;
+          }
+        }
+        Ok(Err(broadcast::error::RecvError::Lagged(_))) => return self.resync("too slow"),
+        Ok(Err(broadcast::error::RecvError::Closed)) => {
+          return FeedItem::Closed("the server stops".to_owned());
+        }
+      }
+    }
+  }
+
+  async fn read_replay(&mut self) -> Result<Option<FeedItem>, crate::infra::db::DbError> {
+    let mut conn = self.feed.store.db.read().await?;
+    let (oldest, newest) = event_bmc::bounds(&mut conn).await?;
+    if self.cursor > 0 && oldest > self.cursor + 1 && self.told < oldest - 1 {
+      self.cursor = newest;
+      return Ok(Some(self.resync("the journal no longer reaches back that far")));
+    }
+    let mut batches = event_bmc::list_after(&mut conn, self.cursor, BATCH_MAX).await?;
+    batches.retain(|batch| batch.seq <= self.live_from);
+    if batches.is_empty() {
+      self.cursor = self.live_from;
+    }
+    batches.reverse();
+    self.replay = batches;
+    Ok(None)
+  }
+
+  fn resync(&mut self, reason: &str) -> FeedItem {
+    self.frames = self.frames.resubscribe();
+    let from_seq = (*self.feed.position.borrow()).unwrap_or(self.cursor).max(self.cursor);
+    self.cursor = from_seq;
+    self.told = from_seq;
+    let epoch = self.feed.epoch.clone();
+    FeedItem::Resync(Resync { epoch, from_seq, reason: reason.to_owned() })
+  }
+
+  fn select(&mut self, batch: &EventBatch) -> Option<FeedItem> {
+    if self.namespace.as_ref().is_some_and(|wanted| *wanted != batch.namespace_id) {
+      return None;
+    }
+    let wanted = |change: &&Change| {
+      self.topics.is_empty() || self.topics.contains(&change.subject.kind)
+    };
+    let events: Vec<Change> = batch.changes.iter().filter(wanted).cloned().collect();
+    if events.is_empty() {
+      return None;
+    }
+    let prev_seq = std::mem::replace(&mut self.told, batch.seq);
+    Some(FeedItem::Frame(FeedFrame {
+      epoch: self.feed.epoch.clone(),
+      prev_seq,
+      seq: batch.seq,
+      namespace_id: batch.namespace_id.clone(),
+      events,
+    }))
+  }
+}

@@ -1,0 +1,68 @@
+//! What versions of jobs run: immutable once made, so kept in memory without expiry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hetuflow_core::{JobId, JobSpec, SelectorClass};
+
+use crate::infra::bmc::job_bmc;
+use crate::infra::db::{Conn, DbError};
+
+/// Versions kept at most; beyond that the cache starts anew.
+const SPECS_MAX: usize = 10_000;
+
+/// Specs and selector classes by their keys.
+#[derive(Debug, Default)]
+pub struct JobCache {
+  specs: RwLock<HashMap<(JobId, i64), Arc<JobSpec>>>,
+  classes: RwLock<HashMap<i64, Arc<SelectorClass>>>,
+}
+
+impl JobCache {
+  /// What a version of a job runs, where it is in memory.
+  pub fn known(&self, job: JobId, version: i64) -> Option<Arc<JobSpec>> {
+    self.specs.read().unwrap_or_else(PoisonError::into_inner).get(&(job, version)).cloned()
+  }
+
+  /// What a version of a job runs.
+  ///
+  /// # Errors
+  /// [`DbError::Missing`] when there is no such version.
+  pub async fn spec(
+    &self,
+    conn: &mut Conn,
+    job: JobId,
+    version: i64,
+  ) -> Result<Arc<JobSpec>, DbError> {
+    if let Some(spec) = self.known(job, version) {
+      return Ok(spec);
+    }
+    let spec = job_bmc::get_version(conn, job, version).await?;
+    let missing = || DbError::Missing { thing: format!("version {version} of job {job}") };
+    let spec = Arc::new(spec.ok_or_else(missing)?);
+    let mut specs = self.specs.write().unwrap_or_else(PoisonError::into_inner);
+    if specs.len() >= SPECS_MAX {
+      specs.clear();
+    }
+    specs.insert((job, version), Arc::clone(&spec));
+    Ok(spec)
+  }
+
+  /// The demands behind a selector class.
+  ///
+  /// # Errors
+  /// [`DbError::Missing`] when there is no such class.
+  pub async fn class(&self, conn: &mut Conn, id: i64) -> Result<Arc<SelectorClass>, DbError> {
+    let known = self.classes.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+    if let Some(class) = known {
+      return Ok(class);
+    }
+    let rows = job_bmc::list_classes(conn, &[id]).await?;
+    let row = rows.into_iter().next();
+    let (_, class) = row.ok_or_else(|| DbError::Missing { thing: format!("class {id}") })?;
+    let class = Arc::new(class);
+    let mut classes = self.classes.write().unwrap_or_else(PoisonError::into_inner);
+    classes.insert(id, Arc::clone(&class));
+    Ok(class)
+  }
+}

@@ -1,0 +1,53 @@
+//! Use cases: what each door may ask for, who may ask, and where each transaction begins and ends.
+//! Knows neither HTTP nor frames nor timers.
+
+mod actor;
+mod agent_svc;
+mod apply_plan;
+mod apply_svc;
+mod attempt_end;
+mod error;
+mod feed_svc;
+mod job_cache;
+mod job_change;
+mod job_svc;
+mod live_attempts;
+mod log_svc;
+mod namespace_svc;
+mod plan_svc;
+mod report_commit;
+mod report_svc;
+mod schedule_change;
+mod schedule_cursor;
+mod schedule_edit;
+mod schedule_preview;
+mod schedule_svc;
+mod session_svc;
+mod stop_svc;
+mod store;
+mod submit_svc;
+mod system_svc;
+mod task_ref;
+mod task_svc;
+mod token_cache;
+mod token_svc;
+
+pub use actor::Actor;
+pub use agent_svc::*;
+pub use apply_svc::*;
+pub use error::{SvcError, SvcResult};
+pub use feed_svc::{FeedItem, FeedReader, FeedSvc};
+pub use job_cache::JobCache;
+pub use job_svc::*;
+pub use live_attempts::{LiveAttempt, LiveAttempts};
+pub use log_svc::{LogRange, LogReader, LogSvc};
+pub use namespace_svc::*;
+pub use plan_svc::{PlanSvc, PlanTurn};
+pub use report_svc::{Report, ReportBatch, ReportSource, ReportSvc};
+pub use schedule_svc::*;
+pub use session_svc::{HeartbeatNote, Registration, SessionSvc};
+pub use store::{Cursor, PageArgs, Store};
+pub use submit_svc::SubmitSvc;
+pub use system_svc::*;
+pub use task_svc::{TaskSvc, normalise};
+pub use token_svc::*;

@@ -1,0 +1,204 @@
+//! The transactions that people's changes of a schedule are.
+
+use hetuflow_core::{
+  FieldError, NamespaceId, Role, ScheduleEntity, ScheduleForCreate, ScheduleForUpdate, ScheduleId,
+  ScheduleStatus, check_name,
+};
+use serde_json::json;
+
+use super::job_change::{find_job, refuse_adhoc, stale};
+use super::schedule_change::{
+  Naming, delete_schedule, insert_schedule, name_taken, refuse_never, subject, told,
+};
+use super::schedule_cursor::{first_after, record_pause, set_state};
+use super::store::{Work, check_mask};
+use super::{Actor, SvcError, SvcResult};
+use crate::infra::bmc::schedule_bmc;
+use crate::infra::db::Conn;
+
+const FIELDS: [&str; 15] = [
+  "name",
+  "description",
+  "cron_expression",
+  "interval_secs",
+  "timezone",
+  "end_time",
+  "max_count",
+  "status",
+  "overlap_policy",
+  "misfire_policy",
+  "misfire_grace_secs",
+  "catchup_max",
+  "parameters",
+  "environment",
+  "priority",
+];
+
+/// Which schedule: its namespace where one is named, and its id or name.
+pub type ScheduleRef<'a> = (Option<&'a NamespaceId>, &'a str);
+
+/// A schedule by id or name, as far as the asker may see it.
+///
+/// # Errors
+/// 404 with the same words whether it does not exist or lies elsewhere.
+pub(super) async fn find_schedule(
+  conn: &mut Conn,
+  actor: &Actor,
+  (named, reference): ScheduleRef<'_>,
+) -> SvcResult<ScheduleEntity> {
+  let missing = || SvcError::not_found("schedule", reference);
+  let mut found = None;
+  if let Ok(id) = reference.parse::<ScheduleId>() {
+    found = schedule_bmc::get(conn, id).await?;
+  }
+  if found.is_none() {
+    let name = check_name(reference, "").map_err(|_| missing())?;
+    found = schedule_bmc::get_by_name(conn, &actor.namespace(named), &name).await?;
+  }
+  let own = actor.namespace_id.as_ref();
+  found
+    .filter(|row| named.or(own).is_none_or(|wanted| *wanted == row.namespace_id))
+    .filter(|row| own.is_none_or(|own| *own == row.namespace_id))
+    .ok_or_else(missing)
+}
+
+/// Makes one for a job.
+///
+/// # Errors
+/// 404, 403, 409, 422.
+pub(super) async fn create_one(
+  work: &mut Work,
+  actor: &Actor,
+  (namespace, job): (Option<&NamespaceId>, &str),
+  new: &ScheduleForCreate,
+) -> SvcResult<ScheduleEntity> {
+  let job = find_job(&mut work.tx, actor, namespace, job).await?;
+  actor.require(Role::Editor, &job.namespace_id)?;
+  refuse_adhoc(&job)?;
+  let name = Naming::one_more(work, &job, new).await?;
+  insert_schedule(work, actor, &job, (new, name)).await
+}
+
+/// Removes one.
+///
+/// # Errors
+/// 404, 403.
+pub(super) async fn delete_one(
+  work: &mut Work,
+  actor: &Actor,
+  which: ScheduleRef<'_>,
+) -> SvcResult<()> {
+  actor.require_role(Role::Viewer)?;
+  let row = find_schedule(&mut work.tx, actor, which).await?;
+  actor.require(Role::Editor, &row.namespace_id)?;
+  delete_schedule(work, &row).await
+}
+
+/// Changes one. Its planning starts anew, at now, where the change moves future instants.
+///
+/// # Errors
+/// 404, 403, 409, 412, 422.
+pub(super) async fn update_one(
+  work: &mut Work,
+  actor: &Actor,
+  which: ScheduleRef<'_>,
+  (mut change, rev): (ScheduleForUpdate, Option<i64>),
+) -> SvcResult<ScheduleEntity> {
+  actor.require_role(Role::Viewer)?;
+  let before = find_schedule(&mut work.tx, actor, which).await?;
+  actor.require(Role::Editor, &before.namespace_id)?;
+  let mut errors = Vec::new();
+  check_mask(change.update_mask.as_deref(), &FIELDS, &mut errors);
+  apply_mask(&mut change);
+  change.check(&before, &mut errors);
+  if change.status == Some(ScheduleStatus::Expired) {
+    let message = "expired is what the server says of a schedule that is used up";
+    errors.push(FieldError::new("schedule.status", "/status", message));
+  }
+  SvcError::check(errors)?;
+  if rev.is_some_and(|rev| rev != before.rev) {
+    return Err(stale(before.rev));
+  }
+  // A schedule that was used up lives again when its timing changes.
+  if change.changes_timing() && change.status.is_none() && before.status == ScheduleStatus::Expired
+  {
+    change.status = Some(ScheduleStatus::Enabled);
+  }
+  write(work, actor, &before, (&change, None)).await
+}
+
+/// Switches one, with a reason for people.
+///
+/// # Errors
+/// 404, 403, 409, 422.
+pub(super) async fn switch_one(
+  work: &mut Work,
+  actor: &Actor,
+  which: ScheduleRef<'_>,
+  (role, status, reason): (Role, ScheduleStatus, Option<String>),
+) -> SvcResult<ScheduleEntity> {
+  actor.require_role(Role::Viewer)?;
+  let before = find_schedule(&mut work.tx, actor, which).await?;
+  actor.require(role, &before.namespace_id)?;
+  let resumes = role == Role::Operator && status == ScheduleStatus::Enabled;
+  if resumes && before.status != ScheduleStatus::Paused {
+    let message = format!("schedule \"{}\" is {}, not paused", before.name, before.status);
+    return Err(SvcError::conflict("schedule.not_paused", "/status", message));
+  }
+  if status == ScheduleStatus::Paused && before.status != ScheduleStatus::Enabled {
+    let message = format!("schedule \"{}\" is {} and does not fire", before.name, before.status);
+    return Err(SvcError::conflict("schedule.not_enabled", "/status", message));
+  }
+  let change = ScheduleForUpdate { status: Some(status), ..ScheduleForUpdate::default() };
+  write(work, actor, &before, (&change, reason)).await
+}
+
+/// Writes a checked change, restarts the planning where it must, and tells.
+async fn write(
+  work: &mut Work,
+  actor: &Actor,
+  before: &ScheduleEntity,
+  (change, reason): (&ScheduleForUpdate, Option<String>),
+) -> SvcResult<ScheduleEntity> {
+  let by = (Some(actor.name.as_str()), work.now);
+  let name = change.name.as_deref().unwrap_or(&before.name);
+  let written = schedule_bmc::update(&mut work.tx, before.id, change, by)
+    .await
+    .map_err(|error| name_taken(error, name))?;
+  if !written {
+    return Err(SvcError::not_found("schedule", &before.name));
+  }
+  let mut row = read_back(work, before.id).await?;
+  let mut revoked = 0;
+  if change.changes_timing() {
+    if before.status == ScheduleStatus::Paused && row.status == ScheduleStatus::Enabled {
+      record_pause(work, before).await?;
+    }
+    refuse_never(&ScheduleEntity { next_run_at: first_after(&row, work.now), ..row.clone() })?;
+    revoked = set_state(work, &row, reason).await?;
+    row = read_back(work, row.id).await?;
+  }
+  let mut data = told(&row);
+  data["revoked"] = json!(revoked);
+  work.note(&row.namespace_id, subject(&row), "schedule.updated", data);
+  Ok(row)
+}
+
+async fn read_back(work: &mut Work, id: ScheduleId) -> SvcResult<ScheduleEntity> {
+  let row = schedule_bmc::get(&mut work.tx, id).await?;
+  row.ok_or_else(|| SvcError::not_found("schedule", &id.to_string()))
+}
+
+/// Forgets what the mask does not name, so that everything after it sees one truth.
+fn apply_mask(change: &mut ScheduleForUpdate) {
+  let Some(mask) = change.update_mask.take() else { return };
+  let named = |field: &str| mask.iter().any(|name| name == field);
+  macro_rules! keep {
+    ($($field:ident),+) => { $( if !named(stringify!($field)) { change.$field = None; } )+ };
+  }
+  keep!(
+    name, description, cron_expression, interval_secs, timezone, end_time, max_count, status,
+    overlap_policy, misfire_policy, misfire_grace_secs, catchup_max, parameters, environment,
+    priority
+  );
+}

@@ -1,0 +1,236 @@
+//! Schedules: made, changed, held and run by hand; and what they would do next.
+
+use std::sync::Arc;
+
+use hetuflow_core::{
+  FieldError, FireEntity, NamespaceId, Page, Role, ScheduleEntity, ScheduleFilter,
+  ScheduleForCreate, ScheduleForUpdate, SchedulePreview, ScheduleStatus, TaskEntity, TaskForCreate,
+  Ts,
+};
+
+pub use super::schedule_cursor::{cron_seed, next_instant};
+use super::schedule_edit::{
+  ScheduleRef, create_one, delete_one, find_schedule, switch_one, update_one,
+};
+pub use super::schedule_preview::PREVIEW_MAX;
+use super::schedule_preview::{preview_of, preview_of_new};
+use super::store::{PageArgs, Store};
+use super::task_svc::TaskSvc;
+use super::{Actor, SvcError, SvcResult};
+use crate::infra::bmc::{fire_bmc, schedule_bmc};
+
+/// Use cases of schedules.
+#[derive(Clone)]
+pub struct ScheduleSvc {
+  store: Store,
+  tasks: Arc<TaskSvc>,
+}
+
+impl ScheduleSvc {
+  /// Over a store, and the service that makes tasks.
+  pub fn new(store: Store, tasks: Arc<TaskSvc>) -> Self {
+    Self { store, tasks }
+  }
+
+  /// Makes a schedule of a job, named by `new.job_id` or `job`.
+  ///
+  /// # Errors
+  /// 403 below editor, 404 for the job, 409 for a name in use, or every broken rule.
+  pub async fn create(
+    &self,
+    actor: &Actor,
+    (namespace, job): (Option<&NamespaceId>, Option<&str>),
+    mut new: ScheduleForCreate,
+  ) -> SvcResult<ScheduleEntity> {
+    actor.require_role(Role::Viewer)?;
+    let mut errors = Vec::new();
+    new.check(&mut errors);
+    let id = new.job_id.map(|id| id.to_string());
+    let Some(job) = id.as_deref().or(job) else {
+      errors.push(FieldError::new("schedule.job", "/job_id", "give the job that it runs"));
+      return Err(SvcError::invalid(errors));
+    };
+    SvcError::check(errors)?;
+    let mut work = self.store.work().await?;
+    let outcome = create_one(&mut work, actor, (namespace, job), &new).await;
+    work.end(outcome).await
+  }
+
+  /// Reads one, by id or name.
+  ///
+  /// # Errors
+  /// 404 when there is none that the asker may see.
+  pub async fn get(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<ScheduleEntity> {
+    actor.require_role(Role::Viewer)?;
+    let mut conn = self.store.read().await?;
+    find_schedule(&mut conn, actor, which).await
+  }
+
+  /// Reads a page.
+  ///
+  /// # Errors
+  /// 403 for a token that reads nothing.
+  pub async fn list(
+    &self,
+    actor: &Actor,
+    filter: &ScheduleFilter,
+    page: &PageArgs,
+  ) -> SvcResult<Page<ScheduleEntity>> {
+    actor.require_role(Role::Viewer)?;
+    let mut filter = filter.clone();
+    if let Some(own) = &actor.namespace_id {
+      actor.require(Role::Viewer, filter.namespace_id.as_ref().unwrap_or(own))?;
+      filter.namespace_id = Some(own.clone());
+    }
+    let mut conn = self.store.read().await?;
+    Ok(schedule_bmc::list(&mut conn, &filter, page).await?)
+  }
+
+  /// Changes one; `rev` is the revision that the asker saw, where it says so.
+  ///
+  /// # Errors
+  /// 412 `revision.conflict`, 404, 403, 409, or the broken rules.
+  pub async fn update(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    change: ScheduleForUpdate,
+    rev: Option<i64>,
+  ) -> SvcResult<ScheduleEntity> {
+    let mut work = self.store.work().await?;
+    let outcome = update_one(&mut work, actor, which, (change, rev)).await;
+    work.end(outcome).await
+  }
+
+  /// Removes one.
+  ///
+  /// # Errors
+  /// 404, 403.
+  pub async fn delete(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<()> {
+    let mut work = self.store.work().await?;
+    let outcome = delete_one(&mut work, actor, which).await;
+    work.end(outcome).await
+  }
+
+  /// Switches one on or off.
+  ///
+  /// # Errors
+  /// 404, 403; 422 when no instant is left.
+  pub async fn set_enabled(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    enabled: bool,
+  ) -> SvcResult<ScheduleEntity> {
+    let status = if enabled { ScheduleStatus::Enabled } else { ScheduleStatus::Disabled };
+    self.switch(actor, which, (Role::Editor, status, None)).await
+  }
+
+  /// Holds one, with a reason for people.
+  ///
+  /// # Errors
+  /// 404, 403; 409 when it does not fire anyway.
+  pub async fn pause(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    reason: Option<String>,
+  ) -> SvcResult<ScheduleEntity> {
+    let reason = match reason {
+      Some(reason) => format!("paused by {}: {reason}", actor.name),
+      None => format!("paused by {}", actor.name),
+    };
+    self.switch(actor, which, (Role::Operator, ScheduleStatus::Paused, Some(reason))).await
+  }
+
+  /// Lets one go on, from now; what the pause swallowed is recorded as skipped.
+  ///
+  /// # Errors
+  /// 404, 403; 409 when it is not paused.
+  pub async fn resume(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<ScheduleEntity> {
+    self.switch(actor, which, (Role::Operator, ScheduleStatus::Enabled, None)).await
+  }
+
+  async fn switch(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    wanted: (Role, ScheduleStatus, Option<String>),
+  ) -> SvcResult<ScheduleEntity> {
+    let mut work = self.store.work().await?;
+    let outcome = switch_one(&mut work, actor, which, wanted).await;
+    work.end(outcome).await
+  }
+
+  /// Runs the job now, as the schedule would; `over` holds what is different this time.
+  ///
+  /// # Errors
+  /// 404, 403; 409 when the job may not run.
+  pub async fn trigger(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    over: TaskForCreate,
+  ) -> SvcResult<(TaskEntity, bool)> {
+    let schedule = self.get(actor, which).await?;
+    let mut environment = schedule.environment;
+    environment.extend(over.environment.unwrap_or_default());
+    let task = TaskForCreate {
+      namespace_id: Some(schedule.namespace_id),
+      job_id: Some(schedule.job_id),
+      job: None,
+      parameters: over.parameters.or(schedule.parameters),
+      priority: over.priority.or(Some(schedule.priority)),
+      environment: (!environment.is_empty()).then_some(environment),
+      config: None,
+      ..over
+    };
+    self.tasks.create(actor, task).await
+  }
+
+  /// The next fires of a schedule, after `from` or now.
+  ///
+  /// # Errors
+  /// 404; 422 for a stored rule that cannot be read.
+  pub async fn next(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    (count, from): (i64, Option<Ts>),
+  ) -> SvcResult<SchedulePreview> {
+    let schedule = self.get(actor, which).await?;
+    preview_of(&schedule, (count, from.unwrap_or_else(Ts::now)))
+  }
+
+  /// The next fires that a schedule would have; nothing is stored.
+  ///
+  /// # Errors
+  /// The broken rules.
+  pub fn preview(
+    &self,
+    actor: &Actor,
+    mut new: ScheduleForCreate,
+    (count, from): (i64, Option<Ts>),
+  ) -> SvcResult<SchedulePreview> {
+    actor.require_role(Role::Viewer)?;
+    let mut errors = Vec::new();
+    new.check(&mut errors);
+    SvcError::check(errors)?;
+    preview_of_new(&new, (count, from.unwrap_or_else(Ts::now)))
+  }
+
+  /// The fires of a schedule, newest first.
+  ///
+  /// # Errors
+  /// 404 when there is no such schedule.
+  pub async fn fires(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    page: &PageArgs,
+  ) -> SvcResult<Page<FireEntity>> {
+    let schedule = self.get(actor, which).await?;
+    let mut conn = self.store.read().await?;
+    Ok(fire_bmc::list(&mut conn, schedule.id, page).await?)
+  }
+}

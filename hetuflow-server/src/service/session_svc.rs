@@ -1,0 +1,368 @@
+//! Agents as the store sees them: registration, signs of life, and what becomes of attempts when
+//! an agent comes back, goes silent, or is gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::{
+  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, NamespaceId, Reconcile,
+  ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
+};
+use serde_json::json;
+
+use super::attempt_end::{Ends, blank_end, effective_config};
+use super::live_attempts::{LiveAttempt, LiveAttempts};
+use super::{JobCache, Store, SvcError, SvcResult};
+use crate::infra::bmc::agent_bmc::{self, Heartbeat};
+use crate::infra::bmc::event_bmc::{self, Journal};
+use crate::infra::bmc::hot::{self, HotRow};
+use crate::infra::db::{Conn, DbError};
+
+/// Agents as the store sees them.
+pub struct SessionSvc {
+  store: Store,
+  jobs: Arc<JobCache>,
+  live: Arc<LiveAttempts>,
+  server: ServerId,
+  lost_after: Duration,
+}
+
+/// What a registration found.
+#[derive(Debug)]
+pub struct Registration {
+  /// The agent's row.
+  pub agent: AgentEntity,
+  /// What to do with each attempt that the agent named.
+  pub reconcile: Vec<Reconcile>,
+  /// Attempts that the store gives to the agent and that it did not name. They are judged once
+  /// its unacknowledged reports are in.
+  pub unnamed: Vec<(TaskId, i64)>,
+  /// Whether the agent's process is the one that the store knew.
+  pub same_epoch: bool,
+  /// Whether the host started anew since.
+  pub rebooted: bool,
+}
+
+impl SessionSvc {
+  /// The service over a store.
+  pub fn new(
+    store: Store,
+    jobs: Arc<JobCache>,
+    live: Arc<LiveAttempts>,
+    server: ServerId,
+    lost_after: Duration,
+  ) -> Self {
+    Self { store, jobs, live, server, lost_after }
+  }
+
+  /// Takes an agent in, under the connection epoch that the store gives it.
+  ///
+  /// # Errors
+  /// 409 for an older process of the same agent than the one that is known.
+  pub async fn register(
+    &self,
+    id: &AgentId,
+    request: &AgentRegisterRequest,
+  ) -> SvcResult<Registration> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = self.register_in(&mut tx, id, request).await;
+    let registration = tx.end(outcome).await?;
+    self.store.bus.events.notify_one();
+    Ok(registration)
+  }
+
+  async fn register_in(
+    &self,
+    tx: &mut Conn,
+    id: &AgentId,
+    request: &AgentRegisterRequest,
+  ) -> SvcResult<Registration> {
+    let now = tx.now().await?;
+    let known = agent_bmc::get(tx, id).await?;
+    if let Some(known) = &known
+      && request.agent_epoch < known.agent_epoch
+      && known.status != AgentStatus::Offline
+    {
+      return Err(SvcError::conflict(
+        "agent.superseded",
+        "/agent_epoch",
+        format!("a newer process of agent {id} is registered"),
+      ));
+    }
+    let same_epoch = known.as_ref().is_some_and(|k| k.agent_epoch == request.agent_epoch);
+    let rebooted = known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
+    let mut labels = request.capabilities.labels.clone();
+    labels.insert("agent".to_owned(), id.to_string());
+    let mut namespaces = request.namespaces.clone();
+    if namespaces.is_empty() && !request.namespace_id.is_empty() {
+      namespaces.push(request.namespace_id.clone());
+    }
+    let agent = AgentEntity {
+      id: id.clone(),
+      description: known.as_ref().map(|k| k.description.clone()).unwrap_or_default(),
+      status: AgentStatus::Idle,
+      capabilities: request.capabilities.clone(),
+      labels,
+      namespaces,
+      statistics: None,
+      hostname: request.hostname.clone(),
+      os_info: request.os_info.clone(),
+      version: request.version.clone(),
+      boot_id: request.boot_id.clone(),
+      agent_epoch: request.agent_epoch,
+      connection_epoch: known.as_ref().map_or(0, |k| k.connection_epoch) + 1,
+      server_id: Some(self.server.clone()),
+      acked_seq: known.as_ref().filter(|_| same_epoch).map_or(0, |k| k.acked_seq),
+      clock_offset_ms: None,
+      cordoned: known.as_ref().is_some_and(|k| k.cordoned),
+      last_heartbeat_at: Some(now),
+      created_at: known.as_ref().map_or(now, |k| k.created_at),
+      updated_at: now,
+    };
+    agent_bmc::register(tx, &agent).await?;
+    let rows = hot::live_of_agent(tx, id).await?;
+    hot::clear_unreachable(tx, id).await?;
+    let (reconcile, unnamed) = self.compare(id, request, &rows);
+    let data = json!({"status": agent.status, "hostname": agent.hostname, "version": agent.version});
+    event_bmc::append(tx, &agent_event(id, "agent.connected", data, now), now).await?;
+    Ok(Registration { agent, reconcile, unnamed, same_epoch, rebooted })
+  }
+
+  /// Compares what the agent has with what the store gives it.
+  fn compare(
+    &self,
+    id: &AgentId,
+    request: &AgentRegisterRequest,
+    rows: &[HotRow],
+  ) -> (Vec<Reconcile>, Vec<(TaskId, i64)>) {
+    let mut ours: HashMap<_, &HotRow> =
+      rows.iter().filter_map(|row| Some((row.instance_id?, row))).collect();
+    self.live.insert(ours.iter().map(|(instance, row)| {
+      let fence = row.fence.unwrap_or_default();
+      (*instance, LiveAttempt { task_id: row.task_id, agent_id: id.clone(), fence })
+    }));
+    let mut reconcile = Vec::new();
+    for running in &request.running {
+      let row = ours.remove(&running.instance_id);
+      let action = match row {
+        Some(row) if row.fence == Some(running.fence) => match row.status {
+          TaskStatus::Cancelling => ReconcileAction::Stop,
+          _ => ReconcileAction::Keep,
+        },
+        // The store has moved on without it.
+        _ => ReconcileAction::Stop,
+      };
+      reconcile.push(Reconcile { instance_id: running.instance_id, action });
+    }
+    let unnamed =
+      ours.values().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
+    (reconcile, unnamed)
+  }
+
+  /// Judges the attempts that a returned agent did not name, after its reports are in: a claim
+  /// that never reached the same process waits again; anything else is lost.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn judge_unnamed(&self, found: &Registration) -> Result<(), DbError> {
+    if found.unnamed.is_empty() {
+      return Ok(());
+    }
+    let reason = if found.rebooted {
+      "lost(host_reboot)"
+    } else if found.same_epoch {
+      "lost(agent_data_lost)"
+    } else {
+      "lost(start_unknown)"
+    };
+    let mut returned = Vec::new();
+    if found.same_epoch {
+      let mut tx = self.store.db.begin().await?;
+      let outcome = self.return_unreceived(&mut tx, &found.unnamed).await;
+      returned = tx.end::<_, DbError>(outcome).await?;
+      self.store.bus.tasks_due(returned.iter().map(|row| ((row.class_id, row.priority), Ts::from_micros(0))));
+    }
+    let gone: Vec<(TaskId, i64)> = found
+      .unnamed
+      .iter()
+      .filter(|(task, _)| !returned.iter().any(|row| row.task_id == *task))
+      .copied()
+      .collect();
+    self.declare_lost(&gone, reason).await.map(drop)
+  }
+
+  async fn return_unreceived(
+    &self,
+    tx: &mut Conn,
+    unnamed: &[(TaskId, i64)],
+  ) -> Result<Vec<HotRow>, DbError> {
+    let now = Ts::now();
+    let tasks: Vec<TaskId> = unnamed.iter().map(|(task, _)| *task).collect();
+    let mut rows = hot::lock_rows(tx, &tasks).await?;
+    rows.retain(|row| {
+      row.status == TaskStatus::Locked
+        && unnamed.contains(&(row.task_id, row.fence.unwrap_or_default()))
+    });
+    let claims: Vec<(TaskId, i64)> =
+      rows.iter().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
+    hot::return_claims(tx, &claims, now).await?;
+    Ok(rows)
+  }
+
+  /// Ends attempts as lost, if their fences still hold; their tasks follow their policy. Returns
+  /// how many.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn declare_lost(
+    &self,
+    attempts: &[(TaskId, i64)],
+    reason: &str,
+  ) -> Result<usize, DbError> {
+    if attempts.is_empty() {
+      return Ok(0);
+    }
+    let mut tx = self.store.db.begin().await?;
+    let outcome = self.declare_lost_in(&mut tx, attempts, reason).await;
+    let (count, ends) = tx.end::<_, DbError>(outcome).await?;
+    self.live.remove(ends.ended_attempts().iter().copied());
+    ends.wake(&self.store);
+    Ok(count)
+  }
+
+  async fn declare_lost_in(
+    &self,
+    tx: &mut Conn,
+    attempts: &[(TaskId, i64)],
+    reason: &str,
+  ) -> Result<(usize, Ends), DbError> {
+    let now = tx.now().await?;
+    let mut ends = Ends::default();
+    let mut count = 0;
+    let mut tasks: Vec<TaskId> = attempts.iter().map(|(task, _)| *task).collect();
+    tasks.sort_unstable();
+    for row in hot::lock_rows(tx, &tasks).await? {
+      let fence = row.fence.unwrap_or_default();
+      let Some(instance) = row.instance_id.filter(|_| attempts.contains(&(row.task_id, fence)))
+      else {
+        continue;
+      };
+      let mut end = blank_end(&row, instance, TaskInstanceStatus::Lost, now);
+      end.reason = Some(reason.to_owned());
+      ends.add_locked(tx, &self.jobs, &row, end).await?;
+      count += 1;
+    }
+    ends.write(tx, now).await?;
+    event_bmc::append(tx, &ends.journal, now).await?;
+    Ok((count, ends))
+  }
+
+  /// Notes signs of life of connected agents, on the database's clock.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<(), DbError> {
+    if beats.is_empty() {
+      return Ok(());
+    }
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      for beat in beats {
+        agent_bmc::heartbeat(&mut tx, beat, &self.server, now).await?;
+      }
+      Ok(())
+    }
+    .await;
+    tx.end::<_, DbError>(outcome).await
+  }
+
+  /// A connection of an agent ended.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn disconnected(&self, id: &AgentId, connection_epoch: i64) -> Result<(), DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      let status = AgentStatus::Disconnecting;
+      if agent_bmc::set_status(&mut tx, id, connection_epoch, status).await? {
+        let journal = agent_event(id, "agent.disconnected", json!({"status": status}), now);
+        event_bmc::append(&mut tx, &journal, now).await?;
+      }
+      Ok(())
+    }
+    .await;
+    tx.end::<_, DbError>(outcome).await?;
+    self.store.bus.events.notify_one();
+    Ok(())
+  }
+
+  /// Calls agents that were silent for `unreachable_after` offline and their attempts
+  /// unreachable. Returns how many agents.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn sweep_silent(&self, unreachable_after: Duration) -> Result<usize, DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      let silent = agent_bmc::mark_silent(&mut tx, now.minus(unreachable_after)).await?;
+      let mut journal = Journal::default();
+      for id in &silent {
+        let attempts = hot::mark_unreachable(&mut tx, id, now).await?;
+        let data = json!({"status": "offline", "unreachable_attempts": attempts});
+        let change = agent_change(id, "agent.offline", data, now);
+        journal.push(&NamespaceId::default(), change);
+      }
+      event_bmc::append(&mut tx, &journal, now).await?;
+      Ok(silent.len())
+    }
+    .await;
+    let count = tx.end::<_, DbError>(outcome).await?;
+    if count > 0 {
+      self.store.bus.events.notify_one();
+    }
+    Ok(count)
+  }
+
+  /// Ends attempts that have been unreachable for longer than their job allows. Returns how many
+  /// are lost, and how many are still unreachable.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn sweep_lost(&self) -> Result<(usize, usize), DbError> {
+    let mut conn = self.store.db.read().await?;
+    let now = conn.now().await?;
+    let candidates = hot::unreachable_before(&mut conn, now).await?;
+    let mut lost = Vec::new();
+    for candidate in &candidates {
+      let rows = hot::lock_rows(&mut conn, &[candidate.task_id]).await?;
+      let Some(row) = rows.first() else { continue };
+      let config = effective_config(&mut conn, &self.jobs, row).await?;
+      let after = config.disconnect.and_then(|policy| policy.lost_after);
+      let after = after.map_or(self.lost_after, |secs| secs.0);
+      if now.since(candidate.unreachable_since) >= after {
+        lost.push((candidate.task_id, candidate.fence.unwrap_or_default()));
+      }
+    }
+    drop(conn);
+    let count = self.declare_lost(&lost, "lost(unreachable)").await?;
+    Ok((count, candidates.len().saturating_sub(count)))
+  }
+}
+
+fn agent_change(id: &AgentId, event_type: &str, data: serde_json::Value, at: Ts) -> Change {
+  let subject = Subject { kind: Topic::Agent, id: id.to_string() };
+  Change { at, subject, event_type: event_type.to_owned(), data }
+}
+
+fn agent_event(id: &AgentId, event_type: &str, data: serde_json::Value, at: Ts) -> Journal {
+  let mut journal = Journal::default();
+  journal.push(&NamespaceId::default(), agent_change(id, event_type, data, at));
+  journal
+}
+
+/// A sign of life that waits to be stored.
+pub type HeartbeatNote = Heartbeat;

@@ -1,0 +1,165 @@
+//! Stops: stored as intents first, so that they reach the agent whichever server it is on, and
+//! outlive a restart of this one.
+
+use hetuflow_core::{
+  CancelRequest, FieldError, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId,
+  TaskInstanceEntity, TaskInstanceId, TaskStatus, Ts,
+};
+use serde_json::json;
+
+use super::attempt_end::Ends;
+use super::task_svc::TaskSvc;
+use super::{Actor, SvcError, SvcResult};
+use crate::infra::bmc::event_bmc;
+use crate::infra::bmc::hot::{self, StopMark};
+use crate::infra::db::DbError;
+
+impl TaskSvc {
+  /// Cancels a task: at once while it waits; through its agent once it is on one, and then the
+  /// task is `cancelling` until nothing of it lives. Cancelling a cancelled task changes nothing.
+  ///
+  /// # Errors
+  /// 409 `attempt.terminal` for a task that ended otherwise.
+  pub async fn cancel(
+    &self,
+    actor: &Actor,
+    namespace: Option<&NamespaceId>,
+    reference: &str,
+    request: &CancelRequest,
+  ) -> SvcResult<TaskEntity> {
+    let task = self.get(actor, namespace, reference).await?;
+    let kind = if request.force { TaskControlKind::Kill } else { TaskControlKind::Stop };
+    self.stop(actor, &task, kind, request).await
+  }
+
+  /// Does something with an attempt that is alive.
+  ///
+  /// # Errors
+  /// 409 for an attempt that is over; 422 for what is not built yet.
+  pub async fn control(
+    &self,
+    actor: &Actor,
+    id: TaskInstanceId,
+    (kind, request, signal): (TaskControlKind, CancelRequest, Option<String>),
+  ) -> SvcResult<TaskInstanceEntity> {
+    let attempt = self.instance(actor, id).await?;
+    if attempt.status.is_final() {
+      let message = format!("attempt is {}", attempt.status);
+      return Err(SvcError::conflict("attempt.terminal", "/", message));
+    }
+    match kind {
+      TaskControlKind::Stop | TaskControlKind::Kill | TaskControlKind::Skip => {
+        let task = self.get(actor, None, &attempt.task_id.to_string()).await?;
+        self.stop(actor, &task, kind, &request).await?;
+        self.instance(actor, id).await
+      }
+      _ => {
+        let message = format!("control {kind} is not built yet");
+        let _signal = signal;
+        Err(SvcError::invalid(vec![
+          FieldError::new("control.unsupported", "/control_type", message)
+            .with_hint("use stop, kill or skip"),
+        ]))
+      }
+    }
+  }
+
+  async fn stop(
+    &self,
+    actor: &Actor,
+    task: &TaskEntity,
+    kind: TaskControlKind,
+    request: &CancelRequest,
+  ) -> SvcResult<TaskEntity> {
+    actor.require(Role::Operator, &task.namespace_id)?;
+    let id = task.id.to_string();
+    // It may move between the reading and the writing: look again a few times.
+    for _ in 0..5 {
+      let now = self.get(actor, None, &id).await?;
+      match now.status {
+        TaskStatus::Cancelled => return Ok(now),
+        status if status.is_final() => {
+          let message = format!("task is {status} already");
+          return Err(SvcError::conflict("attempt.terminal", "/", message));
+        }
+        status if status.is_on_agent() => {
+          if self.request_stop(actor, &now, kind, request).await? {
+            break;
+          }
+        }
+        _ => {
+          let to = match kind {
+            TaskControlKind::Skip => TaskStatus::Skipped,
+            _ => TaskStatus::Cancelled,
+          };
+          let reason = format!("cancelled({})", actor.name);
+          if self.end_unstarted(&[task.id], to, &reason).await? == 1 {
+            break;
+          }
+        }
+      }
+    }
+    self.get(actor, None, &id).await
+  }
+
+  async fn request_stop(
+    &self,
+    actor: &Actor,
+    task: &TaskEntity,
+    kind: TaskControlKind,
+    request: &CancelRequest,
+  ) -> SvcResult<bool> {
+    let reason = request.reason.clone().unwrap_or_else(|| actor.name.clone());
+    let mark = StopMark {
+      kind: kind.to_string(),
+      reason: Some(reason.chars().filter(|c| !c.is_control()).take(200).collect()),
+      grace_ms: request.grace_secs.map(|secs| (secs.clamp(0.0, 86_400.0) * 1000.0) as i64),
+    };
+    let now = Ts::now();
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let stored = hot::request_stop(&mut tx, task.id, &mark, now).await?;
+      if stored {
+        let mut ends = Ends::default();
+        let data = json!({"status": "cancelling", "by": actor.name, "reason": mark.reason});
+        ends.note(&task.namespace_id, task.id, "task.cancelling", data, now);
+        event_bmc::append(&mut tx, &ends.journal, now).await?;
+      }
+      Ok(stored)
+    }
+    .await;
+    let stored = tx.end::<_, DbError>(outcome).await?;
+    self.store.bus.control.notify_one();
+    self.store.bus.remote.notify_one();
+    self.store.bus.events.notify_one();
+    Ok(stored)
+  }
+
+  /// Ends tasks that wait and are on no agent; returns how many still were.
+  ///
+  /// # Errors
+  /// Any.
+  pub async fn end_unstarted(
+    &self,
+    tasks: &[TaskId],
+    to: TaskStatus,
+    reason: &str,
+  ) -> SvcResult<usize> {
+    let now = Ts::now();
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let mut ends = Ends::default();
+      let gone = hot::finish_unstarted(&mut tx, tasks).await?;
+      for one in &gone {
+        ends.add_unstarted(&one.row, to, reason, now);
+      }
+      ends.write(&mut tx, now).await?;
+      event_bmc::append(&mut tx, &ends.journal, now).await?;
+      Ok((gone.len(), ends))
+    }
+    .await;
+    let (count, ends) = tx.end::<_, DbError>(outcome).await?;
+    ends.wake(&self.store);
+    Ok(count)
+  }
+}

@@ -1,0 +1,328 @@
+//! Enqueue, claim, report: guards, fences, keys.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use hetuflow_core::*;
+use hetuflow_server::infra::bmc::hot::{
+  self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StopMark,
+};
+use hetuflow_server::infra::bmc::{job_bmc, task_bmc, task_instance_bmc};
+use hetuflow_server::infra::db::{Conn, DbError};
+
+use crate::engines::TestStore;
+use crate::tables::job;
+
+const CLASS: i64 = 42;
+const EARLY_US: i64 = 5_000_000;
+
+/// A task of a job that is due now.
+pub fn task(job: &JobEntity, priority: i64, scheduled_at: Ts) -> NewTask {
+  NewTask {
+    id: TaskId::generate(),
+    job_id: job.id,
+    job_version: 1,
+    namespace_id: job.namespace_id.clone(),
+    class_id: CLASS,
+    priority,
+    schedule_id: None,
+    scheduled_at,
+    start_deadline_at: None,
+    trigger_source: TriggerSource::Manual,
+    parameters: Some(serde_json::json!({"k": "v'\"\\"})),
+    environment: None,
+    config: None,
+    idempotency_key: None,
+    idempotency_hash: None,
+    created_by: Some("tester".to_owned()),
+  }
+}
+
+fn slots(count: usize, agent: &str) -> Vec<ClaimSlot> {
+  let slot = || ClaimSlot {
+    instance_id: TaskInstanceId::generate(),
+    agent_id: AgentId::new(agent).unwrap(),
+    agent_epoch: 1,
+  };
+  (0..count).map(|_| slot()).collect()
+}
+
+async fn stored_job(store: &TestStore) -> JobEntity {
+  let job = job("hot");
+  let mut tx = store.db.begin().await.unwrap();
+  let made = job_bmc::create(&mut tx, &job).await;
+  tx.end(made).await.unwrap();
+  job
+}
+
+async fn enqueue(store: &TestStore, tasks: &[NewTask]) -> HashSet<TaskId> {
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let made = hot::enqueue(&mut tx, tasks, Ts::now()).await;
+  tx.end(made).await.unwrap()
+}
+
+async fn claim(store: &TestStore, priority: i64, slots: &[ClaimSlot]) -> Vec<ClaimedTask> {
+  let server = ServerId::new("s1").unwrap();
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let claimed = hot::claim_due(&mut tx, (CLASS, priority), slots, &server, EARLY_US).await;
+  tx.end(claimed).await.unwrap()
+}
+
+fn end_of(claimed: &ClaimedTask, status: TaskInstanceStatus) -> FinishedAttempt {
+  FinishedAttempt {
+    id: claimed.instance_id,
+    task_id: claimed.task_id,
+    job_id: claimed.job_id,
+    namespace_id: claimed.namespace_id.clone(),
+    attempt: claimed.attempt,
+    fence: claimed.fence,
+    agent_id: Some(claimed.agent_id.clone()),
+    status,
+    task_status: Some(TaskStatus::Succeeded),
+    dispatched_at: Some(Ts::now()),
+    started_at: Some(Ts::now()),
+    completed_at: Ts::now(),
+    start_skew_us: Some(120),
+    pid: Some(4711),
+    exit_code: Some(0),
+    signal: None,
+    reason: None,
+    error_message: None,
+    log_bytes: 4,
+    output_tail: Some(b"\xff\x00ok".to_vec()),
+    output_index: Some("o4".to_owned()),
+  }
+}
+
+async fn status_of(conn: &mut Conn, id: TaskId) -> TaskStatus {
+  task_bmc::get(conn, id).await.unwrap().unwrap().status
+}
+
+pub async fn what_is_planned_is_claimed_by_priority_and_time(store: &TestStore) {
+  let job = stored_job(store).await;
+  let now = Ts::now();
+  let late = task(&job, 0, now.minus(Duration::from_secs(60)));
+  let due = task(&job, 0, now);
+  let soon = task(&job, 0, now.plus(Duration::from_secs(3)));
+  let far = task(&job, 0, now.plus(Duration::from_secs(60)));
+  let urgent = task(&job, 10, now);
+  let all = [due.clone(), far.clone(), soon.clone(), late.clone(), urgent.clone()];
+  assert_eq!(enqueue(store, &all).await.len(), 5);
+  let got = claim(store, 0, &slots(2, "a")).await;
+  let ids: HashSet<TaskId> = got.iter().map(|one| one.task_id).collect();
+  assert_eq!(ids, HashSet::from([late.id, due.id]), "the soonest first");
+  assert!(got.iter().all(|one| one.attempt == 1 && one.parameters == due.parameters));
+  let got = claim(store, 0, &slots(9, "a")).await;
+  assert_eq!(got.iter().map(|one| one.task_id).collect::<Vec<_>>(), [soon.id]);
+  assert_eq!(claim(store, 10, &slots(9, "a")).await.len(), 1);
+  assert!(claim(store, 0, &slots(9, "a")).await.is_empty(), "far away is not handed out");
+  let mut conn = store.db.read().await.unwrap();
+  assert_eq!(status_of(&mut conn, far.id).await, TaskStatus::Pending);
+  assert_eq!(status_of(&mut conn, due.id).await, TaskStatus::Locked);
+}
+
+pub async fn keys_and_fires_are_taken_once(store: &TestStore) {
+  let job = stored_job(store).await;
+  let keyed = || NewTask {
+    idempotency_key: Some("order-1".to_owned()),
+    idempotency_hash: Some(vec![1, 2, 3]),
+    ..task(&job, 0, Ts::now())
+  };
+  let (first, second) = (keyed(), keyed());
+  assert_eq!(enqueue(store, &[first.clone()]).await.len(), 1);
+  assert!(enqueue(store, &[second]).await.is_empty());
+  let mut conn = store.db.read().await.unwrap();
+  let keys = ["order-1".to_owned()];
+  let found = task_bmc::get_by_keys(&mut conn, &job.namespace_id, &keys).await.unwrap();
+  assert_eq!(found, [(first.id, "order-1".to_owned(), Some(vec![1, 2, 3]))]);
+  drop(conn);
+  let at = Ts::from_millis(1_800_000_000_000);
+  let schedule = Some(ScheduleId::generate());
+  let fired = |source| NewTask { schedule_id: schedule, trigger_source: source, ..task(&job, 0, at) };
+  assert_eq!(enqueue(store, &[fired(TriggerSource::Schedule)]).await.len(), 1);
+  assert!(enqueue(store, &[fired(TriggerSource::Catchup)]).await.is_empty());
+  assert_eq!(enqueue(store, &[fired(TriggerSource::Manual)]).await.len(), 1);
+}
+
+pub async fn many_claimers_never_take_one_task_twice(store: &TestStore) {
+  let job = stored_job(store).await;
+  let tasks: Vec<NewTask> = (0..1000).map(|_| task(&job, 0, Ts::now())).collect();
+  assert_eq!(enqueue(store, &tasks).await.len(), 1000);
+  let mut claimers = Vec::new();
+  for number in 0..4 {
+    let db = store.db.clone();
+    claimers.push(tokio::spawn(async move {
+      let server = ServerId::new(format!("s{number}")).unwrap();
+      let mut own = Vec::new();
+      loop {
+        let mut tx = db.begin_hot().await.unwrap();
+        let slots = slots(37, &format!("a{number}"));
+        let got = hot::claim_due(&mut tx, (CLASS, 0), &slots, &server, EARLY_US).await;
+        let got = tx.end(got).await.unwrap();
+        if got.is_empty() {
+          return own;
+        }
+        own.extend(got);
+      }
+    }));
+  }
+  let mut all = Vec::new();
+  for claimer in claimers {
+    all.extend(claimer.await.unwrap());
+  }
+  let tasks: HashSet<TaskId> = all.iter().map(|one| one.task_id).collect();
+  let fences: HashSet<i64> = all.iter().map(|one| one.fence).collect();
+  let attempts: HashSet<TaskInstanceId> = all.iter().map(|one| one.instance_id).collect();
+  assert_eq!((all.len(), tasks.len(), fences.len(), attempts.len()), (1000, 1000, 1000, 1000));
+}
+
+pub async fn fences_only_grow(store: &TestStore) {
+  let job = stored_job(store).await;
+  let one = task(&job, 0, Ts::now());
+  enqueue(store, &[one.clone()]).await;
+  let mut last = 0;
+  for _ in 0..20 {
+    let got = claim(store, 0, &slots(1, "a")).await;
+    assert!(got[0].fence > last);
+    assert_eq!(got[0].attempt, 1, "a claim that was taken back was no attempt");
+    last = got[0].fence;
+    let mut tx = store.db.begin_hot().await.unwrap();
+    let returned = hot::return_claims(&mut tx, &[(one.id, last)], Ts::now()).await;
+    assert_eq!(tx.end(returned).await.unwrap(), 1);
+  }
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let again = hot::return_claims(&mut tx, &[(one.id, last)], Ts::now()).await;
+  assert_eq!(tx.end(again).await.unwrap(), 0, "only a claim can be taken back");
+}
+
+pub async fn an_end_needs_the_fence_and_happens_once(store: &TestStore) {
+  let job = stored_job(store).await;
+  enqueue(store, &[task(&job, 0, Ts::now())]).await;
+  let got = claim(store, 0, &slots(1, "a")).await.remove(0);
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let start = |fence| LiveRow { task_id: got.task_id, fence, started_at: Ts::now() };
+  assert!(hot::mark_running(&mut tx, &[start(got.fence + 1)], Ts::now()).await.unwrap().is_empty());
+  let moved = hot::mark_running(&mut tx, &[start(got.fence)], Ts::now()).await.unwrap();
+  assert_eq!(moved[0].status, TaskStatus::Running);
+  assert_eq!(status_of(&mut tx, got.task_id).await, TaskStatus::Running);
+  let wrong = [(got.task_id, got.fence + 1)];
+  assert!(hot::delete_finished(&mut tx, &wrong).await.unwrap().is_empty());
+  let gone = hot::delete_finished(&mut tx, &[(got.task_id, got.fence)]).await.unwrap();
+  assert_eq!(gone.len(), 1);
+  let end = end_of(&got, TaskInstanceStatus::Succeeded);
+  hot::insert_finished(&mut tx, std::slice::from_ref(&end)).await.unwrap();
+  hot::insert_finished(&mut tx, std::slice::from_ref(&end)).await.unwrap();
+  assert!(hot::delete_finished(&mut tx, &[(got.task_id, got.fence)]).await.unwrap().is_empty());
+  let read = task_bmc::get(&mut tx, got.task_id).await.unwrap().unwrap();
+  assert_eq!((read.status, read.exit_code, read.attempt), (TaskStatus::Succeeded, Some(0), 1));
+  let attempt = task_instance_bmc::get(&mut tx, got.instance_id).await.unwrap().unwrap();
+  assert_eq!((attempt.start_skew_us, attempt.pid, attempt.log_bytes), (Some(120), Some(4711), 4));
+  let small = hetuflow_server::infra::bmc::log_bmc::small_log(&mut tx, got.instance_id).await;
+  assert_eq!(small.unwrap().unwrap().output_tail.as_deref(), Some(&b"\xff\x00ok"[..]));
+  assert!(hot::attempt_is_stored(&mut tx, got.instance_id, attempt.status).await.unwrap());
+  let failed = TaskInstanceStatus::Failed;
+  assert!(!hot::attempt_is_stored(&mut tx, got.instance_id, failed).await.unwrap());
+}
+
+pub async fn a_retry_is_a_new_attempt(store: &TestStore) {
+  let job = stored_job(store).await;
+  enqueue(store, &[task(&job, 0, Ts::now())]).await;
+  let first = claim(store, 0, &slots(1, "a")).await.remove(0);
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let soon = Ts::now().plus(Duration::from_secs(2));
+  let ends = [(first.task_id, first.fence, soon)];
+  let outcome = async {
+    assert_eq!(hot::reschedule_retry(&mut tx, &ends, Ts::now()).await?, [first.task_id]);
+    let mut end = end_of(&first, TaskInstanceStatus::Failed);
+    end.task_status = None;
+    hot::insert_finished(&mut tx, &[end]).await?;
+    assert_eq!(status_of(&mut tx, first.task_id).await, TaskStatus::WaitingRetry);
+    Ok(())
+  }
+  .await;
+  tx.end::<_, DbError>(outcome).await.unwrap();
+  let second = claim(store, 0, &slots(1, "b")).await.remove(0);
+  assert_eq!((second.task_id, second.attempt), (first.task_id, 2));
+  assert!(second.fence > first.fence);
+  assert_eq!(second.eligible_at, soon);
+  let mut tx = store.db.begin_hot().await.unwrap();
+  assert!(hot::delete_finished(&mut tx, &[(first.task_id, first.fence)]).await.unwrap().is_empty());
+  let filter = TaskInstanceFilter { task_id: Some(first.task_id), ..Default::default() };
+  let page = hetuflow_server::infra::bmc::PageArgs::first(10);
+  let rows = task_instance_bmc::list(&mut tx, &filter, &page).await.unwrap().data;
+  let mut attempts: Vec<_> = rows.iter().map(|row| (row.attempt, row.status)).collect();
+  attempts.sort_unstable();
+  assert_eq!(
+    attempts,
+    [(1, TaskInstanceStatus::Failed), (2, TaskInstanceStatus::Dispatched)],
+    "the live one is listed beside the ended one"
+  );
+}
+
+pub async fn stops_and_cancels_depend_on_where_the_task_is(store: &TestStore) {
+  let job = stored_job(store).await;
+  let (waits, runs) = (task(&job, 0, Ts::now()), task(&job, 1, Ts::now()));
+  enqueue(store, &[waits.clone(), runs.clone()]).await;
+  let claimed = claim(store, 1, &slots(1, "a")).await.remove(0);
+  let mark = StopMark { kind: "stop".to_owned(), reason: None, grace_ms: Some(1500) };
+  let mut tx = store.db.begin().await.unwrap();
+  assert!(!hot::request_stop(&mut tx, waits.id, &mark, Ts::now()).await.unwrap());
+  assert!(hot::request_stop(&mut tx, runs.id, &mark, Ts::now()).await.unwrap());
+  let stops = hot::pending_stops(&mut tx).await.unwrap();
+  assert_eq!(stops.len(), 1);
+  assert_eq!((stops[0].instance_id, stops[0].stop_grace_ms), (claimed.instance_id, Some(1500)));
+  let gone = hot::finish_unstarted(&mut tx, &[waits.id, runs.id]).await.unwrap();
+  assert_eq!(gone.iter().map(|one| one.row.task_id).collect::<Vec<_>>(), [waits.id]);
+  let retried = hot::reschedule_retry(&mut tx, &[(runs.id, claimed.fence, Ts::now())], Ts::now()).await;
+  assert!(retried.unwrap().is_empty(), "a task that was asked to stop is not tried again");
+  assert_eq!(hot::reprioritise_if_waiting(&mut tx, runs.id, 5).await.unwrap(), None);
+}
+
+pub async fn marks_name_every_class_and_priority(store: &TestStore) {
+  let job = stored_job(store).await;
+  let mut conn = store.db.read().await.unwrap();
+  assert!(hot::due_marks(&mut conn).await.unwrap().is_empty());
+  drop(conn);
+  let base = Ts::from_millis(1_800_000_000_000);
+  let mut rows = Vec::new();
+  for class_id in [-7, 3, 900] {
+    for priority in [-10, 0, 20] {
+      for offset in [5, 1, 9] {
+        let at = base.plus(Duration::from_secs(offset));
+        rows.push(NewTask { class_id, ..task(&job, priority, at) });
+      }
+    }
+  }
+  enqueue(store, &rows).await;
+  let mut conn = store.db.read().await.unwrap();
+  let mut marks = hot::due_marks(&mut conn).await.unwrap();
+  marks.sort_unstable();
+  let first = base.plus(Duration::from_secs(1));
+  let mut expected = Vec::new();
+  for class_id in [-7, 3, 900] {
+    for priority in [-10, 0, 20] {
+      expected.push(((class_id, priority), first));
+    }
+  }
+  assert_eq!(marks, expected);
+}
+
+pub async fn unreachable_attempts_are_found(store: &TestStore) {
+  let job = stored_job(store).await;
+  enqueue(store, &[task(&job, 0, Ts::now()), task(&job, 0, Ts::now())]).await;
+  claim(store, 0, &slots(1, "gone")).await;
+  claim(store, 0, &slots(1, "here")).await;
+  let gone = AgentId::new("gone").unwrap();
+  let mut tx = store.db.begin().await.unwrap();
+  let now = tx.now().await.unwrap();
+  assert_eq!(hot::live_of_agent(&mut tx, &gone).await.unwrap().len(), 1);
+  assert_eq!(hot::mark_unreachable(&mut tx, &gone, now).await.unwrap(), 1);
+  assert_eq!(hot::mark_unreachable(&mut tx, &gone, now).await.unwrap(), 0, "since the first time");
+  let later = now.plus(Duration::from_secs(1));
+  let found = hot::unreachable_before(&mut tx, later).await.unwrap();
+  assert_eq!(found.len(), 1);
+  assert_eq!(found[0].unreachable_since, now);
+  assert!(hot::unreachable_before(&mut tx, now).await.unwrap().is_empty());
+  assert_eq!(hot::clear_unreachable(&mut tx, &gone).await.unwrap(), 1);
+  assert!(hot::unreachable_before(&mut tx, later).await.unwrap().is_empty());
+}

@@ -1,0 +1,31 @@
+//! One suite over both engines: whatever a query promises, it promises on PostgreSQL and SQLite.
+
+mod engines;
+mod hot_path;
+mod plans;
+mod tables;
+
+use engines::both_engines;
+
+both_engines! {
+  tables::namespaces_are_kept_and_unique,
+  tables::jobs_change_by_mask_and_version,
+  tables::deleted_names_are_free_again,
+  tables::pages_hold_every_row_once,
+  tables::schedules_move_only_from_where_they_were_read,
+  tables::an_instant_is_decided_once,
+  tables::agents_servers_and_tokens,
+  tables::the_journal_is_in_commit_order,
+  tables::output_is_addressed_by_its_offset,
+  tables::migrations_go_down_and_up_again,
+  hot_path::what_is_planned_is_claimed_by_priority_and_time,
+  hot_path::keys_and_fires_are_taken_once,
+  hot_path::many_claimers_never_take_one_task_twice,
+  hot_path::fences_only_grow,
+  hot_path::an_end_needs_the_fence_and_happens_once,
+  hot_path::a_retry_is_a_new_attempt,
+  hot_path::stops_and_cancels_depend_on_where_the_task_is,
+  hot_path::marks_name_every_class_and_priority,
+  hot_path::unreachable_attempts_are_found,
+  plans::hot_statements_use_their_indexes,
+}

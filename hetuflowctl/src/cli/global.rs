@@ -1,0 +1,139 @@
+//! The flags that every command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use url::Url;
+
+use super::value::{read_duration, read_server};
+
+/// Flags of every command; they may stand anywhere.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global flags")]
+pub struct Global {
+  /// Namespace to work in
+  #[arg(
+    short,
+    long,
+    global = true,
+    env = "HETUFLOW_NAMESPACE",
+    hide_env = true,
+    value_name = "NS"
+  )]
+  pub namespace: Option<String>,
+  /// Every namespace, in lists
+  #[arg(short = 'A', long, global = true)]
+  pub all_namespaces: bool,
+  /// Context to use
+  #[arg(short, long, global = true, env = "HETUFLOW_CONTEXT", hide_env = true, value_name = "CTX")]
+  pub context: Option<String>,
+  /// Server to talk to
+  #[arg(short, long, global = true, env = "HETUFLOW_SERVER", hide_env = true, value_name = "URL", value_parser = read_server)]
+  pub server: Option<Url>,
+  /// File that holds the token
+  #[arg(long, global = true, env = "HETUFLOW_TOKEN_FILE", hide_env = true, value_name = "F")]
+  pub token_file: Option<PathBuf>,
+  /// Form of the answer
+  #[arg(
+    short,
+    long,
+    global = true,
+    env = "HETUFLOW_OUTPUT",
+    hide_env = true,
+    value_enum,
+    value_name = "FORM"
+  )]
+  pub output: Option<Format>,
+  /// Columns of a table, as a,b,c; help lists them
+  #[arg(long, global = true, value_delimiter = ',', value_name = "COLS")]
+  pub columns: Option<Vec<String>>,
+  /// No header line on tables
+  #[arg(long, global = true)]
+  pub no_header: bool,
+  /// Nothing but data and errors
+  #[arg(short, long, global = true)]
+  pub quiet: bool,
+  /// Name requests on stderr; -vv headers, -vvv bodies
+  #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+  pub verbose: u8,
+  /// Colour
+  #[arg(
+    long,
+    global = true,
+    value_enum,
+    value_name = "WHEN",
+    default_value_t,
+    hide_default_value = true
+  )]
+  pub color: When,
+  /// How instants are shown
+  #[arg(long, global = true, value_enum, value_name = "HOW")]
+  pub time: Option<TimeStyle>,
+  /// Bound of the whole command, as 30s; then exit 124
+  #[arg(long, global = true, value_name = "DUR", value_parser = read_duration)]
+  pub timeout: Option<Duration>,
+  /// Bound of one request
+  #[arg(long, global = true, value_name = "DUR", value_parser = read_duration, default_value = "30s", hide_default_value = true)]
+  pub request_timeout: Duration,
+  /// Never ask
+  #[arg(long, global = true, env = "HETUFLOW_NO_INPUT", hide_env = true)]
+  pub no_input: bool,
+  /// Answer yes
+  #[arg(short, long, global = true)]
+  pub yes: bool,
+  /// Refuse everything that changes the server
+  #[arg(long, global = true, env = "HETUFLOW_READ_ONLY", hide_env = true)]
+  pub read_only: bool,
+  /// Config file in place of ~/.config/hetuflow/ctl.toml
+  #[arg(long, global = true, env = "HETUFLOW_CONFIG", hide_env = true, value_name = "F")]
+  pub config: Option<PathBuf>,
+}
+
+/// Form of the answer on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+  /// Chosen columns
+  Table,
+  /// All columns, never cut
+  Wide,
+  /// Raw values, tab-separated
+  Tsv,
+  /// One document
+  Json,
+  /// One object per line
+  Jsonl,
+  /// As apply takes it
+  Yaml,
+  /// KIND/NAME, for xargs
+  Name,
+  /// Nothing
+  None,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum When {
+  /// On a terminal
+  #[default]
+  Auto,
+  /// Always
+  Always,
+  /// Never
+  Never,
+}
+
+/// How instants are shown in tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TimeStyle {
+  /// 5m ago
+  Relative,
+  /// In the zone of this machine
+  Local,
+  /// In UTC
+  Utc,
+  /// RFC 3339
+  Rfc3339,
+  /// Seconds since 1970
+  Unix,
+}

@@ -1,0 +1,161 @@
+//! The words people type: clap structs and their help. No behaviour lives here.
+
+mod apply;
+mod client;
+mod completions;
+mod dev;
+mod global;
+mod help;
+mod object;
+mod run;
+mod schedule;
+mod task;
+mod value;
+
+pub use apply::*;
+pub use client::*;
+pub use completions::{CompletionsArgs, write_completions};
+pub use dev::*;
+pub use global::*;
+pub use help::{HelpArgs, help_text};
+pub use object::*;
+pub use run::*;
+pub use schedule::*;
+pub use task::*;
+pub use value::*;
+
+use clap::{Parser, Subcommand};
+
+/// Runs, watches and repairs work on a hetuflow server.
+#[derive(Debug, Parser)]
+#[command(
+  name = "hetuflowctl",
+  version,
+  about = "The hetuflow terminal suite: start work, watch it, read its output",
+  arg_required_else_help = true,
+  disable_help_subcommand = true,
+  max_term_width = 100,
+  after_help = "More: hetuflowctl help exit-codes | formats | environment | time"
+)]
+pub struct Cli {
+  /// Flags of every command.
+  #[command(flatten)]
+  pub global: Global,
+  /// What to do.
+  #[command(subcommand)]
+  pub command: Command,
+}
+
+/// The command tree.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+  /// One-screen health: server, agents, queue; --wait-ready waits for a server
+  Status(StatusArgs),
+  /// Start a task now: of a job, or a command without a job
+  Run(RunArgs),
+  /// Print the output of a task, or follow it
+  Logs(LogsArgs),
+  /// Wait until tasks end
+  Wait(WaitArgs),
+  /// Ask tasks to stop
+  Cancel(CancelArgs),
+  /// Run finished tasks once more
+  Retry(RetryArgs),
+  /// Show any object: get job NAME, get job/NAME
+  Get(GetArgs),
+  /// List any kind: ls jobs
+  Ls(LsArgs),
+  /// Everything about one object, for people
+  Describe(GetArgs),
+  /// Make the server match YAML manifests, all or nothing
+  Apply(ApplyArgs),
+  /// Read or follow the event log
+  Events(EventsArgs),
+  /// Jobs: what to run
+  #[command(subcommand, visible_alias = "j", alias = "jobs")]
+  Job(JobVerb),
+  /// Schedules: when to run
+  #[command(subcommand, visible_aliases = ["sched", "s"], alias = "schedules")]
+  Schedule(ScheduleVerb),
+  /// Tasks: one planned piece of work each
+  #[command(subcommand, visible_alias = "t", alias = "tasks")]
+  Task(TaskVerb),
+  /// Attempts to run a task
+  #[command(subcommand, visible_aliases = ["instance", "ti"], aliases = ["attempts", "instances"])]
+  Attempt(AttemptVerb),
+  /// Agents: the machines that run tasks
+  #[command(subcommand, visible_alias = "a", alias = "agents")]
+  Agent(AgentVerb),
+  /// Namespaces
+  #[command(subcommand, visible_alias = "ns", alias = "namespaces")]
+  Namespace(NamespaceVerb),
+  /// Servers
+  #[command(subcommand, visible_alias = "srv", alias = "servers")]
+  Server(ServerVerb),
+  /// Tokens
+  #[command(subcommand, alias = "tokens")]
+  Token(TokenVerb),
+  /// A whole hetuflow on this machine: server, agents, SQLite
+  Dev(DevArgs),
+  /// Keep a server and its token in a context
+  Login(LoginArgs),
+  /// Forget the token of the context
+  Logout,
+  /// Who the server thinks you are
+  Whoami,
+  /// Contexts: servers by name
+  #[command(subcommand, visible_alias = "ctx", alias = "contexts")]
+  Context(ContextVerb),
+  /// Call the REST API
+  Api(ApiArgs),
+  /// Print a completion script for a shell
+  Completions(CompletionsArgs),
+  /// The version of this program, and of the server
+  Version(VersionArgs),
+  /// Help on a command or a topic
+  Help(HelpArgs),
+  #[command(name = "__child", hide = true)]
+  Child(ChildArgs),
+}
+
+#[cfg(test)]
+mod tests {
+  use clap::CommandFactory;
+
+  use super::*;
+
+  #[test]
+  fn the_tree_is_consistent() {
+    Cli::command().debug_assert();
+  }
+
+  fn pages(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+    found.push((path.to_owned(), command.clone()));
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+      pages(sub, &format!("{path} {}", sub.get_name()), found);
+    }
+  }
+
+  #[test]
+  fn every_help_page() {
+    let mut root = Cli::command().term_width(100);
+    root.build();
+    let mut found = Vec::new();
+    pages(&root, "hetuflowctl", &mut found);
+    let mut text = String::new();
+    for (path, mut command) in found {
+      // The flags of every command are shown once, on the first page.
+      if path != "hetuflowctl" {
+        let names: Vec<String> = root.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        for name in names {
+          if command.get_arguments().any(|arg| arg.get_id() == name.as_str() && arg.is_global_set())
+          {
+            command = command.mut_arg(name, |arg| arg.hide(true));
+          }
+        }
+      }
+      text.push_str(&format!("===== {path}\n{}\n", command.render_long_help()));
+    }
+    insta::assert_snapshot!(text);
+  }
+}

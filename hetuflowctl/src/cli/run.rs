@@ -1,0 +1,90 @@
+//! `run`.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use hetuflow_core::{ExecuteCommand, Ts};
+
+use super::value::{read_duration, read_instant, read_pair};
+
+/// What to start.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["job", "cmd"]))]
+pub struct RunArgs {
+  /// The job to run
+  pub job: Option<String>,
+  /// A command without a job: one line for bash, or source text for python, node and uv
+  #[arg(long, value_name = "TEXT")]
+  pub cmd: Option<String>,
+  /// How to run it.
+  #[command(flatten)]
+  pub options: RunOptions,
+  /// Arguments after --cmd
+  #[arg(last = true, value_name = "ARGS", requires = "cmd")]
+  pub args: Vec<String>,
+}
+
+/// How to run it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunOptions {
+  /// Wait for the end and hand back the task's exit code
+  #[arg(long)]
+  pub wait: bool,
+  /// Print its output; implies --wait
+  #[arg(long)]
+  pub logs: bool,
+  /// Exit code after the wait: the task's own, or 0 and 12
+  #[arg(long, value_enum, value_name = "WHICH")]
+  pub exit_status: Option<ExitStatus>,
+  /// Parameter; K:=JSON for a value that is not text
+  #[arg(short, long = "param", value_name = "K=V", value_parser = read_pair)]
+  pub param: Vec<(String, String)>,
+  /// Environment variable
+  #[arg(long, value_name = "K=V", value_parser = read_pair)]
+  pub env: Vec<(String, String)>,
+  /// Not before this instant
+  #[arg(long, value_name = "TIME", value_parser = read_instant, conflicts_with = "in_", allow_hyphen_values = true)]
+  pub at: Option<Ts>,
+  /// Not before this much time has passed
+  #[arg(long = "in", value_name = "DUR", value_parser = read_duration)]
+  pub in_: Option<Duration>,
+  /// Higher is claimed first
+  #[arg(long, value_name = "N", allow_hyphen_values = true)]
+  pub prio: Option<i64>,
+  /// Attempts after the first
+  #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000))]
+  pub retries: Option<u32>,
+  /// The task's own time limit
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub timeout_task: Option<Duration>,
+  /// A second run with this key answers with the first one's task
+  #[arg(long, value_name = "K")]
+  pub idempotency_key: Option<String>,
+  /// Program for --cmd
+  #[arg(long, value_name = "R", value_parser = read_runtime, requires = "cmd")]
+  pub runtime: Option<ExecuteCommand>,
+  /// Folder to run in: an absolute path on the agent
+  #[arg(long, value_name = "DIR")]
+  pub dir: Option<String>,
+  /// So many tasks
+  #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+  pub count: u32,
+}
+
+/// Which exit code a wait hands back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExitStatus {
+  /// The task's own
+  Task,
+  /// 0 for success, 12 for anything else
+  Simple,
+}
+
+fn read_runtime(text: &str) -> Result<ExecuteCommand, String> {
+  match text.parse() {
+    Ok(ExecuteCommand::Handler) | Err(_) => {
+      Err("one of bash, python, uv, node, npx, cargo, java, exec".to_owned())
+    }
+    Ok(runtime) => Ok(runtime),
+  }
+}

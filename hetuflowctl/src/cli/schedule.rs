@@ -1,0 +1,168 @@
+//! Schedules.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
+
+use super::object::{Name, Names, Paging};
+use super::value::{read_duration, read_instant};
+
+/// Verbs of schedules.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleVerb {
+  /// List schedules
+  #[command(visible_alias = "ls")]
+  List(ScheduleList),
+  /// Show schedules
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// Make a schedule for a job
+  Create(ScheduleCreate),
+  /// Change a schedule
+  Set(ScheduleSet),
+  /// Delete schedules
+  #[command(visible_alias = "rm")]
+  Delete(Names),
+  /// Let schedules fire
+  Enable(Names),
+  /// Switch schedules off
+  Disable(Names),
+  /// Hold schedules
+  Pause(Names),
+  /// Let held schedules fire again
+  Resume(Names),
+  /// Fire schedules once, now
+  Trigger(Names),
+  /// The next fires of a schedule, a job or an expression
+  Next(NextArgs),
+  /// An expression in words, field by field
+  Explain(ExplainArgs),
+  /// What a schedule has fired and skipped
+  Fires(FiresArgs),
+}
+
+/// Which schedules.
+#[derive(Debug, Clone, Args)]
+pub struct ScheduleList {
+  /// Of this job
+  #[arg(long)]
+  pub job: Option<String>,
+  /// With this name
+  #[arg(long)]
+  pub name: Option<String>,
+  /// enabled, paused, disabled, expired or created
+  #[arg(long, value_parser = |text: &str| text.parse::<ScheduleStatus>().map_err(|error| error.to_string()))]
+  pub status: Option<ScheduleStatus>,
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+}
+
+/// When.
+#[derive(Debug, Clone, Args)]
+pub struct Timing {
+  /// Cron expression, with or without seconds
+  #[arg(long, value_name = "EXPR")]
+  pub cron: Option<String>,
+  /// Time between fires
+  #[arg(long, value_name = "DUR", value_parser = read_duration, conflicts_with = "cron")]
+  pub every: Option<Duration>,
+  /// Time zone, as Europe/Berlin
+  #[arg(long, value_name = "ZONE")]
+  pub tz: Option<String>,
+  /// While an earlier run lives: skip, buffer_one, allow_all…
+  #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<OverlapPolicy>().map_err(|error| error.to_string()))]
+  pub overlap: Option<OverlapPolicy>,
+  /// Missed instants: skip, fire_once, fire_last, fire_all
+  #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<MisfirePolicy>().map_err(|error| error.to_string()))]
+  pub misfire: Option<MisfirePolicy>,
+  /// Fires in all
+  #[arg(long, value_name = "N")]
+  pub max_count: Option<i64>,
+  /// Higher is claimed first
+  #[arg(long, value_name = "N", allow_hyphen_values = true)]
+  pub prio: Option<i64>,
+}
+
+/// A new schedule.
+#[derive(Debug, Clone, Args)]
+pub struct ScheduleCreate {
+  /// The job
+  #[arg(long)]
+  pub job: String,
+  /// Its name; the job's where none is given
+  #[arg(long)]
+  pub name: Option<String>,
+  /// When.
+  #[command(flatten)]
+  pub timing: Timing,
+}
+
+/// A change of a schedule.
+#[derive(Debug, Clone, Args)]
+pub struct ScheduleSet {
+  /// The schedule
+  pub name: String,
+  /// When.
+  #[command(flatten)]
+  pub timing: Timing,
+}
+
+/// Which fires to come.
+#[derive(Debug, Clone, Args)]
+pub struct NextArgs {
+  /// A schedule, a job, or an expression as "30 2 * * *"
+  #[arg(value_name = "NAME|EXPR")]
+  pub what: String,
+  /// Time zone of an expression
+  #[arg(long, value_name = "ZONE")]
+  pub tz: Option<String>,
+  /// How many
+  #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+  pub count: u32,
+  /// Strictly after this instant, or from the begin of this day
+  #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+  pub from: Option<String>,
+}
+
+/// What to explain.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+  /// The expression
+  #[arg(value_name = "EXPR")]
+  pub expression: String,
+}
+
+/// Which fires.
+#[derive(Debug, Clone, Args)]
+pub struct FiresArgs {
+  /// The schedule.
+  #[command(flatten)]
+  pub name: Name,
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+}
+
+/// Reads the `--from` of `schedule next` in the zone that the fires are in.
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn read_from(text: &str, zone: &jiff::tz::TimeZone) -> Result<Ts, String> {
+  use jiff::civil::{Date, DateTime, Time};
+  // The first instant of a day counts, so the search begins just before it.
+  let just_before = |at: DateTime| {
+    let instant = zone.to_timestamp(at).map_err(|error| error.to_string())?;
+    Ok(Ts::from(instant).minus(Duration::from_micros(1)))
+  };
+  if let Ok(date) = text.parse::<Date>() {
+    return just_before(date.to_datetime(Time::midnight()));
+  }
+  if text.parse::<Ts>().is_err()
+    && let Ok(at) = text.parse::<DateTime>()
+  {
+    return just_before(at);
+  }
+  read_instant(text)
+}

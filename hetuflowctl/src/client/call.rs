@@ -1,0 +1,128 @@
+//! One request: method, path, query, body, and whether it may be repeated.
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Call {
+  pub(super) method: Method,
+  pub(super) path: String,
+  pub(super) query: Vec<(String, String)>,
+  pub(super) body: Option<Value>,
+  pub(super) key: Option<String>,
+  pub(super) accept: &'static str,
+  pub(super) open_ended: bool,
+  pub(super) harmless: bool,
+}
+
+impl Call {
+  fn new(method: Method, path: impl Into<String>) -> Self {
+    let harmless = method == Method::GET;
+    Self {
+      method,
+      path: path.into(),
+      query: Vec::new(),
+      body: None,
+      key: None,
+      accept: "application/json",
+      open_ended: false,
+      harmless,
+    }
+  }
+
+  /// Reads.
+  pub fn get(path: impl Into<String>) -> Self {
+    Self::new(Method::GET, path)
+  }
+
+  /// Makes or does.
+  pub fn post(path: impl Into<String>) -> Self {
+    Self::new(Method::POST, path)
+  }
+
+  /// Changes.
+  pub fn patch(path: impl Into<String>) -> Self {
+    Self::new(Method::PATCH, path)
+  }
+
+  /// Removes.
+  pub fn delete(path: impl Into<String>) -> Self {
+    Self::new(Method::DELETE, path)
+  }
+
+  /// Any method.
+  pub fn any(method: &str, path: impl Into<String>) -> Self {
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap_or(Method::GET);
+    Self::new(method, path)
+  }
+
+  /// Adds a query parameter.
+  #[must_use]
+  pub fn query(mut self, name: &str, value: impl ToString) -> Self {
+    self.query.push((name.to_owned(), value.to_string()));
+    self
+  }
+
+  /// Adds a query parameter where there is a value.
+  #[must_use]
+  pub fn query_some(self, name: &str, value: Option<impl ToString>) -> Self {
+    match value {
+      Some(value) => self.query(name, value),
+      None => self,
+    }
+  }
+
+  /// Sends a body.
+  #[must_use]
+  pub fn json(mut self, body: &impl Serialize) -> Self {
+    self.body = Some(serde_json::to_value(body).expect("our own types are JSON"));
+    self
+  }
+
+  /// Makes a repeat harmless.
+  #[must_use]
+  pub fn idempotency_key(mut self, key: &str) -> Self {
+    self.key = Some(key.to_owned());
+    self
+  }
+
+  /// A POST that changes nothing.
+  #[must_use]
+  pub fn harmless(mut self) -> Self {
+    self.harmless = true;
+    self
+  }
+
+  /// Asks for another form of answer, one that does not end soon.
+  #[must_use]
+  pub fn stream(mut self, accept: &'static str) -> Self {
+    self.accept = accept;
+    self.open_ended = true;
+    self
+  }
+
+  /// Whether sending it twice does no more than sending it once.
+  pub(super) fn repeatable(&self) -> bool {
+    self.harmless || self.key.is_some() || matches!(self.method, Method::DELETE | Method::PUT)
+  }
+}
+
+/// A path of escaped segments: `/jobs/naïve%20name`.
+pub fn path_of(segments: &[&str]) -> String {
+  let mut url = url::Url::parse("http://x/").expect("our own address is one");
+  url.path_segments_mut().expect("http addresses have paths").clear().extend(segments);
+  url.path().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn paths_are_escaped() {
+    assert_eq!(path_of(&["jobs", "a b/c?d"]), "/jobs/a%20b%2Fc%3Fd");
+    assert_eq!(path_of(&["tasks", "etl@latest"]), "/tasks/etl@latest");
+  }
+}

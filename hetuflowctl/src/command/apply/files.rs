@@ -1,0 +1,171 @@
+//! Manifest files: found, read within bounds, checked to be UTF-8.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::problem::Problem;
+use crate::client::{CtlError, Exit};
+
+/// Longest manifest file.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Most files of one apply.
+const FILES_MAX: usize = 1000;
+
+/// A manifest file's text.
+#[derive(Debug, Clone)]
+pub struct Source {
+  /// Its name, as given.
+  pub name: String,
+  /// Its text, without a byte order mark.
+  pub text: String,
+}
+
+impl Source {
+  /// A text with a name.
+  pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+    let text: String = text.into();
+    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
+    Self { name: name.into(), text }
+  }
+
+  /// A line, counted from 1.
+  pub fn line(&self, number: usize) -> &str {
+    self.text.lines().nth(number.saturating_sub(1)).unwrap_or_default()
+  }
+}
+
+/// Reads all files; folders give their `*.yaml` and `*.yml`.
+///
+/// # Errors
+/// Not found, or not readable as text.
+pub fn read_all(paths: &[PathBuf]) -> Result<(Vec<Source>, Vec<Problem>), CtlError> {
+  let (mut sources, mut problems) = (Vec::new(), Vec::new());
+  for path in paths {
+    if path.as_os_str() == "-" {
+      take("stdin", read_bounded(std::io::stdin(), "stdin")?, &mut sources, &mut problems);
+      continue;
+    }
+    for file in files_of(path)? {
+      let name = file.display().to_string();
+      take(&name, read_file(&file)?, &mut sources, &mut problems);
+    }
+  }
+  Ok((sources, problems))
+}
+
+fn take(name: &str, bytes: Vec<u8>, sources: &mut Vec<Source>, problems: &mut Vec<Problem>) {
+  match String::from_utf8(bytes) {
+    Ok(text) => sources.push(Source::new(name, text)),
+    Err(error) => {
+      let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+      let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+      let bad = error.as_bytes()[good.len()];
+      problems.push(
+        Problem::in_file(name, "yaml.utf8", format!("line {line} is not UTF-8: byte 0x{bad:02x}"))
+          .hint("save the file as UTF-8"),
+      );
+    }
+  }
+}
+
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, CtlError> {
+  let place = path.display();
+  let told = |error: std::io::Error| match error.kind() {
+    std::io::ErrorKind::NotFound => CtlError::new(Exit::NotFound, format!("no file {place}")),
+    _ => CtlError::failure(format!("cannot read {place}: {error}")),
+  };
+  let metadata = std::fs::metadata(path).map_err(told)?;
+  if !metadata.is_dir() {
+    return Ok(vec![path.to_owned()]);
+  }
+  let mut files = Vec::new();
+  for entry in std::fs::read_dir(path).map_err(told)? {
+    let entry = entry.map_err(told)?.path();
+    let yaml = entry.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
+    if yaml && entry.is_file() {
+      files.push(entry);
+    }
+  }
+  if files.len() > FILES_MAX {
+    return Err(CtlError::new(
+      Exit::Invalid,
+      format!("{place} has more than {FILES_MAX} manifests"),
+    ));
+  }
+  if files.is_empty() {
+    return Err(CtlError::new(Exit::Invalid, format!("nothing to apply: no *.yaml in {place}")));
+  }
+  files.sort();
+  Ok(files)
+}
+
+/// Reads one file. Pipes and devices are refused: they may never end.
+fn read_file(path: &Path) -> Result<Vec<u8>, CtlError> {
+  let place = path.display().to_string();
+  let told = |error: std::io::Error| CtlError::failure(format!("cannot read {place}: {error}"));
+  // The kind is asked before the file is opened: opening a pipe without a writer would hang.
+  let metadata = std::fs::metadata(path).map_err(told)?;
+  let shell_pipe = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+  if !metadata.is_file() && !shell_pipe {
+    return Err(
+      CtlError::new(Exit::Invalid, format!("{place} is no plain file"))
+        .help("cat it into  hetuflowctl apply -f -"),
+    );
+  }
+  read_bounded(std::fs::File::open(path).map_err(told)?, &place)
+}
+
+fn read_bounded(reader: impl std::io::Read, name: &str) -> Result<Vec<u8>, CtlError> {
+  let mut bytes = Vec::new();
+  reader
+    .take(FILE_BYTES_MAX + 1)
+    .read_to_end(&mut bytes)
+    .map_err(|error| CtlError::failure(format!("cannot read {name}: {error}")))?;
+  if bytes.len() as u64 > FILE_BYTES_MAX {
+    return Err(CtlError::new(Exit::Invalid, format!("{name} is longer than 1 MiB")));
+  }
+  Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  /// RELIABILITY B081 and B096: bounded reads, no hang.
+  #[test]
+  fn files_that_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = folder.path().join("missing.yaml");
+    assert_eq!(read_all(&[missing]).expect_err("missing").exit, 3);
+    assert_eq!(read_all(&[folder.path().to_owned()]).expect_err("empty folder").exit, 8);
+    assert_eq!(read_all(&["/dev/zero".into()]).expect_err("a device").exit, 8);
+    let long = folder.path().join("long.yaml");
+    std::fs::write(&long, vec![b'#'; 2 << 20]).expect("written");
+    assert_eq!(read_all(&[long]).expect_err("too long").exit, 8);
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(
+      rustix::fs::CWD,
+      &fifo,
+      rustix::fs::FileType::Fifo,
+      rustix::fs::Mode::RWXU,
+      0,
+    )
+    .expect("a pipe");
+    let link = folder.path().join("link.yaml");
+    std::os::unix::fs::symlink(&fifo, &link).expect("a link");
+    assert_eq!(read_all(&[link]).expect_err("a pipe").exit, 8);
+  }
+
+  /// RELIABILITY B092.
+  #[test]
+  fn encodings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.yaml");
+    std::fs::write(&path, b"# ok\nname: caf\xe9\n").expect("written");
+    let (_, problems) = read_all(std::slice::from_ref(&path)).expect("read");
+    assert_eq!(problems[0].code, "yaml.utf8");
+    assert!(problems[0].message.contains("line 2"), "{problems:?}");
+    std::fs::write(&path, b"\xef\xbb\xbfa: 1\r\n").expect("written");
+    assert_eq!(read_all(&[path]).expect("read").0[0].text, "a: 1\r\n");
+  }
+}

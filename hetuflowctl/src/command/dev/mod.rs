@@ -1,0 +1,10 @@
+//! `dev`: server and agents as children of ours, on SQLite in one folder. When we go, they go.
+
+mod child;
+mod folder;
+mod keep;
+mod lines;
+mod start;
+
+pub use child::run_child;
+pub use start::run;

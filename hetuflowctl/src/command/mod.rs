@@ -1,0 +1,175 @@
+//! What commands do. Each returns data and prints nothing; only `main.rs` exits.
+
+mod api;
+mod apply;
+mod context;
+mod dev;
+mod events;
+mod fault;
+mod names;
+mod object;
+#[cfg(test)]
+pub mod sample;
+mod schedule;
+mod session;
+mod status;
+mod task;
+mod version;
+
+pub use dev::run_child;
+pub use session::{Session, look};
+
+use crate::cli::{
+  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
+  TaskVerb, TokenVerb,
+};
+use crate::client::CtlError;
+use crate::output::Outcome;
+
+/// Runs a command.
+///
+/// # Errors
+/// What went wrong, with its exit code.
+pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlError> {
+  match command {
+    Command::Status(args) => status::run(session, args).await,
+    Command::Run(args) => task::run::run(session, args).await,
+    Command::Logs(args) => task::logs::run(session, args).await,
+    Command::Wait(args) => task::wait::run(session, args).await,
+    Command::Cancel(args) => task::cancel::run(session, args).await,
+    Command::Retry(args) => task::retry::run(session, args).await,
+    Command::Get(args) => object::get::any(session, args).await,
+    Command::Ls(args) => object::list::any(session, args),
+    Command::Describe(args) => object::describe::run(session, args).await,
+    Command::Apply(args) => apply::run(session, args).await,
+    Command::Events(args) => events::run(session, args).await,
+    Command::Job(verb) => job(session, verb).await,
+    Command::Schedule(verb) => schedule(session, verb).await,
+    Command::Task(verb) => task(session, verb).await,
+    Command::Attempt(verb) => attempt(session, verb).await,
+    Command::Agent(verb) => agent(session, verb).await,
+    Command::Namespace(verb) => namespace(session, verb).await,
+    Command::Server(verb) => server(session, verb).await,
+    Command::Token(verb) => token(session, verb).await,
+    Command::Dev(args) => dev::run(session, args).await,
+    Command::Login(args) => context::login::run(session, args).await,
+    Command::Logout => context::logout::run(session),
+    Command::Whoami => context::whoami::run(session).await,
+    Command::Context(verb) => context_verb(session, verb),
+    Command::Api(args) => api::run(session, args).await,
+    Command::Version(args) => version::run(session, args).await,
+    Command::Completions(_) | Command::Help(_) | Command::Child(_) => {
+      Err(CtlError::failure("this command is done before a runtime is built"))
+    }
+  }
+}
+
+async fn job(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    JobVerb::List(args) => object::list::jobs(session, args),
+    JobVerb::Get(args) => object::get::run(session, object::Kind::Job, &args.names).await,
+    JobVerb::Create(args) => apply::create(session, args).await,
+    JobVerb::Delete(args) => object::delete::run(session, object::Kind::Job, args).await,
+    JobVerb::Run(args) => task::run::run(session, args).await,
+    JobVerb::Enable(args) => object::act::run(session, object::Kind::Job, "enable", args).await,
+    JobVerb::Disable(args) => object::act::run(session, object::Kind::Job, "disable", args).await,
+    JobVerb::Versions(args) => object::list::versions(session, args).await,
+  }
+}
+
+async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Schedule;
+  match verb {
+    ScheduleVerb::List(args) => object::list::schedules(session, args).await,
+    ScheduleVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    ScheduleVerb::Create(args) => schedule::create::run(session, args).await,
+    ScheduleVerb::Set(args) => schedule::set::run(session, args).await,
+    ScheduleVerb::Delete(args) => object::delete::run(session, kind, args).await,
+    ScheduleVerb::Enable(args) => object::act::run(session, kind, "enable", args).await,
+    ScheduleVerb::Disable(args) => object::act::run(session, kind, "disable", args).await,
+    ScheduleVerb::Pause(args) => object::act::run(session, kind, "pause", args).await,
+    ScheduleVerb::Resume(args) => object::act::run(session, kind, "resume", args).await,
+    ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
+    ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
+    ScheduleVerb::Explain(args) => schedule::explain::run(args),
+    ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
+  }
+}
+
+async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    TaskVerb::List(args) => object::list::tasks(session, args),
+    TaskVerb::Get(args) => object::get::run(session, object::Kind::Task, &args.targets).await,
+    TaskVerb::Attempts(args) => object::list::attempts_of(session, &args.target).await,
+    TaskVerb::Logs(args) => task::logs::run(session, args).await,
+    TaskVerb::Wait(args) => task::wait::run(session, args).await,
+    TaskVerb::Cancel(args) => task::cancel::run(session, args).await,
+    TaskVerb::Retry(args) => task::retry::run(session, args).await,
+  }
+}
+
+async fn attempt(session: &Session, verb: &AttemptVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    AttemptVerb::List(args) => object::list::attempts(session, args).await,
+    AttemptVerb::Get(args) => {
+      object::get::run(session, object::Kind::Attempt, std::slice::from_ref(&args.target)).await
+    }
+    AttemptVerb::Logs(args) => task::logs::of_attempt(session, args).await,
+    AttemptVerb::Control(args) => task::control::run(session, args).await,
+  }
+}
+
+async fn agent(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Agent;
+  match verb {
+    AgentVerb::List(args) => object::list::agents(session, args),
+    AgentVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    AgentVerb::Cordon(args) => object::act::run(session, kind, "cordon", args).await,
+    AgentVerb::Uncordon(args) => object::act::run(session, kind, "uncordon", args).await,
+    AgentVerb::Note(args) => object::act::note(session, args).await,
+    AgentVerb::Tasks(args) => object::list::agent_tasks(session, args),
+    AgentVerb::Delete(args) => object::delete::run(session, kind, args).await,
+  }
+}
+
+async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Namespace;
+  match verb {
+    NamespaceVerb::List(paging) => object::list::of_kind(session, kind, *paging),
+    NamespaceVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
+    NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
+    NamespaceVerb::Delete(args) => object::delete::run(session, kind, args).await,
+    NamespaceVerb::Use(args) => context::change::use_namespace(session, &args.name).await,
+  }
+}
+
+async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    ServerVerb::List(paging) => object::list::of_kind(session, object::Kind::Server, *paging),
+    ServerVerb::Get(args) => object::get::run(session, object::Kind::Server, &args.names).await,
+    ServerVerb::Health => status::raw(session, "/system/health").await,
+    ServerVerb::Info => status::raw(session, "/system/info").await,
+    ServerVerb::Connections => status::raw(session, "/gateway/connections").await,
+    ServerVerb::Stats => status::raw(session, "/gateway/stats").await,
+  }
+}
+
+async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    TokenVerb::List(paging) => object::list::of_kind(session, object::Kind::Token, *paging),
+    TokenVerb::Create(args) => object::create::token(session, args).await,
+    TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
+  }
+}
+
+fn context_verb(session: &Session, verb: &ContextVerb) -> Result<Outcome, CtlError> {
+  match verb {
+    ContextVerb::List => context::list::run(session),
+    ContextVerb::Current => context::list::current(session),
+    ContextVerb::Use { name } => context::change::use_context(session, name),
+    ContextVerb::Set(args) => context::change::set(session, args),
+    ContextVerb::Rename { from, to } => context::change::rename(session, from, to),
+    ContextVerb::Delete { name } => context::change::delete(session, name),
+  }
+}

@@ -1,0 +1,205 @@
+//! Lists, page by page.
+
+use futures_util::stream;
+use hetuflow_core::{
+  AgentEntity, FireEntity, JobEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage,
+  ScheduleEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+};
+use serde::de::DeserializeOwned;
+
+use super::get;
+use super::kind::{Kind, bare};
+use crate::cli::{
+  AgentList, AttemptList, FiresArgs, JobList, LsArgs, Name, Paging, ScheduleList, TaskList,
+};
+use crate::client::{Call, Client, CtlError, path_of};
+use crate::command::session::Session;
+use crate::output::{Outcome, Page, Record, Rows, TableRow, View};
+
+/// Any kind, by its word.
+///
+/// # Errors
+/// When the word is no kind.
+pub fn any(session: &Session, args: &LsArgs) -> Result<Outcome, CtlError> {
+  of_kind(session, Kind::read(&args.kind)?, args.paging)
+}
+
+/// Everything of a kind.
+///
+/// # Errors
+/// When there is no client.
+pub fn of_kind(session: &Session, kind: Kind, paging: Paging) -> Result<Outcome, CtlError> {
+  let mut call = Call::get(kind.path());
+  if kind.in_namespace() || kind == Kind::Attempt {
+    call = call.query_some("namespace_id", session.list_namespace()?);
+  }
+  match kind {
+    Kind::Job => rows::<JobEntity>(session, call, paging),
+    Kind::Schedule => rows::<ScheduleEntity>(session, call, paging),
+    Kind::Task => rows::<TaskEntity>(session, call, paging),
+    Kind::Attempt => rows::<TaskInstanceEntity>(session, call, paging),
+    Kind::Agent => rows::<AgentEntity>(session, call, paging),
+    Kind::Namespace => rows::<NamespaceEntity>(session, call, paging),
+    Kind::Token => rows::<TokenEntity>(session, call, paging),
+    Kind::Server => rows::<ServerEntity>(session, call, paging),
+  }
+}
+
+/// Jobs.
+///
+/// # Errors
+/// When there is no client.
+pub fn jobs(session: &Session, args: &JobList) -> Result<Outcome, CtlError> {
+  let call = Call::get("/jobs")
+    .query_some("namespace_id", session.list_namespace()?)
+    .query_some("name", args.name.as_ref())
+    .query_some("status", args.status);
+  rows::<JobEntity>(session, call, args.paging)
+}
+
+/// Schedules.
+///
+/// # Errors
+/// When there is no client, or the job is not there.
+pub async fn schedules(session: &Session, args: &ScheduleList) -> Result<Outcome, CtlError> {
+  let job = match &args.job {
+    Some(name) => Some(get::job(session, name).await?.id),
+    None => None,
+  };
+  let call = Call::get("/schedules")
+    .query_some("namespace_id", session.list_namespace()?)
+    .query_some("job_id", job)
+    .query_some("name", args.name.as_ref())
+    .query_some("status", args.status);
+  rows::<ScheduleEntity>(session, call, args.paging)
+}
+
+/// Tasks.
+///
+/// # Errors
+/// When there is no client.
+pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
+  let states = (!args.state.is_empty()).then(|| args.state.join(","));
+  let call = Call::get("/tasks")
+    .query_some("namespace_id", session.list_namespace()?)
+    .query_some("job", args.job.as_deref().map(|job| bare(Kind::Job, job)))
+    .query_some("schedule_id", args.schedule.as_ref())
+    .query_some("status", states)
+    .query_some("agent_id", args.agent.as_ref());
+  rows::<TaskEntity>(session, call, args.paging)
+}
+
+/// Agents.
+///
+/// # Errors
+/// When there is no client.
+pub fn agents(session: &Session, args: &AgentList) -> Result<Outcome, CtlError> {
+  rows::<AgentEntity>(session, Call::get("/agents").query_some("status", args.status), args.paging)
+}
+
+/// Attempts.
+///
+/// # Errors
+/// When there is no client, or the task is not there.
+pub async fn attempts(session: &Session, args: &AttemptList) -> Result<Outcome, CtlError> {
+  let task = match &args.task {
+    Some(task) => Some(get::task(session, task).await?.id),
+    None => None,
+  };
+  let call = Call::get("/task-instances")
+    .query_some("task_id", task)
+    .query_some("job_id", args.job_id.as_ref())
+    .query_some("agent_id", args.agent.as_ref());
+  rows::<TaskInstanceEntity>(session, call, args.paging)
+}
+
+/// The attempts of a task.
+///
+/// # Errors
+/// When the task is not there.
+pub async fn attempts_of(session: &Session, task: &str) -> Result<Outcome, CtlError> {
+  let task = get::task(session, task).await?;
+  let call = Call::get(path_of(&["tasks", &task.id.to_string(), "instances"]));
+  rows::<TaskInstanceEntity>(session, call, Paging { limit: 0 })
+}
+
+/// What a schedule has fired and skipped.
+///
+/// # Errors
+/// When there is no client.
+pub async fn fires(session: &Session, args: &FiresArgs) -> Result<Outcome, CtlError> {
+  let schedule = get::schedule(session, &args.name.name).await?;
+  let call = Call::get(path_of(&["schedules", &schedule.id.to_string(), "fires"]));
+  rows::<FireEntity>(session, call, args.paging)
+}
+
+/// What an agent has.
+///
+/// # Errors
+/// When there is no client.
+pub fn agent_tasks(session: &Session, args: &Name) -> Result<Outcome, CtlError> {
+  let call = Call::get(path_of(&["agents", bare(Kind::Agent, &args.name), "tasks"]));
+  rows::<TaskEntity>(session, call, Paging { limit: 0 })
+}
+
+/// The versions of a job.
+///
+/// # Errors
+/// When the job is not there.
+pub async fn versions(session: &Session, args: &Name) -> Result<Outcome, CtlError> {
+  let job = get::job(session, &args.name).await?;
+  let call = Call::get(path_of(&["jobs", &job.id.to_string(), "versions"]));
+  let value: serde_json::Value = session.client()?.fetch(call).await?;
+  let list = value.get("data").cloned().unwrap_or(value);
+  Ok(View::text(crate::output::describe(&list), list).into())
+}
+
+/// All of a list, up to a limit; pages are asked for as they are wanted.
+fn rows<T>(session: &Session, call: Call, paging: Paging) -> Result<Outcome, CtlError>
+where
+  T: TableRow + DeserializeOwned + Send + 'static,
+{
+  let client = session.client()?.clone();
+  let left = if paging.limit == 0 { i64::MAX } else { i64::from(paging.limit) };
+  let pages = stream::try_unfold(Some((client, call, None, left)), |state| async move {
+    let Some((client, call, cursor, left)) = state else { return Ok(None) };
+    let page = page::<T>(&client, &call, cursor, left).await?;
+    let left = left - page.data.len() as i64;
+    let rows = page.data.iter().map(Record::of).collect();
+    let next = page.page.next_cursor;
+    if left <= 0 || next.is_none() {
+      return Ok(Some((Page { rows, next }, None)));
+    }
+    Ok(Some((Page { rows, next: None }, Some((client, call, next, left)))))
+  });
+  Ok(View::List(Rows::paged::<CtlError>(T::COLUMNS, pages)).into())
+}
+
+async fn page<T: DeserializeOwned>(
+  client: &Client,
+  call: &Call,
+  cursor: Option<String>,
+  left: i64,
+) -> Result<ServerPage<T>, CtlError> {
+  let call = call.clone().query("limit", left.min(PAGE_LIMIT_MAX)).query_some("cursor", cursor);
+  client.fetch(call).await
+}
+
+/// All of a list in memory, for commands that need the whole.
+///
+/// # Errors
+/// What the server says.
+pub async fn everything<T: DeserializeOwned>(
+  client: &Client,
+  call: Call,
+) -> Result<Vec<T>, CtlError> {
+  let (mut all, mut cursor) = (Vec::new(), None);
+  loop {
+    let part: ServerPage<T> = page(client, &call, cursor, PAGE_LIMIT_MAX).await?;
+    all.extend(part.data);
+    cursor = part.page.next_cursor;
+    if cursor.is_none() {
+      return Ok(all);
+    }
+  }
+}

@@ -1,0 +1,185 @@
+//! `schedule next`: offline for an expression, by the server for a schedule or a job.
+
+use hetuflow_core::{
+  CronError, CronExpression, NextFire, SchedulePreview, Ts, cron::cron_fields, parse_time_zone,
+};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::cli::{NextArgs, read_from};
+use crate::client::{Call, CtlError, Exit};
+use crate::command::object::{Kind, get};
+use crate::command::session::Session;
+use crate::output::{Format, Outcome, View, relative};
+
+/// Shows the next fires.
+///
+/// # Errors
+/// When the expression is invalid or the name is not there.
+pub async fn run(session: &Session, args: &NextArgs) -> Result<Outcome, CtlError> {
+  let lines = session.look.format == Format::Jsonl;
+  if is_expression(&args.what) {
+    let preview = match offline(args) {
+      // Batches want one JSON line per expression, good or bad.
+      Err(error) if lines && error.exit == Exit::Invalid as u8 => {
+        let value = json!({ "error": { "code": error.code, "message": error.message } });
+        return Ok(Outcome::from(View::text("", value)).exit(error.exit));
+      }
+      other => other?,
+    };
+    return Ok(show(&[(String::new(), preview)], session));
+  }
+  if args.tz.is_some() {
+    return Err(CtlError::usage("--tz is for expressions; a schedule has its own zone"));
+  }
+  let previews = online(session, args).await?;
+  Ok(show(&previews, session))
+}
+
+/// A name has no blanks, and does not begin with @.
+fn is_expression(what: &str) -> bool {
+  what.trim().contains(char::is_whitespace) || what.starts_with('@')
+}
+
+fn offline(args: &NextArgs) -> Result<SchedulePreview, CtlError> {
+  let name = args.tz.as_deref().unwrap_or(hetuflow_core::DEFAULT_TIMEZONE);
+  let zone = parse_time_zone(name).map_err(|error| cron_error(name, error))?;
+  let expression =
+    CronExpression::parse(&args.what, 0).map_err(|error| cron_error(&args.what, error))?;
+  let from = from_of(args, &zone)?;
+  let mut after = from.unwrap_or_else(Ts::now).instant();
+  let mut next = Vec::new();
+  while next.len() < args.count as usize {
+    let Some(fire) = expression.next_after(after, &zone) else { break };
+    after = fire.at;
+    let local = fire.at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    next.push(NextFire { at: Ts::from(fire.at), local, note: fire.note });
+  }
+  Ok(SchedulePreview { description: expression.describe(), timezone: name.to_owned(), next })
+}
+
+fn from_of(args: &NextArgs, zone: &TimeZone) -> Result<Option<Ts>, CtlError> {
+  let text = args.from.as_deref();
+  text
+    .map(|text| read_from(text, zone))
+    .transpose()
+    .map_err(|error| CtlError::usage(format!("--from: {error}")))
+}
+
+async fn online(
+  session: &Session,
+  args: &NextArgs,
+) -> Result<Vec<(String, SchedulePreview)>, CtlError> {
+  // A schedule's name goes before a job's; heartbeat may be either.
+  let schedules = match get::schedule(session, &args.what).await {
+    Ok(schedule) => vec![schedule],
+    Err(error) if error.is_not_found() => match get::job(session, &args.what).await {
+      Ok(job) => get::schedules_of(session, &job).await?,
+      Err(_) => {
+        let mut error = error;
+        error.message = format!("no schedule and no job \"{}\"", args.what);
+        return Err(error);
+      }
+    },
+    Err(error) => return Err(error),
+  };
+  if schedules.is_empty() {
+    return Err(CtlError::new(Exit::NotFound, format!("job {} has no schedule", args.what)));
+  }
+  let mut previews = Vec::new();
+  for schedule in schedules {
+    let zone = parse_time_zone(&schedule.timezone).unwrap_or(TimeZone::UTC);
+    let call = Call::get(format!("{}/next", Kind::Schedule.path_of(&schedule.id.to_string())))
+      .query("count", args.count)
+      .query_some("from", from_of(args, &zone)?);
+    previews.push((schedule.name, session.client()?.fetch(call).await?));
+  }
+  Ok(previews)
+}
+
+fn show(previews: &[(String, SchedulePreview)], session: &Session) -> Outcome {
+  let now = session.look.now;
+  let many = previews.len() > 1;
+  let mut text = String::new();
+  for (name, preview) in previews {
+    if many {
+      text.push_str(&format!("{name}: "));
+    }
+    text.push_str(&page(preview, now));
+  }
+  let values: Vec<Value> = previews.iter().map(|(_, preview)| json!(preview)).collect();
+  let value = match <[Value; 1]>::try_from(values) {
+    Ok([one]) => one,
+    Err(values) => json!(values),
+  };
+  View::text(text, value).into()
+}
+
+/// The layout of TERMINAL B7.
+fn page(preview: &SchedulePreview, now: Ts) -> String {
+  let mut text = format!("{}, {}\n", preview.description, preview.timezone);
+  if preview.next.is_empty() {
+    text.push_str("  never again\n");
+  }
+  let zone = parse_time_zone(&preview.timezone).unwrap_or(TimeZone::UTC);
+  for (index, fire) in preview.next.iter().enumerate() {
+    let local =
+      fire.at.instant().to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string();
+    let words = match (&fire.note, index) {
+      (Some(note), _) => note.clone(),
+      (None, 0) => relative(fire.at, now),
+      _ => String::new(),
+    };
+    text.push_str(format!("  {local}   {words}").trim_end());
+    text.push('\n');
+  }
+  text
+}
+
+/// A refused expression with a caret under what is wrong.
+pub fn cron_error(text: &str, error: CronError) -> CtlError {
+  let mut told = CtlError::new(Exit::Invalid, error.message);
+  told.code = error.code.to_owned();
+  if let Some(span) = error.span
+    && !text.contains('\n')
+  {
+    let before = text.get(..span.start).map_or(0, |head| head.chars().count());
+    let width = text.get(span).map_or(1, |part| part.chars().count().max(1));
+    told.facts.push(format!("{text}\n{}{}", " ".repeat(before), "^".repeat(width)));
+  }
+  let fields: Vec<String> =
+    cron_fields(text).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+  if !fields.is_empty() {
+    told.facts.push(fields.join("  "));
+  }
+  told.help.extend(error.hint);
+  told
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  fn args(what: &str, tz: &str, from: &str, count: u32) -> NextArgs {
+    NextArgs { what: what.into(), tz: Some(tz.into()), count, from: Some(from.into()) }
+  }
+
+  #[test]
+  fn the_layout() {
+    let preview = offline(&args("30 2 * * *", "Europe/Berlin", "2026-03-28", 3)).expect("valid");
+    let now = "2025-11-21T14:00:00Z".parse().expect("an instant");
+    insta::assert_snapshot!(page(&preview, now));
+  }
+
+  #[test]
+  fn a_caret_under_the_field() {
+    let error = offline(&args("0 25 * * 1-5", "Asia/Shanghai", "today", 1)).expect_err("hour 25");
+    assert_eq!(error.exit, 8);
+    insta::assert_snapshot!(crate::output::show_error(
+      &crate::output::Failure::from(error.clone()),
+      &crate::output::Look::sample(Format::Table, false)
+    ));
+    assert_eq!(offline(&args("* * * * *", "Mars/Base", "today", 1)).expect_err("no zone").exit, 8);
+    assert_eq!(offline(&args("* * * * *", "UTC", "someday", 1)).expect_err("no day").exit, 2);
+  }
+}

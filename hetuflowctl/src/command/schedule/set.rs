@@ -1,0 +1,37 @@
+//! `schedule set`.
+
+use hetuflow_core::{ScheduleEntity, ScheduleForUpdate, Seconds};
+
+use crate::cli::ScheduleSet;
+use crate::client::{Call, CtlError};
+use crate::command::object::{Kind, get};
+use crate::command::session::Session;
+use crate::output::{Outcome, View};
+
+/// Changes a schedule.
+///
+/// # Errors
+/// When it is not there, or the change is refused.
+pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlError> {
+  let timing = &args.timing;
+  let change = ScheduleForUpdate {
+    cron_expression: timing.cron.clone(),
+    interval_secs: timing.every.map(Seconds),
+    timezone: timing.tz.clone(),
+    overlap_policy: timing.overlap,
+    misfire_policy: timing.misfire,
+    max_count: timing.max_count,
+    priority: timing.prio,
+    ..ScheduleForUpdate::default()
+  };
+  if change == ScheduleForUpdate::default() {
+    return Err(
+      CtlError::usage("nothing to change")
+        .help("give --cron, --every, --tz, --overlap, --misfire or --prio"),
+    );
+  }
+  let schedule = get::schedule(session, &args.name).await?;
+  let call = Call::patch(Kind::Schedule.path_of(&schedule.id.to_string())).json(&change);
+  let changed: ScheduleEntity = session.client()?.fetch(call).await?;
+  Ok(View::thing(&changed).into())
+}

@@ -1,0 +1,181 @@
+//! `run`: start a task, wait for it, print its output, hand back its exit code.
+
+use futures_util::stream::{self, StreamExt as _};
+use hetuflow_core::{BULK_MAX, BulkResponse, TaskBulkCreate, TaskEntity, TaskForCreate};
+use serde_json::{Value, json};
+
+use super::{exit_code, follow, order, sentence, wait};
+use crate::cli::{ExitStatus, LogOptions, RunArgs};
+use crate::client::{Call, CtlError, Exit, path_of};
+use crate::command::names::with_suggestion;
+use crate::command::object::{Kind, bare, create::namespace_id, get};
+use crate::command::session::Session;
+use crate::output::{LogPiece, Outcome, Record, TableRow as _, View};
+
+/// Starts a task.
+///
+/// # Errors
+/// What the server says; where the task's own exit code was wanted, as 125.
+pub async fn run(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
+  let options = &args.options;
+  let waits = options.wait || options.logs;
+  if args.options.count > 1 {
+    if waits {
+      return Err(CtlError::usage(
+        "--count starts many tasks; wait for them with hetuflowctl wait -",
+      ));
+    }
+    return many(session, args).await;
+  }
+  let which = options.exit_status.unwrap_or(ExitStatus::Task);
+  let outcome = one(session, args).await;
+  // Where the task's code was asked for, ours must not be taken for it.
+  if waits && which == ExitStatus::Task {
+    outcome.map_err(CtlError::beside_a_task)
+  } else {
+    outcome
+  }
+}
+
+async fn one(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
+  let options = &args.options;
+  let task = start(session, args).await?;
+  if !options.wait && !options.logs {
+    return Ok(View::thing(&task).into());
+  }
+  let (short, id) = (task.id.short(), task.id.to_string());
+  session.goes_on(format!("task {short} keeps running; hetuflowctl logs -f {short}"));
+  let which = options.exit_status.unwrap_or(ExitStatus::Task);
+  if options.logs {
+    let pieces = follow::pieces(
+      session.client()?.clone(),
+      task,
+      LogOptions { follow: true, ..LogOptions::default() },
+    );
+    let pieces = pieces.map(move |piece| match piece {
+      Err(error) if which == ExitStatus::Task => Err(error.beside_a_task()),
+      other => other,
+    });
+    let pieces = with_exit(pieces.boxed(), session.client()?.clone(), id, which);
+    return Ok(View::logs(pieces, false).into());
+  }
+  let ended = wait::until_final(session, &id).await?;
+  Ok(finished(&ended, which))
+}
+
+/// Adds the end of the task behind its output.
+pub fn with_exit(
+  pieces: stream::BoxStream<'static, Result<LogPiece, CtlError>>,
+  client: crate::client::Client,
+  task: String,
+  which: ExitStatus,
+) -> stream::BoxStream<'static, Result<LogPiece, CtlError>> {
+  let end = stream::once(async move {
+    let ended = wait::poll_final(&client, &task).await?;
+    let exit = exit_code(&ended, which).exit;
+    Ok(vec![Ok(LogPiece::Note(sentence(&ended))), Ok(LogPiece::Exit(exit))])
+  });
+  let end = end.flat_map(|pieces: Result<Vec<_>, CtlError>| match pieces {
+    Ok(pieces) => stream::iter(pieces),
+    Err(error) => stream::iter(vec![Err(error)]),
+  });
+  pieces.chain(end).boxed()
+}
+
+/// A task that has ended, with its exit code.
+pub fn finished(task: &TaskEntity, which: ExitStatus) -> Outcome {
+  let told = exit_code(task, which);
+  let mut record = Record::of(task);
+  if let (Some(fields), Value::Object(facts)) = (record.value.as_object_mut(), told.facts()) {
+    fields.extend(facts);
+  }
+  Outcome::from(View::Things(TaskEntity::COLUMNS, vec![record]))
+    .exit(told.exit)
+    .note(sentence(task))
+}
+
+async fn start(session: &Session, args: &RunArgs) -> Result<TaskEntity, CtlError> {
+  let client = session.client()?;
+  // Every start has a key, so that a repeat after a broken connection starts nothing twice.
+  let key = match &args.options.idempotency_key {
+    Some(key) => key.clone(),
+    None => format!("ctl-{}", uuid::Uuid::now_v7()),
+  };
+  let order = wanted(session, args).await?;
+  let Some(job) = &args.job else {
+    return client.fetch(Call::post("/tasks").json(&order).idempotency_key(&key)).await;
+  };
+  let job = bare(Kind::Job, job);
+  let call =
+    Call::post(path_of(&["jobs", job, "run"])).query("namespace_id", &client.place.namespace);
+  match client.fetch(call.json(&order).idempotency_key(&key)).await {
+    Ok(task) => Ok(task),
+    Err(error) => Err(with_suggestion(session, Kind::Job, job, error).await),
+  }
+}
+
+async fn wanted(session: &Session, args: &RunArgs) -> Result<TaskForCreate, CtlError> {
+  let namespace = namespace_id(&session.client()?.place.namespace)?;
+  let mut order = order::task(&args.options, namespace)?;
+  order.idempotency_key = args.options.idempotency_key.clone();
+  if let Some(text) = &args.cmd {
+    order.config = Some(order::command(text, args)?);
+  } else if let Some(job) = &args.job
+    && order::changes_settings(&args.options)
+  {
+    order.config = Some(order::changed(&get::job(session, job).await?, &args.options));
+  }
+  Ok(order)
+}
+
+async fn many(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
+  let client = session.client()?;
+  let mut order = wanted(session, args).await?;
+  if let Some(job) = &args.job {
+    order.job_id = Some(get::job(session, job).await?.id);
+  }
+  let (mut left, mut ids, mut failures, mut done) =
+    (args.options.count as usize, Vec::new(), Vec::new(), 0_usize);
+  while left > 0 {
+    let part = left.min(BULK_MAX);
+    let items = (0..part).map(|at| numbered(&order, done + at)).collect();
+    let call = Call::post("/tasks/bulk").json(&TaskBulkCreate { items });
+    let answer: BulkResponse = session
+      .progress()
+      .during(&format!("starting {} tasks", args.options.count), client.fetch(call))
+      .await?;
+    for result in answer.results {
+      match (result.id, result.error) {
+        (Some(id), _) => ids.push(id),
+        (None, error) => {
+          failures.push(error.map_or("no reason given".to_owned(), |error| error.err_msg))
+        }
+      }
+    }
+    left -= part;
+    done += part;
+  }
+  let mut text = String::new();
+  for id in &ids {
+    text.push_str(&format!("task/{}\n", id.short()));
+  }
+  let names = ids.iter().map(|id| format!("task/{}", id.short())).collect();
+  let value = json!({ "created": ids.len(), "failed": failures.len(), "ids": ids });
+  let outcome = Outcome::from(View::Text { text, value, names });
+  if failures.is_empty() {
+    return Ok(outcome);
+  }
+  let note = format!(
+    "error: started {} of {}; first reason: {}",
+    ids.len(),
+    args.options.count,
+    failures[0]
+  );
+  Ok(outcome.exit(Exit::SomeFailed as u8).note(note))
+}
+
+/// Each of many has a key of its own.
+fn numbered(order: &TaskForCreate, number: usize) -> TaskForCreate {
+  let key = order.idempotency_key.as_ref().map(|key| format!("{key}-{number}"));
+  TaskForCreate { idempotency_key: key, ..order.clone() }
+}

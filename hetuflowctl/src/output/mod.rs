@@ -1,0 +1,32 @@
+//! Everything that reaches a person or a pipe: views in every form, errors, progress, prompts.
+//!
+//! Stdout carries only the data that was asked for; all talk goes to stderr.
+
+mod cell;
+mod describe;
+mod emit;
+mod error;
+mod fault;
+mod look;
+mod place_rows;
+mod progress;
+mod prompt;
+mod sanitize;
+mod table;
+mod view;
+mod work_rows;
+
+pub use cell::{Cell, relative, show_duration};
+pub use describe::describe;
+pub use emit::emit;
+pub use error::show_error;
+pub use fault::{Failure, Fault};
+pub use look::{Format, Look, TimeStyle, Wishes};
+pub use progress::Progress;
+pub use prompt::{ask, read_secret};
+pub use sanitize::visible;
+pub use view::{Column, LogPiece, Outcome, Page, Record, Rows, TableRow, View};
+pub use work_rows::job_manifest;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! How places and people stand in a table: agents, servers, namespaces, tokens.
+
+use hetuflow_core::{AgentEntity, NamespaceEntity, ServerEntity, TokenCreated, TokenEntity, Ts};
+use serde_json::{Value, json};
+
+use super::cell::Cell;
+use super::view::{Column, TableRow};
+
+impl TableRow for AgentEntity {
+  const KIND: &'static str = "agent";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("AGENT"),
+    Column::new("STATUS"),
+    Column::new("SLOTS"),
+    Column::new("BEAT"),
+    Column::new("HOST"),
+    Column::new("VERSION"),
+    Column::new("LABELS"),
+    Column::wide("NAMESPACES"),
+    Column::wide("SERVER"),
+    Column::wide("CLOCK-MS"),
+    Column::wide("NOTE"),
+  ];
+  fn reference(&self) -> String {
+    self.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    let status = if self.cordoned { "cordoned".to_owned() } else { self.status.to_string() };
+    let labels: Vec<String> =
+      self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    vec![
+      Cell::text(self.id.as_str()),
+      Cell::State(status),
+      Cell::Number(i64::from(self.capabilities.max_concurrent_tasks)),
+      Cell::maybe(self.last_heartbeat_at, Cell::At),
+      Cell::text(&self.hostname),
+      Cell::text(&self.version),
+      Cell::text(labels.join(" ")),
+      Cell::text(self.namespaces.join(" ")),
+      Cell::maybe(self.server_id.as_ref(), |server| Cell::text(server.as_str())),
+      Cell::maybe(self.clock_offset_ms, |ms| Cell::text(format!("{ms:.1}"))),
+      Cell::text(&self.description),
+    ]
+  }
+}
+
+impl TableRow for NamespaceEntity {
+  const KIND: &'static str = "namespace";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("NAMESPACE"),
+    Column::new("WEIGHT"),
+    Column::new("CREATED"),
+    Column::new("DESCRIPTION"),
+  ];
+  fn reference(&self) -> String {
+    self.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(self.id.as_str()),
+      Cell::Number(self.weight),
+      Cell::At(self.created_at),
+      Cell::text(&self.description),
+    ]
+  }
+  fn manifest(&self) -> Option<Value> {
+    Some(json!({
+      "apiVersion": hetuflow_core::API_VERSION,
+      "kind": "Namespace",
+      "metadata": { "name": self.id },
+      "spec": { "description": self.description },
+      "status": { "created_at": self.created_at, "updated_at": self.updated_at },
+    }))
+  }
+}
+
+impl TableRow for TokenEntity {
+  const KIND: &'static str = "token";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("TOKEN"),
+    Column::new("KIND"),
+    Column::new("ROLE"),
+    Column::new("NAMESPACE"),
+    Column::new("STATUS"),
+    Column::new("USED"),
+    Column::new("EXPIRES"),
+    Column::new("BEGINS"),
+    Column::wide("AGENT"),
+    Column::wide("CREATED"),
+    Column::new("ID"),
+  ];
+  fn reference(&self) -> String {
+    self.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    let status = match (self.revoked_at, self.expires_at) {
+      (Some(_), _) => "revoked",
+      (None, Some(at)) if at <= Ts::now() => "expired",
+      _ => "active",
+    };
+    vec![
+      Cell::text(&self.name),
+      Cell::text(self.kind.as_str()),
+      Cell::text(self.role.as_str()),
+      Cell::text(self.namespace_id.as_ref().map_or("*", |namespace| namespace.as_str())),
+      Cell::State(status.to_owned()),
+      Cell::maybe(self.last_used_at, Cell::At),
+      Cell::maybe(self.expires_at, Cell::At),
+      Cell::text(&self.prefix),
+      Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
+      Cell::At(self.created_at),
+      Cell::text(self.id.to_string()),
+    ]
+  }
+}
+
+impl TableRow for TokenCreated {
+  const KIND: &'static str = "token";
+  const COLUMNS: &'static [Column] =
+    &[Column::new("TOKEN"), Column::new("ROLE"), Column::new("SECRET"), Column::wide("ID")];
+  fn reference(&self) -> String {
+    self.token.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(&self.token.name),
+      Cell::text(self.token.role.as_str()),
+      Cell::text(&self.secret),
+      Cell::text(self.token.id.to_string()),
+    ]
+  }
+}
+
+impl TableRow for ServerEntity {
+  const KIND: &'static str = "server";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("SERVER"),
+    Column::new("STATUS"),
+    Column::new("ADDRESS"),
+    Column::new("VERSION"),
+    Column::new("BEAT"),
+    Column::new("STARTED"),
+  ];
+  fn reference(&self) -> String {
+    self.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(self.id.as_str()),
+      Cell::State(self.status.to_string()),
+      Cell::text(&self.address),
+      Cell::text(&self.version),
+      Cell::At(self.last_heartbeat_at),
+      Cell::At(self.started_at),
+    ]
+  }
+}

@@ -1,0 +1,322 @@
+-- hetuflow 0001: everything the first release stores.
+-- Instants are timestamptz, enums are text with a CHECK, no arrays, no foreign keys on hot tables.
+
+create table sched_meta (
+  name text primary key,
+  value text not null
+);
+insert into sched_meta (name, value) values ('epoch', gen_random_uuid()::text);
+
+create table sched_namespace (
+  id varchar(40) primary key,
+  description text not null default '',
+  weight bigint not null default 1 check (weight >= 0),
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+insert into sched_namespace (id, created_at, updated_at)
+  values ('default', clock_timestamp(), clock_timestamp());
+
+create table sched_server (
+  id varchar(40) primary key,
+  address text not null,
+  status text not null check (status in ('draining', 'inactive', 'active')),
+  version text not null,
+  last_heartbeat_at timestamptz not null,
+  started_at timestamptz not null
+);
+
+create table sched_agent (
+  id varchar(40) primary key,
+  description text not null default '',
+  status text not null check (status in ('idle', 'busy', 'connecting', 'disconnecting', 'draining',
+    'cordoned', 'offline', 'error', 'online')),
+  capabilities jsonb not null,
+  labels jsonb not null,
+  namespaces jsonb not null,
+  statistics jsonb,
+  hostname text not null default '',
+  os_info text not null default '',
+  version text not null default '',
+  boot_id text not null default '',
+  agent_epoch bigint not null default 0,
+  connection_epoch bigint not null default 0,
+  server_id varchar(40),
+  acked_seq bigint not null default 0,
+  clock_offset_ms double precision,
+  cordoned boolean not null default false,
+  last_heartbeat_at timestamptz,
+  created_at timestamptz not null,
+  updated_at timestamptz not null
+);
+create index sched_agent_status on sched_agent (status);
+create index sched_agent_last_heartbeat on sched_agent (last_heartbeat_at);
+
+create table sched_job (
+  id uuid primary key,
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  environment jsonb not null,
+  config jsonb not null,
+  status text not null check (status in ('created', 'disabled', 'enabled')),
+  labels jsonb not null,
+  version bigint not null,
+  owner text not null default '',
+  tenant_id bigint default 0,
+  created_by text,
+  created_at timestamptz not null,
+  updated_by text,
+  updated_at timestamptz not null,
+  logical_deletion timestamptz
+);
+create unique index sched_job_name on sched_job (namespace_id, name) where logical_deletion is null;
+create index sched_job_status on sched_job (status);
+create index sched_job_updated on sched_job (updated_at);
+
+create table sched_job_version (
+  job_id uuid not null references sched_job (id),
+  version bigint not null,
+  spec jsonb not null,
+  created_by text,
+  created_at timestamptz not null,
+  primary key (job_id, version)
+);
+
+-- What decides who may run a task; the claim only ever sees the number.
+create table sched_selector_class (
+  id bigint primary key,
+  spec jsonb not null
+);
+
+create table sched_schedule (
+  id uuid primary key,
+  job_id uuid not null references sched_job (id) on delete cascade,
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  schedule_kind text not null
+    check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
+  cron_expression text,
+  interval_secs bigint check (interval_secs >= 1),
+  timezone text not null,
+  start_time timestamptz,
+  end_time timestamptz,
+  max_count bigint check (max_count >= 1),
+  status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
+  status_reason text,
+  overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
+    'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  misfire_policy text not null
+    check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
+  misfire_grace_secs bigint not null,
+  catchup_max bigint not null,
+  parameters jsonb,
+  environment jsonb not null,
+  priority bigint not null,
+  anchor_at timestamptz not null,
+  next_run_at timestamptz,
+  last_run_at timestamptz,
+  run_count bigint not null default 0,
+  rev bigint not null default 1,
+  created_by text,
+  created_at timestamptz not null,
+  updated_by text,
+  updated_at timestamptz not null
+);
+create unique index sched_schedule_name on sched_schedule (namespace_id, name);
+create index sched_schedule_due on sched_schedule (status, next_run_at);
+create index sched_schedule_job on sched_schedule (job_id);
+create index sched_schedule_updated on sched_schedule (updated_at);
+
+-- One row per due instant, whatever was decided: the unique key is the arbiter of firing.
+create table sched_fire (
+  id uuid primary key,
+  schedule_id uuid not null,
+  schedule_rev bigint not null,
+  fire_at timestamptz not null,
+  decision text not null check (decision in ('fired', 'skipped_misfire', 'skipped_overlap',
+    'skipped_paused', 'skipped_window')),
+  reason text,
+  task_id uuid,
+  count bigint not null default 1,
+  from_at timestamptz,
+  to_at timestamptz,
+  unique (schedule_id, fire_at)
+);
+
+-- The spec of a task. Insert only.
+create table sched_task (
+  id uuid primary key,
+  job_id uuid not null,
+  job_version bigint not null,
+  namespace_id varchar(40) not null,
+  priority bigint not null,
+  schedule_id uuid,
+  scheduled_at timestamptz not null,
+  trigger_source text not null check (trigger_source in ('schedule', 'manual', 'event', 'webhook',
+    'flow', 'backfill', 'retry', 'catchup', 'sql', 'legacy')),
+  parameters jsonb,
+  environment jsonb,
+  config jsonb,
+  idempotency_key text,
+  idempotency_hash bytea,
+  tenant_id bigint default 0,
+  created_by text,
+  created_at timestamptz not null
+);
+create index sched_task_job on sched_task (job_id, scheduled_at desc);
+create unique index sched_task_fire on sched_task (schedule_id, scheduled_at)
+  where trigger_source in ('schedule', 'catchup');
+create unique index sched_task_idempotency on sched_task (namespace_id, idempotency_key)
+  where idempotency_key is not null;
+
+-- The live state of tasks that are not final: small, and the only thing a claim looks at.
+create table sched_task_hot (
+  task_id uuid primary key,
+  job_id uuid not null,
+  job_version bigint not null,
+  namespace_id varchar(40) not null,
+  schedule_id uuid,
+  instance_id uuid,
+  class_id bigint not null,
+  priority bigint not null,
+  scheduled_at timestamptz not null,
+  eligible_at timestamptz not null,
+  start_deadline_at timestamptz,
+  status text not null check (status in ('pending', 'blocked', 'locked', 'dispatched',
+    'waiting_retry', 'running', 'paused', 'cancelling')),
+  attempt bigint not null default 0,
+  fence bigint,
+  agent_id varchar(40),
+  agent_epoch bigint,
+  server_id varchar(40),
+  locked_at timestamptz,
+  started_at timestamptz,
+  unreachable_since timestamptz,
+  stop_kind text,
+  stop_reason text,
+  stop_grace_ms bigint,
+  updated_at timestamptz not null
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry');
+create index sched_task_hot_schedule on sched_task_hot (schedule_id)
+  where schedule_id is not null;
+create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
+  where start_deadline_at is not null;
+
+-- One row per attempt, inserted once, when it ends.
+create table sched_task_instance (
+  id uuid primary key,
+  task_id uuid not null,
+  job_id uuid not null,
+  namespace_id varchar(40) not null,
+  attempt bigint not null,
+  fence bigint not null,
+  agent_id varchar(40),
+  status text not null check (status in ('timeout', 'skipped', 'lost', 'not_started', 'failed',
+    'cancelled', 'succeeded')),
+  task_status text check (task_status in ('failed', 'lost', 'skipped', 'expired', 'cancelled',
+    'succeeded')),
+  dispatched_at timestamptz,
+  started_at timestamptz,
+  completed_at timestamptz,
+  start_skew_us bigint,
+  pid bigint,
+  exit_code bigint,
+  signal bigint,
+  reason text,
+  error_message text,
+  log_bytes bigint not null default 0,
+  output_tail bytea,
+  output_index text,
+  metrics jsonb
+);
+create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
+create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
+  where status <> 'succeeded';
+
+create table sched_log_chunk (
+  instance_id uuid not null,
+  log_offset bigint not null,
+  stream bigint not null,
+  codec bigint not null,
+  stream_offset bigint not null,
+  raw_len bigint not null,
+  at timestamptz not null,
+  data bytea not null,
+  primary key (instance_id, log_offset)
+);
+alter table sched_log_chunk alter column data set storage external;
+
+-- The journal of changes: one row per namespace and commit; seq order is commit order.
+create sequence sched_event_seq cache 1;
+create table sched_event_batch (
+  seq bigint primary key,
+  n bigint not null,
+  namespace_id varchar(40) not null,
+  at timestamptz not null,
+  data bytea not null
+);
+alter table sched_event_batch alter column data set storage external;
+create index sched_event_batch_at on sched_event_batch (at);
+
+create sequence sched_fence cache 1;
+
+create table sched_token (
+  id uuid primary key,
+  name text not null,
+  prefix text not null,
+  hash bytea not null unique,
+  kind text not null check (kind in ('user', 'agent', 'ci')),
+  role text not null check (role in ('viewer', 'operator', 'editor', 'admin')),
+  namespace_id varchar(40),
+  agent_id varchar(40),
+  expires_at timestamptz,
+  last_used_at timestamptz,
+  revoked_at timestamptz,
+  created_at timestamptz not null
+);
+
+-- Reports that came late or from the wrong place: kept as evidence, never as state.
+create table sched_dead_letter (
+  id uuid primary key,
+  at timestamptz not null,
+  kind text not null,
+  agent_id varchar(40),
+  instance_id uuid,
+  data jsonb not null
+);
+create index sched_dead_letter_at on sched_dead_letter (at);
+
+create view sched_task_view as
+select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
+  coalesce(h.status, i.task_status, 'lost') as status,
+  coalesce(h.priority, t.priority) as priority, t.schedule_id, t.scheduled_at, h.eligible_at,
+  t.trigger_source, t.parameters, t.environment, t.config, t.idempotency_key,
+  coalesce(h.attempt, i.attempt, 0) as attempt,
+  coalesce(h.instance_id, i.id) as instance_id,
+  coalesce(h.fence, i.fence) as fence,
+  coalesce(h.agent_id, i.agent_id) as agent_id,
+  coalesce(h.started_at, i.started_at) as started_at,
+  i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
+  i.error_message, h.unreachable_since, t.created_by, t.created_at
+from sched_task t
+join sched_job j on j.id = t.job_id
+left join sched_task_hot h on h.task_id = t.id
+left join sched_task_instance i on i.task_id = t.id and i.task_status is not null;
+
+create view sched_task_instance_view as
+select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,
+  dispatched_at, started_at, completed_at, start_skew_us, pid, exit_code, signal, reason,
+  error_message, log_bytes
+from sched_task_instance
+union all
+select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h.fence, 0),
+  h.agent_id,
+  case when h.unreachable_since is not null then 'unreachable'
+    when h.status in ('locked', 'dispatched') then 'dispatched' else h.status end,
+  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0
+from sched_task_hot h
+where h.instance_id is not null;

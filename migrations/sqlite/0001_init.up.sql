@@ -1,0 +1,325 @@
+-- hetuflow 0001: everything the first release stores.
+-- Instants are microseconds since 1970, enums are text with a CHECK, uuids are 16 bytes.
+
+create table sched_meta (
+  name text primary key,
+  value text not null
+) strict;
+-- Numbers that only grow, as the sequences of the other engine.
+create table sched_sequence (
+  name text primary key,
+  value integer not null
+) strict;
+insert into sched_meta (name, value) values ('epoch', lower(hex(randomblob(16))));
+
+create table sched_namespace (
+  id text primary key,
+  description text not null default '',
+  weight integer not null default 1 check (weight >= 0),
+  created_at integer not null,
+  updated_at integer not null
+) strict;
+insert into sched_namespace (id, created_at, updated_at)
+  values ('default', cast(unixepoch('subsec') * 1000000 as integer), cast(unixepoch('subsec') * 1000000 as integer));
+
+create table sched_server (
+  id text primary key,
+  address text not null,
+  status text not null check (status in ('draining', 'inactive', 'active')),
+  version text not null,
+  last_heartbeat_at integer not null,
+  started_at integer not null
+) strict;
+
+create table sched_agent (
+  id text primary key,
+  description text not null default '',
+  status text not null check (status in ('idle', 'busy', 'connecting', 'disconnecting', 'draining',
+    'cordoned', 'offline', 'error', 'online')),
+  capabilities text not null,
+  labels text not null,
+  namespaces text not null,
+  statistics text,
+  hostname text not null default '',
+  os_info text not null default '',
+  version text not null default '',
+  boot_id text not null default '',
+  agent_epoch integer not null default 0,
+  connection_epoch integer not null default 0,
+  server_id text,
+  acked_seq integer not null default 0,
+  clock_offset_ms real,
+  cordoned integer not null default 0,
+  last_heartbeat_at integer,
+  created_at integer not null,
+  updated_at integer not null
+) strict;
+create index sched_agent_status on sched_agent (status);
+create index sched_agent_last_heartbeat on sched_agent (last_heartbeat_at);
+
+create table sched_job (
+  id blob primary key,
+  namespace_id text not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  environment text not null,
+  config text not null,
+  status text not null check (status in ('created', 'disabled', 'enabled')),
+  labels text not null,
+  version integer not null,
+  owner text not null default '',
+  tenant_id integer default 0,
+  created_by text,
+  created_at integer not null,
+  updated_by text,
+  updated_at integer not null,
+  logical_deletion integer
+) strict;
+create unique index sched_job_name on sched_job (namespace_id, name) where logical_deletion is null;
+create index sched_job_status on sched_job (status);
+create index sched_job_updated on sched_job (updated_at);
+
+create table sched_job_version (
+  job_id blob not null references sched_job (id),
+  version integer not null,
+  spec text not null,
+  created_by text,
+  created_at integer not null,
+  primary key (job_id, version)
+) strict;
+
+-- What decides who may run a task; the claim only ever sees the number.
+create table sched_selector_class (
+  id integer primary key,
+  spec text not null
+) strict;
+
+create table sched_schedule (
+  id blob primary key,
+  job_id blob not null references sched_job (id) on delete cascade,
+  namespace_id text not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  schedule_kind text not null
+    check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
+  cron_expression text,
+  interval_secs integer check (interval_secs >= 1),
+  timezone text not null,
+  start_time integer,
+  end_time integer,
+  max_count integer check (max_count >= 1),
+  status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
+  status_reason text,
+  overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
+    'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  misfire_policy text not null
+    check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
+  misfire_grace_secs integer not null,
+  catchup_max integer not null,
+  parameters text,
+  environment text not null,
+  priority integer not null,
+  anchor_at integer not null,
+  next_run_at integer,
+  last_run_at integer,
+  run_count integer not null default 0,
+  rev integer not null default 1,
+  created_by text,
+  created_at integer not null,
+  updated_by text,
+  updated_at integer not null
+) strict;
+create unique index sched_schedule_name on sched_schedule (namespace_id, name);
+create index sched_schedule_due on sched_schedule (status, next_run_at);
+create index sched_schedule_job on sched_schedule (job_id);
+create index sched_schedule_updated on sched_schedule (updated_at);
+
+-- One row per due instant, whatever was decided: the unique key is the arbiter of firing.
+create table sched_fire (
+  id blob primary key,
+  schedule_id blob not null,
+  schedule_rev integer not null,
+  fire_at integer not null,
+  decision text not null check (decision in ('fired', 'skipped_misfire', 'skipped_overlap',
+    'skipped_paused', 'skipped_window')),
+  reason text,
+  task_id blob,
+  count integer not null default 1,
+  from_at integer,
+  to_at integer,
+  unique (schedule_id, fire_at)
+) strict;
+
+-- The spec of a task. Insert only.
+create table sched_task (
+  id blob primary key,
+  job_id blob not null,
+  job_version integer not null,
+  namespace_id text not null,
+  priority integer not null,
+  schedule_id blob,
+  scheduled_at integer not null,
+  trigger_source text not null check (trigger_source in ('schedule', 'manual', 'event', 'webhook',
+    'flow', 'backfill', 'retry', 'catchup', 'sql', 'legacy')),
+  parameters text,
+  environment text,
+  config text,
+  idempotency_key text,
+  idempotency_hash blob,
+  tenant_id integer default 0,
+  created_by text,
+  created_at integer not null
+) strict;
+create index sched_task_job on sched_task (job_id, scheduled_at desc);
+create unique index sched_task_fire on sched_task (schedule_id, scheduled_at)
+  where trigger_source in ('schedule', 'catchup');
+create unique index sched_task_idempotency on sched_task (namespace_id, idempotency_key)
+  where idempotency_key is not null;
+
+-- The live state of tasks that are not final: small, and the only thing a claim looks at.
+create table sched_task_hot (
+  task_id blob primary key,
+  job_id blob not null,
+  job_version integer not null,
+  namespace_id text not null,
+  schedule_id blob,
+  instance_id blob,
+  class_id integer not null,
+  priority integer not null,
+  scheduled_at integer not null,
+  eligible_at integer not null,
+  start_deadline_at integer,
+  status text not null check (status in ('pending', 'blocked', 'locked', 'dispatched',
+    'waiting_retry', 'running', 'paused', 'cancelling')),
+  attempt integer not null default 0,
+  fence integer,
+  agent_id text,
+  agent_epoch integer,
+  server_id text,
+  locked_at integer,
+  started_at integer,
+  unreachable_since integer,
+  stop_kind text,
+  stop_reason text,
+  stop_grace_ms integer,
+  updated_at integer not null
+) strict;
+create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry');
+create index sched_task_hot_schedule on sched_task_hot (schedule_id)
+  where schedule_id is not null;
+create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
+  where start_deadline_at is not null;
+
+-- One row per attempt, inserted once, when it ends.
+create table sched_task_instance (
+  id blob primary key,
+  task_id blob not null,
+  job_id blob not null,
+  namespace_id text not null,
+  attempt integer not null,
+  fence integer not null,
+  agent_id text,
+  status text not null check (status in ('timeout', 'skipped', 'lost', 'not_started', 'failed',
+    'cancelled', 'succeeded')),
+  task_status text check (task_status in ('failed', 'lost', 'skipped', 'expired', 'cancelled',
+    'succeeded')),
+  dispatched_at integer,
+  started_at integer,
+  completed_at integer,
+  start_skew_us integer,
+  pid integer,
+  exit_code integer,
+  signal integer,
+  reason text,
+  error_message text,
+  log_bytes integer not null default 0,
+  output_tail blob,
+  output_index text,
+  metrics text
+) strict;
+create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
+create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
+  where status <> 'succeeded';
+
+create table sched_log_chunk (
+  instance_id blob not null,
+  log_offset integer not null,
+  stream integer not null,
+  codec integer not null,
+  stream_offset integer not null,
+  raw_len integer not null,
+  at integer not null,
+  data blob not null,
+  primary key (instance_id, log_offset)
+) strict;
+
+-- The journal of changes: one row per namespace and commit; seq order is commit order.
+insert into sched_sequence (name, value) values ('sched_event_seq', 0);
+create table sched_event_batch (
+  seq integer primary key,
+  n integer not null,
+  namespace_id text not null,
+  at integer not null,
+  data blob not null
+) strict;
+create index sched_event_batch_at on sched_event_batch (at);
+
+insert into sched_sequence (name, value) values ('sched_fence', 0);
+
+create table sched_token (
+  id blob primary key,
+  name text not null,
+  prefix text not null,
+  hash blob not null unique,
+  kind text not null check (kind in ('user', 'agent', 'ci')),
+  role text not null check (role in ('viewer', 'operator', 'editor', 'admin')),
+  namespace_id text,
+  agent_id text,
+  expires_at integer,
+  last_used_at integer,
+  revoked_at integer,
+  created_at integer not null
+) strict;
+
+-- Reports that came late or from the wrong place: kept as evidence, never as state.
+create table sched_dead_letter (
+  id blob primary key,
+  at integer not null,
+  kind text not null,
+  agent_id text,
+  instance_id blob,
+  data text not null
+) strict;
+create index sched_dead_letter_at on sched_dead_letter (at);
+
+create view sched_task_view as
+select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
+  coalesce(h.status, i.task_status, 'lost') as status,
+  coalesce(h.priority, t.priority) as priority, t.schedule_id, t.scheduled_at, h.eligible_at,
+  t.trigger_source, t.parameters, t.environment, t.config, t.idempotency_key,
+  coalesce(h.attempt, i.attempt, 0) as attempt,
+  coalesce(h.instance_id, i.id) as instance_id,
+  coalesce(h.fence, i.fence) as fence,
+  coalesce(h.agent_id, i.agent_id) as agent_id,
+  coalesce(h.started_at, i.started_at) as started_at,
+  i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
+  i.error_message, h.unreachable_since, t.created_by, t.created_at
+from sched_task t
+join sched_job j on j.id = t.job_id
+left join sched_task_hot h on h.task_id = t.id
+left join sched_task_instance i on i.task_id = t.id and i.task_status is not null;
+
+create view sched_task_instance_view as
+select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,
+  dispatched_at, started_at, completed_at, start_skew_us, pid, exit_code, signal, reason,
+  error_message, log_bytes
+from sched_task_instance
+union all
+select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h.fence, 0),
+  h.agent_id,
+  case when h.unreachable_since is not null then 'unreachable'
+    when h.status in ('locked', 'dispatched') then 'dispatched' else h.status end,
+  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0
+from sched_task_hot h
+where h.instance_id is not null;

@@ -129,7 +129,12 @@ async fn run(command: Command, loaded: &LoadedConfig) -> Result<ExitCode, StartE
     }
     Command::Migrate { status } => {
       let state = Application::migrate(&loaded.config, !status).await?;
-      println!("applied {:?}, known {:?}, pending {:?}", state.applied, state.known, state.pending());
+      println!(
+        "applied {:?}, known {:?}, pending {:?}",
+        state.applied,
+        state.known,
+        state.pending()
+      );
       Ok(ExitCode::SUCCESS)
     }
     Command::Token { command: TokenCommand::Create { name, kind, role, namespace } } => {
@@ -157,7 +162,8 @@ fn refuse_config(error: &ConfigError) -> ExitCode {
 }
 
 fn show_config(command: &ConfigCommand, loaded: &LoadedConfig) -> ExitCode {
-  let file = loaded.file.as_ref().map_or("no file, defaults".to_owned(), |f| f.display().to_string());
+  let file =
+    loaded.file.as_ref().map_or("no file, defaults".to_owned(), |f| f.display().to_string());
   match command {
     ConfigCommand::Show => {
       println!("# {file}");

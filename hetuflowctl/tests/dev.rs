@@ -5,8 +5,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// A program that is being written cannot be executed, and a fork elsewhere holds it open: tests
+/// of this file write and fork one at a time.
+static FORKS: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The stand-in for the server: this program again, run by a script with the config's name.
@@ -54,6 +58,7 @@ struct Dev {
 
 impl Dev {
   fn start(args: &[&str]) -> Self {
+    let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
     let home = tempfile::tempdir().expect("a folder");
     let bin = home.path().join("bin");
     std::fs::create_dir(&bin).expect("made");
@@ -96,6 +101,7 @@ impl Dev {
   }
 
   fn signal(&self, name: &str, pid: u32) {
+    let _alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
     let done =
       Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill");
     assert!(done.success());
@@ -185,6 +191,7 @@ fn a_server_that_does_not_start_is_told_with_its_last_words() {
   // Before the stand-in is there, the script is replaced by one that fails.
   let _ = dev.child.kill();
   let _ = dev.child.wait();
+  let alone = FORKS.lock().unwrap_or_else(PoisonError::into_inner);
   script(
     &dev.home.path().join("bin/hetuflow-server"),
     "echo cannot reach the database >&2; exit 78",
@@ -196,6 +203,7 @@ fn a_server_that_does_not_start_is_told_with_its_last_words() {
     .env("PATH", std::env::var_os("PATH").unwrap_or_default())
     .output()
     .expect("it runs");
+  drop(alone);
   assert_eq!(output.status.code(), Some(1));
   let text = String::from_utf8_lossy(&output.stderr).into_owned();
   assert!(

@@ -13,5 +13,6 @@ pub mod binaries;
 pub mod cluster;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod truth;
 pub mod wait;

@@ -238,7 +238,8 @@ impl Timing<'_> {
   }
 
   fn check_kind(&self, errors: &mut Vec<FieldError>) {
-    let conflict = |message: &str| FieldError::new("schedule.kind_conflict", "/schedule_kind", message);
+    let conflict =
+      |message: &str| FieldError::new("schedule.kind_conflict", "/schedule_kind", message);
     match self.kind {
       ScheduleKind::Cron => match (self.cron_expression, self.interval_secs) {
         (_, Some(_)) => errors.push(conflict("a cron schedule has no interval_secs")),

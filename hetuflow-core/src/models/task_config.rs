@@ -53,10 +53,13 @@ impl<'de> Deserialize<'de> for Seconds {
         Ok(Seconds(Duration::from_secs(secs)))
       }
       fn visit_i64<E: serde::de::Error>(self, secs: i64) -> Result<Seconds, E> {
-        u64::try_from(secs).map_or_else(|_| Err(E::custom("a time is not negative")), |s| self.visit_u64(s))
+        u64::try_from(secs)
+          .map_or_else(|_| Err(E::custom("a time is not negative")), |s| self.visit_u64(s))
       }
       fn visit_f64<E: serde::de::Error>(self, secs: f64) -> Result<Seconds, E> {
-        Duration::try_from_secs_f64(secs).map(Seconds).map_err(|_| E::custom("not a time in seconds"))
+        Duration::try_from_secs_f64(secs)
+          .map(Seconds)
+          .map_err(|_| E::custom("not a time in seconds"))
       }
       fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Seconds, E> {
         parse_duration(text).map(Seconds).map_err(E::custom)
@@ -222,8 +225,7 @@ impl TaskConfig {
 
   /// What is promised about starts: at most once where nothing may be tried again.
   pub fn delivery(&self) -> Delivery {
-    let natural =
-      if self.retries() > 0 { Delivery::AtLeastOnce } else { Delivery::AtMostOnce };
+    let natural = if self.retries() > 0 { Delivery::AtLeastOnce } else { Delivery::AtMostOnce };
     self.delivery.unwrap_or(natural)
   }
 

@@ -40,8 +40,8 @@ pub fn unpack_message(bytes: &[u8]) -> Result<String, MessageError> {
   if size > MESSAGE_BYTES_MAX || bytes.len() > FRAME_BYTES_MAX {
     return Err(MessageError::TooLarge { bytes: size, limit: MESSAGE_BYTES_MAX });
   }
-  let raw = zstd::bulk::decompress(bytes, size)
-    .map_err(|_| MessageError::Binary("does not unpack"))?;
+  let raw =
+    zstd::bulk::decompress(bytes, size).map_err(|_| MessageError::Binary("does not unpack"))?;
   String::from_utf8(raw).map_err(|_| MessageError::Binary("unpacks to something else than UTF-8"))
 }
 

@@ -124,8 +124,18 @@ impl InstanceEvent {
   pub const ALL: &'static [Self] = {
     use InstanceEvent::*;
     &[
-      Started, NotStarted, ExitedOk, ExitedBad, TimedOut, Paused, Resumed, StopAsked, Cancelled,
-      Skipped, AgentSilent, GivenUp,
+      Started,
+      NotStarted,
+      ExitedOk,
+      ExitedBad,
+      TimedOut,
+      Paused,
+      Resumed,
+      StopAsked,
+      Cancelled,
+      Skipped,
+      AgentSilent,
+      GivenUp,
     ]
   };
 
@@ -214,9 +224,22 @@ impl TaskEvent {
   pub const ALL: &'static [Self] = {
     use TaskEvent::*;
     &[
-      Unblocked, Claimed, Acknowledged, ClaimReturned, Started, Paused, Resumed, CancelAsked,
-      SkipAsked, DeadlinePassed, RetryAllowed, AttemptSucceeded, AttemptFailed, AttemptCancelled,
-      AttemptSkipped, AttemptLost,
+      Unblocked,
+      Claimed,
+      Acknowledged,
+      ClaimReturned,
+      Started,
+      Paused,
+      Resumed,
+      CancelAsked,
+      SkipAsked,
+      DeadlinePassed,
+      RetryAllowed,
+      AttemptSucceeded,
+      AttemptFailed,
+      AttemptCancelled,
+      AttemptSkipped,
+      AttemptLost,
     ]
   };
 }

@@ -27,10 +27,7 @@ impl Ts {
 
   /// From microseconds since 1970; what lies outside years -9999 to 9999 is clamped.
   pub fn from_micros(micros: i64) -> Self {
-    let clamped = micros.clamp(
-      Timestamp::MIN.as_microsecond(),
-      Timestamp::MAX.as_microsecond(),
-    );
+    let clamped = micros.clamp(Timestamp::MIN.as_microsecond(), Timestamp::MAX.as_microsecond());
     Self(Timestamp::from_microsecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH))
   }
 

@@ -21,8 +21,9 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc, PlanSvc,
-  ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
+  PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc,
+  TokenSvc,
 };
 
 /// Why the server cannot start.
@@ -328,11 +329,8 @@ impl Parts {
       tracker: background.tracker(),
       stop: background.soft.clone(),
     });
-    let api = api_state(
-      (&store, server, auth == AuthMode::Off),
-      (&tasks, &tokens, &feed),
-      &gateway,
-    );
+    let api =
+      api_state((&store, server, auth == AuthMode::Off), (&tasks, &tokens, &feed), &gateway);
     Self {
       store,
       roster,
@@ -374,7 +372,8 @@ impl Parts {
     background.spawn("deadline-sweep", sweep.run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,
-      turn: (config.agents.heartbeat_ttl / 15).clamp(Duration::from_millis(50), Duration::from_secs(1)),
+      turn: (config.agents.heartbeat_ttl / 15)
+        .clamp(Duration::from_millis(50), Duration::from_secs(1)),
     };
     let gateway = self.gateway.clone();
     let take_beats = Box::new(move || gateway.take_beats());
@@ -387,7 +386,10 @@ impl Parts {
       background.spawn("remote-notify", remote.clone().run_notify(soft()));
       background.spawn("remote-listen", remote.run_listen(soft()));
     }
-    background.spawn("journal-retention", retain(self.store.db.clone(), config.retention.events_ttl, soft()));
+    background.spawn(
+      "journal-retention",
+      retain(self.store.db.clone(), config.retention.events_ttl, soft()),
+    );
   }
 }
 
@@ -409,7 +411,9 @@ async fn retain(db: Db, ttl: Duration, stop: tokio_util::sync::CancellationToken
     match outcome {
       Ok(0) => {}
       Ok(rows) => tracing::info!(rows, "old events were dropped"),
-      Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot drop old events"),
+      Err(error) => {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot drop old events")
+      }
     }
   }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hetuflow_core::{AgentId, ScheduleId, ServerId, Ts};
+use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, Ts};
 use tokio_util::sync::CancellationToken;
 
 use super::{Assignment, Roster};
@@ -112,18 +112,7 @@ impl Dispatcher {
     if self.roster.is_empty() {
       return Ok(false);
     }
-    let class = {
-      let mut conn = self.store.db.read().await?;
-      match self.jobs.class(&mut conn, range.0).await {
-        Ok(class) => class,
-        Err(DbError::Missing { thing }) => {
-          tracing::error!(%thing, "tasks wait for a selector class that is not stored");
-          self.marks.remove(&range);
-          return Ok(false);
-        }
-        Err(error) => return Err(error),
-      }
-    };
+    let Some(class) = self.class(range).await? else { return Ok(false) };
     let slots = self.roster.reserve(&class);
     if slots.is_empty() {
       return Ok(false);
@@ -144,13 +133,30 @@ impl Dispatcher {
     Ok(full)
   }
 
+  /// The demands of a class; `None`, told once per sweep, for one that is not stored.
+  async fn class(&mut self, range: (i64, i64)) -> Result<Option<Arc<SelectorClass>>, DbError> {
+    if let Some(class) = self.jobs.known_class(range.0) {
+      return Ok(Some(class));
+    }
+    let mut conn = self.store.db.read().await?;
+    match self.jobs.class(&mut conn, range.0).await {
+      Ok(class) => Ok(Some(class)),
+      Err(DbError::Missing { thing }) => {
+        tracing::error!(%thing, "tasks wait for a selector class that is not stored");
+        self.marks.remove(&range);
+        Ok(None)
+      }
+      Err(error) => Err(error),
+    }
+  }
+
   async fn claim(
     &self,
     range: (i64, i64),
     slots: &[ClaimSlot],
   ) -> Result<Vec<ClaimedTask>, DbError> {
     let early = i64::try_from(self.settings.early.as_micros()).unwrap_or(i64::MAX);
-    let mut tx = self.store.db.begin_hot().await?;
+    let mut tx = self.store.db.begin_single().await?;
     let outcome = hot::claim_due(&mut tx, range, slots, &self.server, early).await;
     tx.end(outcome).await
   }

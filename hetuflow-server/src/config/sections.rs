@@ -134,14 +134,22 @@ impl Config {
 
   fn check(&self, text: &mut ConfigText) {
     if !matches!(self.auth.mode.as_str(), "token" | "strict" | "off") {
-      text.problem("auth.mode", format!("\"{}\" is unknown", self.auth.mode), Some("token, strict or off"));
+      text.problem(
+        "auth.mode",
+        format!("\"{}\" is unknown", self.auth.mode),
+        Some("token, strict or off"),
+      );
     }
     if self.auth.mode == "off" && !self.server.bind_address.ip().is_loopback() {
       let message = format!("off needs a loopback address, not {}", self.server.bind_address);
       text.problem("auth.mode", message, Some("token"));
     }
     if !matches!(self.log.format.as_str(), "text" | "json") {
-      text.problem("log.format", format!("\"{}\" is unknown", self.log.format), Some("text or json"));
+      text.problem(
+        "log.format",
+        format!("\"{}\" is unknown", self.log.format),
+        Some("text or json"),
+      );
     }
     let (h, u) = (self.agents.heartbeat_interval, self.agents.heartbeat_ttl);
     if h * 3 > u {
@@ -266,7 +274,11 @@ impl SchedulerConfig {
   fn read(text: &mut ConfigText) -> Self {
     Self {
       plan_ahead: text.duration("scheduler.plan_ahead", SEC * 60, MS * 50..=SEC * 3600),
-      early_dispatch: text.duration("scheduler.early_dispatch", SEC * 5, MS * 0..=SEC * 600),
+      early_dispatch: text.duration(
+        "scheduler.early_dispatch",
+        SEC * 5,
+        Duration::ZERO..=SEC * 600,
+      ),
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
     }
   }
@@ -289,7 +301,8 @@ pub fn default_text() -> String {
       file.push_str(&format!("\n[{name}]\n"));
       section = name;
     }
-    let plain = setting.value.parse::<i64>().is_ok() || matches!(setting.value.as_str(), "true" | "false");
+    let plain =
+      setting.value.parse::<i64>().is_ok() || matches!(setting.value.as_str(), "true" | "false");
     let value = if plain { setting.value.clone() } else { format!("\"{}\"", setting.value) };
     file.push_str(&format!("{key} = {value}\n"));
   }

@@ -27,7 +27,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .answers_page::<AgentEntity>(),
     Operation::post("/api/v1/agents/query", query)
       .summary("List agents by a filter in the body")
-      .list_body::<ListQuery<AgentFilter>>()
+      .body::<ListQuery<AgentFilter>>()
       .answers_page::<AgentEntity>(),
     Operation::get("/api/v1/agents/{id}", get).summary("Read an agent").answers::<AgentEntity>(),
     Operation::patch("/api/v1/agents/{id}", update)

@@ -48,10 +48,7 @@ pub(super) struct StreamRight {
 impl FromRequestParts<Arc<ApiState>> for StreamRight {
   type Rejection = ApiError;
 
-  async fn from_request_parts(
-    parts: &mut Parts,
-    state: &Arc<ApiState>,
-  ) -> Result<Self, ApiError> {
+  async fn from_request_parts(parts: &mut Parts, state: &Arc<ApiState>) -> Result<Self, ApiError> {
     let Credential(secret) = parts.extensions.get::<Credential>().cloned().ok_or_else(missing)?;
     Ok(Self { state: Arc::clone(state), secret, checked: Instant::now() })
   }

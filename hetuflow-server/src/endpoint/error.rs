@@ -23,7 +23,12 @@ pub(super) struct ApiError {
 
 impl ApiError {
   /// An error of this room, with the one rule that is broken.
-  pub(super) fn new(code: ErrorCode, dotted: &str, field: &str, message: impl Into<String>) -> Self {
+  pub(super) fn new(
+    code: ErrorCode,
+    dotted: &str,
+    field: &str,
+    message: impl Into<String>,
+  ) -> Self {
     let message = message.into();
     let mut response = ErrorResponse::new(code, message.clone());
     if !dotted.is_empty() {

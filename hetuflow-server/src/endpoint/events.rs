@@ -90,8 +90,7 @@ fn wish(mut args: Args, headers: &HeaderMap) -> Result<(Subscribe, bool), ApiErr
   let snapshot: Option<bool> = args.value("snapshot")?;
   let namespace_id = args.namespace()?;
   args.finish()?;
-  let named =
-    topics.is_some() || since.is_some() || snapshot.is_some() || namespace_id.is_some();
+  let named = topics.is_some() || since.is_some() || snapshot.is_some() || namespace_id.is_some();
   let mut wish = Subscribe {
     topics: Vec::new(),
     namespace_id,

@@ -182,6 +182,5 @@ async fn send(socket: &mut WebSocket, kind: MessageKind, payload: &impl Serializ
 async fn close(socket: &mut WebSocket, code: u16, why: &str) {
   let frame = CloseFrame { code, reason: why.to_owned().into() };
   // A reader that is gone already needs no farewell.
-  let _gone =
-    tokio::time::timeout(SEND_TIME_MAX, socket.send(Message::Close(Some(frame)))).await;
+  let _gone = tokio::time::timeout(SEND_TIME_MAX, socket.send(Message::Close(Some(frame)))).await;
 }

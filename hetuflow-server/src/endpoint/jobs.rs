@@ -74,7 +74,7 @@ fn crud() -> Vec<Operation> {
       .status(201),
     Operation::post("/api/v1/jobs/query", query)
       .summary("List jobs by a filter in the body")
-      .list_body::<ListQuery<JobFilter>>()
+      .body::<ListQuery<JobFilter>>()
       .answers_page::<JobEntity>(),
     Operation::get("/api/v1/jobs/{ref}", get)
       .summary("Read a job")

@@ -11,13 +11,15 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::json_scan::{Broken, pointer_part, scan};
+use super::json_scan::{pointer_part, scan};
 use super::json_shape::Shape;
 
 /// Largest body.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Largest body that holds many things.
 pub(super) const BULK_BYTES_MAX: usize = 8 << 20;
+/// Unknown names that one answer lists.
+const UNKNOWN_TOLD_MAX: usize = 100;
 /// Longest time for a body to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -143,20 +145,25 @@ pub(super) fn read_json<T: DeserializeOwned + ToSchema + 'static>(
     return Err(ApiError::new(ErrorCode::BadRequest, "json.utf8", "", message));
   }
   let shape = Shape::of::<T>();
-  scan(text, &shape).map_err(|(code, rule)| ApiError::broken(code, vec![rule]))?;
+  scan(text, &shape).map_err(|broken| refusal(*broken))?;
   let mut unknown = Vec::new();
   let mut json = serde_json::Deserializer::from_str(text);
   let mut ignored = |path: serde_ignored::Path<'_>| unknown.push(pointer(&path));
   let reader = serde_ignored::Deserializer::new(&mut json, &mut ignored);
-  let value = serde_path_to_error::deserialize(reader).map_err(|error| {
-    let (code, rule) = mistake(&error, &shape);
-    ApiError::broken(code, vec![rule])
-  })?;
-  if unknown.is_empty() {
-    return Ok(value);
+  let outcome = serde_path_to_error::deserialize(reader);
+  let rule = outcome.as_ref().err().map(|error| mistake(error, &shape));
+  // A misspelt name and the missing one that it should have been are told together.
+  let unknown = unknown.into_iter().take(UNKNOWN_TOLD_MAX);
+  let rules: Vec<FieldError> =
+    rule.into_iter().chain(unknown.map(|pointer| unknown_field(pointer, &shape))).collect();
+  match outcome {
+    Ok(value) if rules.is_empty() => Ok(value),
+    _ => Err(ApiError::broken(ErrorCode::ValidationError, rules)),
   }
-  let rules = unknown.into_iter().take(100).map(|pointer| unknown_field(pointer, &shape));
-  Err(ApiError::broken(ErrorCode::ValidationError, rules.collect()))
+}
+
+fn refusal((code, rule): (ErrorCode, FieldError)) -> ApiError {
+  ApiError::broken(code, vec![rule])
 }
 
 fn unknown_field(pointer: String, shape: &Shape) -> FieldError {
@@ -176,14 +183,14 @@ fn pointer(path: &serde_ignored::Path<'_>) -> String {
     Path::Root => String::new(),
     Path::Seq { parent, index } => format!("{}/{index}", pointer(parent)),
     Path::Map { parent, key } => format!("{}/{}", pointer(parent), pointer_part(key)),
-    Path::Some { parent }
-    | Path::NewtypeStruct { parent }
-    | Path::NewtypeVariant { parent } => pointer(parent),
+    Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+      pointer(parent)
+    }
   }
 }
 
 /// A value that the wanted type does not take: its place, and which rule it breaks.
-fn mistake(error: &serde_path_to_error::Error<serde_json::Error>, shape: &Shape) -> Broken {
+fn mistake(error: &serde_path_to_error::Error<serde_json::Error>, shape: &Shape) -> FieldError {
   use serde_path_to_error::Segment;
   let mut place = String::new();
   for segment in error.path() {
@@ -194,15 +201,18 @@ fn mistake(error: &serde_path_to_error::Error<serde_json::Error>, shape: &Shape)
     }
   }
   let words = error.inner().to_string();
-  let words = words.split(" at line ").next().unwrap_or_default().to_owned();
+  let mut words = words.split(" at line ").next().unwrap_or_default().to_owned();
+  if let Some((found, _)) = words.split_once("expected struct ") {
+    // The name of a type of ours says nothing to anybody.
+    words = format!("{found}expected an object");
+  }
   if let Some(rest) = words.strip_prefix("missing field `") {
     let name = rest.trim_end_matches('`');
-    let rule =
-      FieldError::new("json.missing_field", format!("{place}/{name}"), format!("{name} is missing"));
-    return (ErrorCode::ValidationError, rule);
+    let field = format!("{place}/{name}");
+    return FieldError::new("json.missing_field", field, format!("{name} is missing"));
   }
   let code = rule_of(&place, &words, shape);
-  (ErrorCode::ValidationError, FieldError::new(code, place, shorten(&words)))
+  FieldError::new(code, place, shorten(&words))
 }
 
 fn rule_of(place: &str, words: &str, shape: &Shape) -> &'static str {

@@ -15,7 +15,7 @@ pub(super) const DEPTH_MAX: usize = 32;
 const INTEGER_MAX: u64 = 1 << 53;
 
 /// A broken rule, with the kind of answer it gets.
-pub(super) type Broken = (ErrorCode, FieldError);
+pub(super) type Broken = Box<(ErrorCode, FieldError)>;
 
 /// Looks at a whole text; `shape` says where objects must stand.
 ///
@@ -31,9 +31,9 @@ pub(super) fn scan(text: &str, shape: &Shape) -> Result<(), Broken> {
     return found.later.map_or(Ok(()), Err);
   };
   let place = format!("line {}, column {}", error.line(), error.column());
-  if let Some((code, mut rule)) = found.broken {
-    rule.message = format!("{} at {place}", rule.message);
-    return Err((code, rule));
+  if let Some(mut broken) = found.broken {
+    broken.1.message = format!("{} at {place}", broken.1.message);
+    return Err(broken);
   }
   Err(syntax(text, &error, (found.pointer, place)))
 }
@@ -45,18 +45,19 @@ fn syntax(text: &str, error: &serde_json::Error, (pointer, place): (String, Stri
   let number = words.contains("number out of range") || stands_for_no_number(text, error);
   if number {
     let message = format!("not a number that JSON can hold, at {place}");
-    return (ErrorCode::ValidationError, FieldError::new("number.range", pointer, message));
+    let rule = FieldError::new("number.range", pointer, message);
+    return Box::new((ErrorCode::ValidationError, rule));
   }
   if words.contains("surrogate") || words.contains("hex escape") || words.contains("unicode") {
     let message = format!("half a character (a lone surrogate) at {place}");
-    return (ErrorCode::BadRequest, FieldError::new("json.utf8", pointer, message));
+    return Box::new((ErrorCode::BadRequest, FieldError::new("json.utf8", pointer, message)));
   }
   let message = if text.trim().is_empty() {
     "the body is empty, at line 1, column 1".to_owned()
   } else {
     format!("{words} at {place}")
   };
-  (ErrorCode::BadRequest, FieldError::new("json.syntax", pointer, message))
+  Box::new((ErrorCode::BadRequest, FieldError::new("json.syntax", pointer, message)))
 }
 
 /// `NaN` and `Infinity` are words of other languages.
@@ -88,7 +89,7 @@ impl Node<'_, '_> {
   /// Refuses the text here and now.
   fn refuse<E: Error>(&mut self, code: &str, pointer: String, message: String) -> E {
     let rule = FieldError::new(code, pointer, message);
-    self.found.broken = Some((ErrorCode::BadRequest, rule));
+    self.found.broken = Some(Box::new((ErrorCode::BadRequest, rule)));
     E::custom("refused")
   }
 
@@ -96,7 +97,7 @@ impl Node<'_, '_> {
   fn refuse_later(&mut self, code: &str, message: String) {
     if self.found.later.is_none() {
       let rule = FieldError::new(code, self.found.pointer.clone(), message);
-      self.found.later = Some((ErrorCode::ValidationError, rule));
+      self.found.later = Some(Box::new((ErrorCode::ValidationError, rule)));
     }
   }
 
@@ -165,8 +166,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     let length = self.found.pointer.len();
     for index in 0_usize.. {
       self.found.pointer.push_str(&format!("/{index}"));
-      let node =
-        Node { found: &mut *self.found, shape: item, depth: self.depth, free: self.free };
+      let node = Node { found: &mut *self.found, shape: item, depth: self.depth, free: self.free };
       if list.next_element_seed(node)?.is_none() {
         break;
       }
@@ -206,5 +206,8 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
 pub(super) fn pointer_part(key: &str) -> String {
   let shown: String = key.chars().take(64).collect();
   let shown = shown.replace('~', "~0").replace('/', "~1");
-  shown.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+  shown
+    .chars()
+    .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+    .collect()
 }

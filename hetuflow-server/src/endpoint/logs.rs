@@ -53,7 +53,8 @@ async fn read(
   let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
   let framed = accept.is_some_and(|accept| accept.contains(FRAMED));
   let flow = Flow { reader, right, framed };
-  let body = Body::from_stream(stream::unfold(Some(flow), |flow| async move { flow?.step().await }));
+  let body =
+    Body::from_stream(stream::unfold(Some(flow), |flow| async move { flow?.step().await }));
   let content = if framed { FRAMED } else { RAW };
   let headers = [(header::CONTENT_TYPE, content), (header::CACHE_CONTROL, "no-store")];
   Ok((headers, body).into_response())

@@ -61,9 +61,7 @@ async fn serve(request: Request, next: Next) -> Response {
   let work = AssertUnwindSafe(tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)));
   let response = match work.catch_unwind().await {
     Ok(Ok(response)) => response,
-    Ok(Err(_)) => {
-      ApiError::new(ErrorCode::Unavailable, "", "", "it took too long").into_response()
-    }
+    Ok(Err(_)) => ApiError::new(ErrorCode::Unavailable, "", "", "it took too long").into_response(),
     Err(panic) => {
       let words = words_of(&*panic);
       tracing::error!(panic = words, "request handler panicked: {words}");

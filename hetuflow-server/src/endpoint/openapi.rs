@@ -27,14 +27,6 @@ impl Described {
     Self { schema: pointer_to(&name), components: components_of(all) }
   }
 
-  /// A type that is shown where it stands, because its name would mean several.
-  pub(super) fn inline<T: ToSchema>() -> Self {
-    let mut all = Vec::new();
-    T::schemas(&mut all);
-    let schema = serde_json::to_value(T::schema()).unwrap_or_default();
-    Self { schema, components: components_of(all) }
-  }
-
   /// A list of it.
   pub(super) fn list(mut self) -> Self {
     self.schema = json!({ "type": "array", "items": self.schema });

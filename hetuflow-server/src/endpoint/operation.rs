@@ -129,12 +129,6 @@ impl Operation {
     self.body::<T>()
   }
 
-  /// A filter and a page as its body.
-  pub(super) fn list_body<T: ToSchema>(mut self) -> Self {
-    self.body = Some(Described::inline::<T>());
-    self
-  }
-
   /// What it answers.
   pub(super) fn answers<T: ToSchema>(mut self) -> Self {
     self.answer = Some(Described::of::<T>());
@@ -193,9 +187,11 @@ impl Operation {
 
   /// The parameters of pages.
   pub(super) fn paged(self) -> Self {
-    self
-      .query("limit", "integer", "at most so many rows, 1 to 1,000")
-      .query("cursor", "string", "go on after the page that gave this text")
+    self.query("limit", "integer", "at most so many rows, 1 to 1,000").query(
+      "cursor",
+      "string",
+      "go on after the page that gave this text",
+    )
   }
 
   /// The parameter beside a name.

@@ -1,5 +1,6 @@
 //! Query strings, read strictly: an unknown or broken parameter is an error, not a silence.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -9,7 +10,9 @@ use hetuflow_core::{
   ErrorCode, FieldError, NamespaceId, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageQuery,
 };
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ApiError;
 use crate::service::{Cursor, PageArgs};
@@ -59,9 +62,10 @@ impl Args {
     name: &str,
   ) -> Result<Option<T>, ApiError> {
     let Some(text) = self.text(name) else { return Ok(None) };
-    text.parse().map(Some).map_err(|error| {
-      wrong(name, format!("{name}: \"{}\" is not one: {error}", shorten(&text)))
-    })
+    text
+      .parse()
+      .map(Some)
+      .map_err(|error| wrong(name, format!("{name}: \"{}\" is not one: {error}", shorten(&text))))
   }
 
   /// The namespace that is meant.
@@ -130,7 +134,7 @@ pub(super) fn page_args(query: &PageQuery, order: Order) -> Result<PageArgs, Api
 }
 
 /// A list that is asked for by a body.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "F: Deserialize<'de> + Default"))]
 pub(super) struct ListQuery<F> {
   /// Which things.
@@ -142,6 +146,29 @@ pub(super) struct ListQuery<F> {
   /// Go on after the page that gave this text.
   #[serde(default)]
   pub(super) cursor: Option<String>,
+}
+
+impl<F: ToSchema> PartialSchema for ListQuery<F> {
+  fn schema() -> RefOr<Schema> {
+    let limit = ObjectBuilder::new().schema_type(Type::Integer);
+    let cursor = ObjectBuilder::new().schema_type(Type::String);
+    ObjectBuilder::new()
+      .description(Some("Which things, and which page of them."))
+      .property("filter", F::schema())
+      .property("limit", limit.description(Some("At most so many, 1 to 1,000.")))
+      .property("cursor", cursor.description(Some("Go on after the page that gave this text.")))
+      .into()
+  }
+}
+
+impl<F: ToSchema> ToSchema for ListQuery<F> {
+  fn name() -> Cow<'static, str> {
+    format!("ListQueryOf{}", F::name()).into()
+  }
+
+  fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
+    F::schemas(all);
+  }
 }
 
 impl<F> ListQuery<F> {

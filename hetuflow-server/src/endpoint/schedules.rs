@@ -93,7 +93,7 @@ fn crud() -> Vec<Operation> {
       .status(201),
     Operation::post("/api/v1/schedules/query", query)
       .summary("List schedules by a filter in the body")
-      .list_body::<ListQuery<ScheduleFilter>>()
+      .body::<ListQuery<ScheduleFilter>>()
       .answers_page::<ScheduleEntity>(),
     Operation::get("/api/v1/schedules/{ref}", get)
       .summary("Read a schedule")

@@ -60,10 +60,7 @@ async fn version(State(api): Api) -> Json<Value> {
   Json(api.system.version())
 }
 
-async fn health(
-  State(api): Api,
-  caller: Caller,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn health(State(api): Api, caller: Caller) -> Result<(StatusCode, Json<Value>), ApiError> {
   let (healthy, body) = api.system.health(&caller.0).await?;
   Ok((if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)))
 }

@@ -59,7 +59,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .answers_page::<TaskInstanceEntity>(),
     Operation::post("/api/v1/task-instances/query", query)
       .summary("List attempts by a filter in the body")
-      .list_body::<ListQuery<TaskInstanceFilter>>()
+      .body::<ListQuery<TaskInstanceFilter>>()
       .answers_page::<TaskInstanceEntity>(),
     Operation::get("/api/v1/task-instances/{id}", get)
       .summary("Read an attempt")
@@ -126,11 +126,8 @@ async fn control(
   if request.control_type == TaskControlKind::Signal || signal.is_some() {
     check_signal(signal.as_deref().unwrap_or_default())?;
   }
-  let cancel = CancelRequest {
-    reason: request.reason,
-    force: request.force,
-    grace_secs: request.grace_secs,
-  };
+  let cancel =
+    CancelRequest { reason: request.reason, force: request.force, grace_secs: request.grace_secs };
   steer(&api, &caller, &id, (request.control_type, cancel, signal)).await
 }
 

@@ -45,7 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .answers::<BulkResponse>(),
     Operation::post("/api/v1/tasks/query", query)
       .summary("List tasks by a filter in the body")
-      .list_body::<ListQuery<TaskFilter>>()
+      .body::<ListQuery<TaskFilter>>()
       .answers_page::<TaskEntity>(),
     Operation::get("/api/v1/tasks/{ref}", get)
       .summary("Read a task; with wait_secs, as soon as it is over")

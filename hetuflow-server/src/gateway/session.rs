@@ -247,9 +247,7 @@ impl Session {
         self.acknowledge(message.message_id);
         Ok(())
       }
-      MessageKind::AgentUnregister => {
-        Err(Handled::Ended(Ending::new(1000, "agent unregistered")))
-      }
+      MessageKind::AgentUnregister => Err(Handled::Ended(Ending::new(1000, "agent unregistered"))),
       MessageKind::Ack
       | MessageKind::Nack
       | MessageKind::TaskDispatchResponse

@@ -11,8 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hetuflow_core::{
-  AgentId, ErrorCode, ErrorResponse, FRAME_BYTES_MAX, SUBPROTOCOL_PLAIN, SUBPROTOCOL_ZSTD,
-  ServerId,
+  AgentId, ErrorCode, ErrorResponse, FRAME_BYTES_MAX, SUBPROTOCOL_PLAIN, SUBPROTOCOL_ZSTD, ServerId,
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;

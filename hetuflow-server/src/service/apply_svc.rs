@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hetuflow_core::{
-  ApplyChange, ApplyRequest, ApplyResponse, ErrorCode, FieldError, JobEntity, JobForCreate, JobForUpdate,
-  NamespaceId, Role,
+  ApplyChange, ApplyRequest, ApplyResponse, ErrorCode, FieldError, JobEntity, JobForCreate,
+  JobForUpdate, NamespaceId, Role,
 };
 
 use super::apply_plan::{apply_schedules, job_differences};

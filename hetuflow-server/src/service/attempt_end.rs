@@ -60,13 +60,21 @@ impl Ends {
     if to == TaskStatus::WaitingRetry {
       let eligible_at = event.1.unwrap_or(end.completed_at);
       self.retries.push((row.task_id, fence, eligible_at));
-      self.marks.entry((row.class_id, row.priority))
+      self
+        .marks
+        .entry((row.class_id, row.priority))
         .and_modify(|mark| *mark = (*mark).min(eligible_at))
         .or_insert(eligible_at);
-      self.note(&row.namespace_id, row.task_id, "task.waiting_retry", json!({
-        "status": to, "attempt": end.attempt, "instance_id": end.id, "eligible_at": eligible_at,
-        "attempt_status": end.status, "reason": end.reason, "exit_code": end.exit_code,
-      }), end.completed_at);
+      self.note(
+        &row.namespace_id,
+        row.task_id,
+        "task.waiting_retry",
+        json!({
+          "status": to, "attempt": end.attempt, "instance_id": end.id, "eligible_at": eligible_at,
+          "attempt_status": end.status, "reason": end.reason, "exit_code": end.exit_code,
+        }),
+        end.completed_at,
+      );
       self.ended_attempts.push(end.id);
     } else {
       end.task_status = Some(to);
@@ -198,6 +206,9 @@ pub(super) fn blank_end(
   }
 }
 
+/// An agent that stops gives back what it had queued and never started: that is nobody's failure.
+const GIVEN_BACK: &str = "not_started(agent_shutdown)";
+
 /// The task's event for the end of its attempt, and when the next attempt may start.
 async fn decide(
   conn: &mut Conn,
@@ -214,6 +225,9 @@ async fn decide(
   };
   if row.status == TaskStatus::Cancelling {
     return Ok((natural, None));
+  }
+  if end.reason.as_deref() == Some(GIVEN_BACK) {
+    return Ok((TaskEvent::RetryAllowed, Some(end.completed_at)));
   }
   let config = effective_config(conn, jobs, row).await?;
   let budget = row.attempt <= config.retries();

@@ -12,22 +12,27 @@ pub type SvcResult<T> = Result<T, SvcError>;
 pub enum SvcError {
   /// The asker's to mend.
   #[error("{0}")]
-  Refused(ErrorResponse),
+  Refused(Box<ErrorResponse>),
   /// Ours to mend; the asker is told the code and the trace id alone.
   #[error("database failed")]
   Database(#[source] DbError),
 }
 
 impl SvcError {
+  /// The asker is told this.
+  pub fn refused(response: ErrorResponse) -> Self {
+    Self::Refused(Box::new(response))
+  }
+
   /// No such thing.
   pub fn not_found(kind: &str, name: &str) -> Self {
     let shown: String = name.chars().take(80).flat_map(char::escape_default).collect();
-    Self::Refused(ErrorResponse::new(ErrorCode::NotFound, format!("no {kind} \"{shown}\"")))
+    Self::refused(ErrorResponse::new(ErrorCode::NotFound, format!("no {kind} \"{shown}\"")))
   }
 
   /// Broken rules, all of them.
   pub fn invalid(errors: Vec<FieldError>) -> Self {
-    Self::Refused(ErrorResponse::validation(errors))
+    Self::refused(ErrorResponse::validation(errors))
   }
 
   /// The state of the thing forbids it; `code` is the dotted one.
@@ -35,17 +40,17 @@ impl SvcError {
     let message = message.into();
     let mut response = ErrorResponse::new(ErrorCode::Conflict, message.clone());
     response.errors.push(FieldError::new(code, field, message));
-    Self::Refused(response)
+    Self::refused(response)
   }
 
   /// A good credential without the right.
   pub fn forbidden(message: impl Into<String>) -> Self {
-    Self::Refused(ErrorResponse::new(ErrorCode::Forbidden, message))
+    Self::refused(ErrorResponse::new(ErrorCode::Forbidden, message))
   }
 
   /// Not now.
   pub fn unavailable(message: impl Into<String>) -> Self {
-    Self::Refused(ErrorResponse::new(ErrorCode::Unavailable, message))
+    Self::refused(ErrorResponse::new(ErrorCode::Unavailable, message))
   }
 
   /// `Err(invalid)` when any rule is broken.
@@ -59,7 +64,7 @@ impl SvcError {
   /// What the asker is told.
   pub fn response(&self) -> ErrorResponse {
     match self {
-      Self::Refused(response) => response.clone(),
+      Self::Refused(response) => (**response).clone(),
       Self::Database(DbError::Unreachable(_)) => {
         ErrorResponse::new(ErrorCode::Unavailable, "the database cannot be reached")
       }

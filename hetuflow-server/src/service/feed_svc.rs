@@ -98,7 +98,11 @@ impl FeedSvc {
   ///
   /// # Errors
   /// 403 or 404 for a namespace that the actor may not see.
-  pub async fn subscribe(self: &Arc<Self>, actor: &Actor, wish: &Subscribe) -> SvcResult<FeedReader> {
+  pub async fn subscribe(
+    self: &Arc<Self>,
+    actor: &Actor,
+    wish: &Subscribe,
+  ) -> SvcResult<FeedReader> {
     let namespace = wish.namespace_id.clone().or_else(|| actor.namespace_id.clone());
     match &namespace {
       Some(namespace) => actor.require(hetuflow_core::Role::Viewer, namespace)?,
@@ -213,9 +217,8 @@ impl FeedReader {
     if self.namespace.as_ref().is_some_and(|wanted| *wanted != batch.namespace_id) {
       return None;
     }
-    let wanted = |change: &&Change| {
-      self.topics.is_empty() || self.topics.contains(&change.subject.kind)
-    };
+    let wanted =
+      |change: &&Change| self.topics.is_empty() || self.topics.contains(&change.subject.kind);
     let events: Vec<Change> = batch.changes.iter().filter(wanted).cloned().collect();
     if events.is_empty() {
       return None;

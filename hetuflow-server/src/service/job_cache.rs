@@ -48,13 +48,17 @@ impl JobCache {
     Ok(spec)
   }
 
+  /// The demands behind a selector class, where they are in memory.
+  pub fn known_class(&self, id: i64) -> Option<Arc<SelectorClass>> {
+    self.classes.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+  }
+
   /// The demands behind a selector class.
   ///
   /// # Errors
   /// [`DbError::Missing`] when there is no such class.
   pub async fn class(&self, conn: &mut Conn, id: i64) -> Result<Arc<SelectorClass>, DbError> {
-    let known = self.classes.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-    if let Some(class) = known {
+    if let Some(class) = self.known_class(id) {
       return Ok(class);
     }
     let rows = job_bmc::list_classes(conn, &[id]).await?;

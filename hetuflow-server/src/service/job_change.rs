@@ -144,7 +144,11 @@ pub(super) fn refuse_adhoc(job: &JobEntity) -> SvcResult<()> {
   if job.name != ADHOC_JOB {
     return Ok(());
   }
-  Err(SvcError::conflict("job.reserved", "/name", "the job of commands without a job stays as it is"))
+  Err(SvcError::conflict(
+    "job.reserved",
+    "/name",
+    "the job of commands without a job stays as it is",
+  ))
 }
 
 /// The thing is not at the version that the asker saw.

@@ -271,11 +271,7 @@ mod tests {
       .collect();
     assert_eq!(
       seen,
-      [
-        ('o', 0, 0, b"out".to_vec()),
-        ('e', 3, 0, b"err".to_vec()),
-        ('o', 6, 3, b"out".to_vec())
-      ]
+      [('o', 0, 0, b"out".to_vec()), ('e', 3, 0, b"err".to_vec()), ('o', 6, 3, b"out".to_vec())]
     );
     let frames = inline_frames(instance, b"outerrout", Some("o3e3o3"), at, 4);
     assert_eq!(frames[0].data, b"rr");

@@ -1,10 +1,9 @@
 //! Namespaces: made, changed and removed by administrators, seen by whoever may see inside.
 
-use hetuflow_core::{
-  NamespaceEntity, NamespaceForCreate, NamespaceForUpdate, NamespaceId, Page, PageInfo, Role,
-  Topic,
-};
 use hetuflow_core::{FieldError, JobFilter};
+use hetuflow_core::{
+  NamespaceEntity, NamespaceForCreate, NamespaceForUpdate, NamespaceId, Page, PageInfo, Role, Topic,
+};
 use serde_json::json;
 
 use super::store::{PageArgs, Store, Work, check_mask};
@@ -33,11 +32,7 @@ impl NamespaceSvc {
   ///
   /// # Errors
   /// 403 without administration over all namespaces; 409 when the id is taken.
-  pub async fn create(
-    &self,
-    actor: &Actor,
-    new: NamespaceForCreate,
-  ) -> SvcResult<NamespaceEntity> {
+  pub async fn create(&self, actor: &Actor, new: NamespaceForCreate) -> SvcResult<NamespaceEntity> {
     actor.require_everywhere(Role::Admin)?;
     let mut errors = Vec::new();
     check_description(&new.description, &mut errors);

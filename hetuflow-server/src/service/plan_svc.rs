@@ -147,11 +147,7 @@ impl PlanSvc {
     }
   }
 
-  async fn stop_others(
-    &self,
-    live: &[uuid::Uuid],
-    kind: TaskControlKind,
-  ) -> Result<bool, DbError> {
+  async fn stop_others(&self, live: &[uuid::Uuid], kind: TaskControlKind) -> Result<bool, DbError> {
     let mark = StopMark {
       kind: kind.to_string(),
       reason: Some("a newer fire of the schedule".to_owned()),
@@ -239,7 +235,13 @@ impl PlanSvc {
     let job = match job {
       Some(job) if job.status == JobStatus::Enabled => job,
       _ => {
-        skip_until(&mut plan, schedule, rhythm, now, (FireDecision::SkippedPaused, "the job is off"));
+        skip_until(
+          &mut plan,
+          schedule,
+          rhythm,
+          now,
+          (FireDecision::SkippedPaused, "the job is off"),
+        );
         return Some(plan);
       }
     };
@@ -276,7 +278,9 @@ impl PlanSvc {
       }
       plan.last = Some(at);
       plan.next = rhythm.next(at).map(|(at, _)| at);
-      if schedule.overlap_policy == OverlapPolicy::BufferOne && plan.next.is_some_and(|at| at <= now) {
+      if schedule.overlap_policy == OverlapPolicy::BufferOne
+        && plan.next.is_some_and(|at| at <= now)
+      {
         let decision = (FireDecision::SkippedOverlap, "one run was waiting already");
         skip_until(&mut plan, schedule, rhythm, now, decision);
       }
@@ -286,13 +290,7 @@ impl PlanSvc {
 }
 
 /// Missed instants: as many runs as the policy allows, and one row for the rest.
-fn catch_up(
-  plan: &mut Plan,
-  schedule: &ScheduleEntity,
-  rhythm: &Rhythm,
-  job: &JobEntity,
-  now: Ts,
-) {
+fn catch_up(plan: &mut Plan, schedule: &ScheduleEntity, rhythm: &Rhythm, job: &JobEntity, now: Ts) {
   let mut missed = Vec::new();
   let mut next = plan.next;
   while let Some(at) = next.filter(|at| *at <= now && missed.len() < MISSED_COUNT_MAX) {

@@ -84,11 +84,7 @@ fn fold<'a>(context: &CommitContext, group: &'a Group) -> Folded<'a> {
   folded
 }
 
-fn fold_update<'a>(
-  folded: &mut Folded<'a>,
-  agent: &'a AgentId,
-  update: &'a TaskInstanceUpdate,
-) {
+fn fold_update<'a>(folded: &mut Folded<'a>, agent: &'a AgentId, update: &'a TaskInstanceUpdate) {
   let folds = folded.tasks.entry(update.task_id).or_default();
   let known = folds.iter().position(|fold| {
     fold.instance_id == update.instance_id && fold.fence == update.fence && fold.agent == agent
@@ -321,8 +317,7 @@ fn finished(row: &HotRow, fold: &Fold<'_>) -> Option<FinishedAttempt> {
   let update = fold.end?;
   let start = fold.started;
   let mut end = blank_end(row, fold.instance_id, update.status, update.at());
-  end.started_at =
-    started_at(update).or_else(|| start.and_then(started_at)).or(row.started_at);
+  end.started_at = started_at(update).or_else(|| start.and_then(started_at)).or(row.started_at);
   end.start_skew_us = update.start_skew_us.or(start.and_then(|update| update.start_skew_us));
   end.pid = update.pid.or(start.and_then(|update| update.pid)).map(i64::from);
   end.exit_code = update.exit_code.map(i64::from);

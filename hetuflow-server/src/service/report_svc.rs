@@ -101,8 +101,11 @@ impl ReportSvc {
       let room = self.room.notified();
       tokio::pin!(room);
       room.as_mut().enable();
-      let full =
-        self.queues().agents.get(&source.agent_id).is_some_and(|queue| queue.bytes > AGENT_BYTES_MAX);
+      let full = self
+        .queues()
+        .agents
+        .get(&source.agent_id)
+        .is_some_and(|queue| queue.bytes > AGENT_BYTES_MAX);
       if !full {
         break;
       }
@@ -167,7 +170,10 @@ impl ReportSvc {
         }
         Err(error) if error.is_retry() => {}
         Err(error) => {
-          tracing::error!(error = &error as &dyn std::error::Error, "cannot store reports, trying again");
+          tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "cannot store reports, trying again"
+          );
           tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             // Not acknowledged: the agents keep and resend them.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hetuflow_core::{
-  FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleEntity, ScheduleForCreate,
-  ScheduleId, ScheduleStatus, Topic, Ts,
+  FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleEntity,
+  ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts,
 };
 use serde_json::{Value, json};
 

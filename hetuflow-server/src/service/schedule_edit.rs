@@ -197,8 +197,20 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     ($($field:ident),+) => { $( if !named(stringify!($field)) { change.$field = None; } )+ };
   }
   keep!(
-    name, description, cron_expression, interval_secs, timezone, end_time, max_count, status,
-    overlap_policy, misfire_policy, misfire_grace_secs, catchup_max, parameters, environment,
+    name,
+    description,
+    cron_expression,
+    interval_secs,
+    timezone,
+    end_time,
+    max_count,
+    status,
+    overlap_policy,
+    misfire_policy,
+    misfire_grace_secs,
+    catchup_max,
+    parameters,
+    environment,
     priority
   );
 }

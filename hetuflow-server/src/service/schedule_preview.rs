@@ -70,7 +70,8 @@ mod tests {
       "cron_expression": "30 2 * * *", "timezone": "Europe/Berlin",
       "start_time": "2026-03-29T01:00:00Z", "end_time": "2026-03-31T00:30:00Z",
     });
-    let expected = ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00", "2026-03-31T02:30:00+02:00"];
+    let expected =
+      ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00", "2026-03-31T02:30:00+02:00"];
     assert_eq!(preview(rule, 10, "2026-03-01T00:00:00Z"), expected);
     let counted = serde_json::json!({ "cron_expression": "0 * * * *", "max_count": 2 });
     assert_eq!(preview(counted, 10, "2026-03-01T00:00:00Z").len(), 2);

@@ -91,7 +91,8 @@ impl SessionSvc {
       ));
     }
     let same_epoch = known.as_ref().is_some_and(|k| k.agent_epoch == request.agent_epoch);
-    let rebooted = known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
+    let rebooted =
+      known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
     let mut labels = request.capabilities.labels.clone();
     labels.insert("agent".to_owned(), id.to_string());
     let mut namespaces = request.namespaces.clone();
@@ -124,7 +125,8 @@ impl SessionSvc {
     let rows = hot::live_of_agent(tx, id).await?;
     hot::clear_unreachable(tx, id).await?;
     let (reconcile, unnamed) = self.compare(id, request, &rows);
-    let data = json!({"status": agent.status, "hostname": agent.hostname, "version": agent.version});
+    let data =
+      json!({"status": agent.status, "hostname": agent.hostname, "version": agent.version});
     event_bmc::append(tx, &agent_event(id, "agent.connected", data, now), now).await?;
     Ok(Registration { agent, reconcile, unnamed, same_epoch, rebooted })
   }
@@ -155,8 +157,7 @@ impl SessionSvc {
       };
       reconcile.push(Reconcile { instance_id: running.instance_id, action });
     }
-    let unnamed =
-      ours.values().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
+    let unnamed = ours.values().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
     (reconcile, unnamed)
   }
 
@@ -181,7 +182,10 @@ impl SessionSvc {
       let mut tx = self.store.db.begin().await?;
       let outcome = self.return_unreceived(&mut tx, &found.unnamed).await;
       returned = tx.end::<_, DbError>(outcome).await?;
-      self.store.bus.tasks_due(returned.iter().map(|row| ((row.class_id, row.priority), Ts::from_micros(0))));
+      self
+        .store
+        .bus
+        .tasks_due(returned.iter().map(|row| ((row.class_id, row.priority), Ts::from_micros(0))));
     }
     let gone: Vec<(TaskId, i64)> = found
       .unnamed

@@ -86,7 +86,8 @@ impl SubmitSvc {
     match self.commit(&all).await {
       Ok(ids) => {
         for request in group {
-          let own = request.tasks.iter().map(|task| task.id).filter(|id| ids.contains(id)).collect();
+          let own =
+            request.tasks.iter().map(|task| task.id).filter(|id| ids.contains(id)).collect();
           // A submitter that went away has its answer in the store.
           let _gone = request.reply.send(Ok(own));
         }
@@ -119,18 +120,22 @@ impl SubmitSvc {
 
   async fn commit_once(&self, tasks: &[NewTask]) -> Outcome {
     let now = Ts::now();
-    let mut tx = self.store.db.begin_hot().await?;
-    let outcome = async {
-      let ids = hot::enqueue(&mut tx, tasks, now).await?;
-      let mut journal = Journal::default();
-      for task in tasks.iter().filter(|task| ids.contains(&task.id)) {
-        journal.push(&task.namespace_id, created(task, now));
+    let single = self.store.db.begin_single().await?;
+    let ids = if hot::is_plain(&single, tasks) {
+      let mut conn = single;
+      hot::enqueue_plain(&mut conn, tasks, &journal_of(tasks, now), now).await?;
+      tasks.iter().map(|task| task.id).collect()
+    } else {
+      let mut tx = single.into_transaction().await?;
+      let outcome = async {
+        let ids = hot::enqueue(&mut tx, tasks, now).await?;
+        let new = tasks.iter().filter(|task| ids.contains(&task.id));
+        event_bmc::append(&mut tx, &journal_of(new, now), now).await?;
+        Ok(ids)
       }
-      event_bmc::append(&mut tx, &journal, now).await?;
-      Ok(ids)
-    }
-    .await;
-    let ids = tx.end::<_, DbError>(outcome).await?;
+      .await;
+      tx.end::<_, DbError>(outcome).await?
+    };
     let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
     for task in tasks {
       let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
@@ -140,6 +145,14 @@ impl SubmitSvc {
     self.store.bus.events.notify_one();
     Ok(ids)
   }
+}
+
+fn journal_of<'a>(tasks: impl IntoIterator<Item = &'a NewTask>, now: Ts) -> Journal {
+  let mut journal = Journal::default();
+  for task in tasks {
+    journal.push(&task.namespace_id, created(task, now));
+  }
+  journal
 }
 
 /// The event of a new task.

@@ -1,8 +1,6 @@
 //! What the server says of itself: alive, ready, healthy, and which servers there are.
 
-use hetuflow_core::{
-  AgentFilter, AgentStatus, Page, Role, ServerEntity, ServerId, Ts,
-};
+use hetuflow_core::{AgentFilter, AgentStatus, Page, Role, ServerEntity, ServerId, Ts};
 use serde_json::{Value, json};
 
 use super::store::{PageArgs, Store};
@@ -23,11 +21,7 @@ pub struct SystemSvc {
 
 impl SystemSvc {
   /// For this server over its store.
-  pub fn new(
-    store: Store,
-    (server_id, version): (ServerId, &'static str),
-    started_at: Ts,
-  ) -> Self {
+  pub fn new(store: Store, (server_id, version): (ServerId, &'static str), started_at: Ts) -> Self {
     Self { store, server_id, version, started_at }
   }
 

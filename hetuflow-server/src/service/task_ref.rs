@@ -44,7 +44,7 @@ pub(super) async fn resolve_task(
       let mut response = ErrorResponse::new(ErrorCode::Conflict, message.clone());
       response.errors.push(FieldError::new("reference.ambiguous", "/ref", message));
       response.details = Some(serde_json::json!({ "candidates": names }));
-      Err(SvcError::Refused(response))
+      Err(SvcError::refused(response))
     }
   }
 }

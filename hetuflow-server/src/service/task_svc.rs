@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobId,
-  JobSpec, JobStatus, NamespaceId, Page, Role, SelectorClass, TaskConfig, TaskEntity, TaskFilter,
-  TaskForCreate, TaskForUpdate, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId,
-  TaskStatus, TriggerSource, Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobId, JobSpec, JobStatus,
+  NamespaceId, Page, Role, SelectorClass, TaskConfig, TaskEntity, TaskFilter, TaskForCreate,
+  TaskForUpdate, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, TaskStatus,
+  TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -43,11 +43,7 @@ impl TaskSvc {
   ///
   /// # Errors
   /// Broken rules, an unknown or disabled job, or a key that came with another request before.
-  pub async fn create(
-    &self,
-    actor: &Actor,
-    new: TaskForCreate,
-  ) -> SvcResult<(TaskEntity, bool)> {
+  pub async fn create(&self, actor: &Actor, new: TaskForCreate) -> SvcResult<(TaskEntity, bool)> {
     self.create_with(actor, new, TriggerSource::Manual).await
   }
 
@@ -137,11 +133,14 @@ impl TaskSvc {
     // A command of one's own is remote code execution, as a new job is.
     let role = if new.config.is_some() { Role::Editor } else { Role::Operator };
     actor.require(role, &namespace)?;
-    let key = (namespace.clone(), match (&new.job, new.job_id) {
-      (Some(name), _) => name.clone(),
-      (None, Some(id)) => id.to_string(),
-      (None, None) => String::new(),
-    });
+    let key = (
+      namespace.clone(),
+      match (&new.job, new.job_id) {
+        (Some(name), _) => name.clone(),
+        (None, Some(id)) => id.to_string(),
+        (None, None) => String::new(),
+      },
+    );
     let choice = match found.get(&key) {
       Some(choice) => Arc::clone(choice),
       None => {
@@ -424,11 +423,7 @@ impl TaskSvc {
   ///
   /// # Errors
   /// 404.
-  pub async fn instance(
-    &self,
-    actor: &Actor,
-    id: TaskInstanceId,
-  ) -> SvcResult<TaskInstanceEntity> {
+  pub async fn instance(&self, actor: &Actor, id: TaskInstanceId) -> SvcResult<TaskInstanceEntity> {
     let mut conn = self.store.db.read().await?;
     let row = task_instance_bmc::get(&mut conn, id).await?;
     let row = row.ok_or_else(|| SvcError::not_found("attempt", &id.to_string()))?;

@@ -182,9 +182,8 @@ async fn first_token(work: &mut Work, data_dir: &Path) -> SvcResult<Option<PathB
   let created = insert(work, &new).await?;
   // Before the commit: a token that is stored and in no file would lock everybody out.
   let path = data_dir.join(ADMIN_TOKEN_FILE);
-  write_secret(&path, &created.secret).map_err(|error| {
-    SvcError::unavailable(format!("cannot write {}: {error}", path.display()))
-  })?;
+  write_secret(&path, &created.secret)
+    .map_err(|error| SvcError::unavailable(format!("cannot write {}: {error}", path.display())))?;
   Ok(Some(path))
 }
 
@@ -247,5 +246,5 @@ fn actor_of(token: TokenEntity) -> Actor {
 fn unauthorized(code: &str, message: &str) -> SvcError {
   let mut response = ErrorResponse::new(ErrorCode::Unauthorized, message);
   response.errors.push(FieldError::new(code, "/authorization", message));
-  SvcError::Refused(response)
+  SvcError::refused(response)
 }

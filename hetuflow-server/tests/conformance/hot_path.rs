@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use hetuflow_core::*;
+use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::hot::{
   self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StopMark,
 };
@@ -129,7 +130,7 @@ pub async fn keys_and_fires_are_taken_once(store: &TestStore) {
     ..task(&job, 0, Ts::now())
   };
   let (first, second) = (keyed(), keyed());
-  assert_eq!(enqueue(store, &[first.clone()]).await.len(), 1);
+  assert_eq!(enqueue(store, std::slice::from_ref(&first)).await.len(), 1);
   assert!(enqueue(store, &[second]).await.is_empty());
   let mut conn = store.db.read().await.unwrap();
   let keys = ["order-1".to_owned()];
@@ -138,10 +139,42 @@ pub async fn keys_and_fires_are_taken_once(store: &TestStore) {
   drop(conn);
   let at = Ts::from_millis(1_800_000_000_000);
   let schedule = Some(ScheduleId::generate());
-  let fired = |source| NewTask { schedule_id: schedule, trigger_source: source, ..task(&job, 0, at) };
+  let fired =
+    |source| NewTask { schedule_id: schedule, trigger_source: source, ..task(&job, 0, at) };
   assert_eq!(enqueue(store, &[fired(TriggerSource::Schedule)]).await.len(), 1);
   assert!(enqueue(store, &[fired(TriggerSource::Catchup)]).await.is_empty());
   assert_eq!(enqueue(store, &[fired(TriggerSource::Manual)]).await.len(), 1);
+}
+
+pub async fn tasks_that_cannot_collide_go_in_with_their_journal(store: &TestStore) {
+  let job = stored_job(store).await;
+  let tasks: Vec<NewTask> = (0..3).map(|_| task(&job, 0, Ts::now())).collect();
+  let mut conn = store.db.begin_single().await.unwrap();
+  assert_eq!(hot::is_plain(&conn, &tasks), !store.db.is_sqlite());
+  let keyed = NewTask { idempotency_key: Some("k".to_owned()), ..tasks[0].clone() };
+  assert!(!hot::is_plain(&conn, &[keyed]));
+  if !hot::is_plain(&conn, &tasks) {
+    let outcome = Ok(());
+    return conn.end::<_, DbError>(outcome).await.unwrap();
+  }
+  let mut journal = Journal::default();
+  for (namespace, id) in [("default", "a"), ("default", "b"), ("other", "c")] {
+    let subject = Subject { kind: Topic::Task, id: id.to_owned() };
+    let event_type = "task.created".to_owned();
+    let change = Change { at: Ts::now(), subject, event_type, data: serde_json::Value::Null };
+    journal.push(&NamespaceId::new(namespace).unwrap(), change);
+  }
+  hot::enqueue_plain(&mut conn, &tasks, &journal, Ts::now()).await.unwrap();
+  drop(conn);
+  let mut conn = store.db.read().await.unwrap();
+  let read = task_bmc::get(&mut conn, tasks[1].id).await.unwrap().unwrap();
+  assert_eq!((read.status, &read.parameters), (TaskStatus::Pending, &tasks[1].parameters));
+  let batches = event_bmc::list_after(&mut conn, 0, 10).await.unwrap();
+  let sizes: Vec<_> =
+    batches.iter().map(|one| (one.namespace_id.to_string(), one.changes.len())).collect();
+  assert_eq!(sizes, [("default".to_owned(), 2), ("other".to_owned(), 1)]);
+  drop(conn);
+  assert_eq!(claim(store, 0, &slots(9, "a")).await.len(), 3);
 }
 
 pub async fn many_claimers_never_take_one_task_twice(store: &TestStore) {
@@ -179,7 +212,7 @@ pub async fn many_claimers_never_take_one_task_twice(store: &TestStore) {
 pub async fn fences_only_grow(store: &TestStore) {
   let job = stored_job(store).await;
   let one = task(&job, 0, Ts::now());
-  enqueue(store, &[one.clone()]).await;
+  enqueue(store, std::slice::from_ref(&one)).await;
   let mut last = 0;
   for _ in 0..20 {
     let got = claim(store, 0, &slots(1, "a")).await;
@@ -273,7 +306,8 @@ pub async fn stops_and_cancels_depend_on_where_the_task_is(store: &TestStore) {
   assert_eq!((stops[0].instance_id, stops[0].stop_grace_ms), (claimed.instance_id, Some(1500)));
   let gone = hot::finish_unstarted(&mut tx, &[waits.id, runs.id]).await.unwrap();
   assert_eq!(gone.iter().map(|one| one.row.task_id).collect::<Vec<_>>(), [waits.id]);
-  let retried = hot::reschedule_retry(&mut tx, &[(runs.id, claimed.fence, Ts::now())], Ts::now()).await;
+  let retried =
+    hot::reschedule_retry(&mut tx, &[(runs.id, claimed.fence, Ts::now())], Ts::now()).await;
   assert!(retried.unwrap().is_empty(), "a task that was asked to stop is not tried again");
   assert_eq!(hot::reprioritise_if_waiting(&mut tx, runs.id, 5).await.unwrap(), None);
 }

@@ -1,5 +1,7 @@
 //! One suite over both engines: whatever a query promises, it promises on PostgreSQL and SQLite.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod engines;
 mod hot_path;
 mod plans;
@@ -20,6 +22,7 @@ both_engines! {
   tables::migrations_go_down_and_up_again,
   hot_path::what_is_planned_is_claimed_by_priority_and_time,
   hot_path::keys_and_fires_are_taken_once,
+  hot_path::tasks_that_cannot_collide_go_in_with_their_journal,
   hot_path::many_claimers_never_take_one_task_twice,
   hot_path::fences_only_grow,
   hot_path::an_end_needs_the_fence_and_happens_once,

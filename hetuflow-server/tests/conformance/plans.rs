@@ -38,8 +38,10 @@ async fn check_pg(store: &TestStore, rows: usize) {
     as r(task_id, fence) where h.task_id = r.task_id and h.fence = r.fence \
     and h.status in ('locked', 'dispatched', 'running', 'paused', 'cancelling')";
   let view = "select * from sched_task_view where id = $1";
-  let claim = format!("prepare c(bigint, bigint, float8, bigint, uuid[], text[], bigint[], \
-    bigint[], text) as {PG_CLAIM_SQL}");
+  let claim = format!(
+    "prepare c(bigint, bigint, float8, bigint, uuid[], text[], bigint[], \
+    bigint[], text) as {PG_CLAIM_SQL}"
+  );
   for (prepare, execute) in [
     (claim, "explain execute c(42, 0, 5e6, 500, '{}', '{}', '{}', '{}', 's')"),
     (format!("prepare f(uuid[], bigint[]) as {finish}"), "explain execute f('{}', '{}')"),

@@ -8,7 +8,7 @@ use hetuflow_server::infra::bmc::{
   Cursor, PageArgs, agent_bmc, fire_bmc, job_bmc, namespace_bmc, schedule_bmc, server_bmc,
   token_bmc,
 };
-use hetuflow_server::infra::db::{DbError, migrate, migration_state};
+use hetuflow_server::infra::db::{DbError, migrate, migration_state, revert};
 
 use crate::engines::TestStore;
 
@@ -267,7 +267,8 @@ pub async fn agents_servers_and_tokens(store: &TestStore) {
   assert!(agent_bmc::mark_silent(&mut tx, later).await.unwrap().is_empty(), "told once");
 
   let server = ServerId::new("server-1").unwrap();
-  let new = ServerForCreate { id: server.clone(), address: "a:1".to_owned(), version: "0".to_owned() };
+  let new =
+    ServerForCreate { id: server.clone(), address: "a:1".to_owned(), version: "0".to_owned() };
   server_bmc::register(&mut tx, &new, now).await.unwrap();
   let change = ServerForUpdate { status: Some(ServerStatus::Inactive) };
   assert!(server_bmc::update(&mut tx, &server, &change, now).await.unwrap());
@@ -307,12 +308,15 @@ pub async fn the_journal_is_in_commit_order(store: &TestStore) {
     async move {
       let mut tx = db.begin().await.unwrap();
       let mut journal = Journal::default();
-      journal.push(&NamespaceId::default(), Change {
-        at: Ts::now(),
-        subject: Subject { kind: Topic::Job, id: name },
-        event_type: "job.created".to_owned(),
-        data: serde_json::json!({"x": 1}),
-      });
+      journal.push(
+        &NamespaceId::default(),
+        Change {
+          at: Ts::now(),
+          subject: Subject { kind: Topic::Job, id: name },
+          event_type: "job.created".to_owned(),
+          data: serde_json::json!({"x": 1}),
+        },
+      );
       let written = event_bmc::append(&mut tx, &journal, Ts::now()).await;
       tx.end(written).await.unwrap();
     }
@@ -367,14 +371,7 @@ pub async fn output_is_addressed_by_its_offset(store: &TestStore) {
 pub async fn migrations_go_down_and_up_again(store: &TestStore) {
   let state = migration_state(&store.db).await.unwrap();
   assert!(state.pending().is_empty());
-  let mut conn = store.db.begin().await.unwrap();
-  if let Some(pg) = conn.pg() {
-    sqlx::migrate!("../migrations/postgres").undo(pg, 0).await.unwrap();
-  } else if let Some(sqlite) = conn.sqlite() {
-    sqlx::migrate!("../migrations/sqlite").undo(sqlite, 0).await.unwrap();
-  }
-  conn.done();
-  conn.end::<_, DbError>(Ok(())).await.unwrap();
+  revert(&store.db, 0).await.unwrap();
   assert_eq!(migration_state(&store.db).await.unwrap().pending(), state.known);
   migrate(&store.db).await.unwrap();
   assert!(migration_state(&store.db).await.unwrap().pending().is_empty());

@@ -43,6 +43,11 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
         }
       }
     }
+    Value::String(text) if text.contains('\n') => {
+      for line in text.lines() {
+        out.push_str(&format!("{}{}\n", indent(depth), visible(line)));
+      }
+    }
     other => out.push_str(&format!("{}{}\n", indent(depth), scalar(other))),
   }
 }
@@ -50,7 +55,9 @@ fn write_value(out: &mut String, value: &Value, depth: usize) {
 fn is_nested(value: &Value) -> bool {
   match value {
     Value::Object(_) => true,
-    Value::Array(items) => items.iter().any(is_nested) || items.len() > 8,
+    Value::Array(items) => {
+      items.iter().any(is_nested) || items.iter().map(|item| scalar(item).len()).sum::<usize>() > 72
+    }
     Value::String(text) => text.contains('\n'),
     _ => false,
   }

@@ -68,15 +68,17 @@ impl Table {
       Some(widths) => widths,
       None => self.fit(&texts, look),
     };
+    // Only a terminal cuts; elsewhere a long value pushes the rest of its line.
+    let fitted = look.out_tty && look.format == Format::Table;
     let mut out = String::new();
     if !self.header_done {
       self.header_done = true;
       let heads: Vec<String> = self.heads.iter().map(|head| (*head).to_owned()).collect();
       let style = if look.color { Style::new().bold() } else { Style::new() };
-      line(&mut out, &heads, &widths, |_, text| format!("{style}{text}{style:#}"));
+      line(&mut out, &heads, &widths, fitted, |_, text| format!("{style}{text}{style:#}"));
     }
     for (row, texts) in rows.iter().zip(&texts) {
-      line(&mut out, texts, &widths, |column, text| match row.get(self.chosen[column]) {
+      line(&mut out, texts, &widths, fitted, |column, text| match row.get(self.chosen[column]) {
         Some(Cell::State(state)) if look.color => {
           let style = state_style(state);
           format!("{style}{text}{style:#}")
@@ -119,9 +121,6 @@ impl Table {
         };
         *widest -= 1;
       }
-    } else if let Some(last) = widths.last_mut() {
-      // Whole values everywhere else; the last column needs no padding.
-      *last = usize::MAX;
     }
     widths
   }
@@ -131,10 +130,11 @@ fn line(
   out: &mut String,
   texts: &[String],
   widths: &[usize],
+  fitted: bool,
   style: impl Fn(usize, &str) -> String,
 ) {
   for (at, (text, width)) in texts.iter().zip(widths).enumerate() {
-    let text = cut(text, *width);
+    let text = if fitted { cut(text, *width) } else { text.clone() };
     out.push_str(&style(at, &text));
     if at + 1 < texts.len() {
       out.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width()) + GAP));

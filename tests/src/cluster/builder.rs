@@ -13,6 +13,7 @@ use crate::api::Api;
 use crate::binaries::Binaries;
 use crate::postgres::{self, Database};
 use crate::process::Recipe;
+use crate::proxy::Proxy;
 
 /// What runs below the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct ClusterBuilder {
   agent_settings: String,
   environment: Vec<(String, OsString)>,
   binaries: Option<Binaries>,
+  proxy: Option<Proxy>,
+  all_servers: bool,
 }
 
 impl Default for ClusterBuilder {
@@ -50,6 +53,8 @@ impl Default for ClusterBuilder {
       agent_settings: String::new(),
       environment: Vec::new(),
       binaries: None,
+      proxy: None,
+      all_servers: false,
     }
   }
 }
@@ -116,6 +121,18 @@ impl ClusterBuilder {
   /// Other binaries than those of the running test's target folder.
   pub fn binaries(mut self, binaries: Binaries) -> Self {
     self.binaries = Some(binaries);
+    self
+  }
+
+  /// A link between all agents and the first server that the story can break.
+  pub fn proxy(mut self, proxy: &Proxy) -> Self {
+    self.proxy = Some(proxy.clone());
+    self
+  }
+
+  /// Every agent knows all servers; the i-th begins with server i modulo the servers.
+  pub fn agents_know_all_servers(mut self) -> Self {
+    self.all_servers = true;
     self
   }
 
@@ -192,10 +209,18 @@ impl ClusterBuilder {
       let name = format!("agent-{i}");
       let server = &cluster.servers[i % cluster.servers.len()];
       let api = Api::new(server.url(), &cluster.token);
+      let mut servers = match &self.proxy {
+        Some(proxy) => vec![proxy.lead_to(server.url())?],
+        None => vec![server.url().to_owned()],
+      };
+      if self.all_servers {
+        let next = cluster.servers.iter().cycle().skip(i + 1).take(cluster.servers.len() - 1);
+        servers.extend(next.map(|server| server.url().to_owned()));
+      }
       let file = AgentFile {
         agent_id: name.clone(),
         dir: cluster.dir().join(&name),
-        server_url: server.url().to_owned(),
+        servers,
         slots: self.slots,
       };
       let recipe = recipe(cluster, &cluster.binaries.agent, &name);

@@ -23,8 +23,8 @@ pub(super) struct AgentFile {
   pub(super) agent_id: String,
   /// Its folder: state, work and token lie below.
   pub(super) dir: PathBuf,
-  /// The server to dial.
-  pub(super) server_url: String,
+  /// The servers to dial, in this order.
+  pub(super) servers: Vec<String>,
   /// How many tasks it runs at a time.
   pub(super) slots: u32,
 }
@@ -58,7 +58,10 @@ impl AgentFile {
     set(&mut config, "agent.token_file", text(&self.token_file()));
     set(&mut config, "agent.state_dir", text(&state));
     set(&mut config, "agent.work_dir", text(&work));
-    set(&mut config, "agent.connection.server_base_url", self.server_url.clone());
+    match self.servers.as_slice() {
+      [one] => set(&mut config, "agent.connection.server_base_url", one.clone()),
+      many => set(&mut config, "agent.connection.servers", many.to_vec()),
+    }
     set(&mut config, "agent.polling.max_concurrent_tasks", i64::from(self.slots));
     write(path, config, extra)
   }
@@ -114,7 +117,7 @@ mod tests {
     let file = AgentFile {
       agent_id: "agent-0".to_owned(),
       dir: dir.path().to_owned(),
-      server_url: "http://127.0.0.1:1".to_owned(),
+      servers: vec!["http://127.0.0.1:1".to_owned()],
       slots: 4,
     };
     let extra = parse("[agent.polling]\nmax_concurrent_tasks = 9\n[agent.labels]\nzone = 'a'");

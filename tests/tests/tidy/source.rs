@@ -46,7 +46,7 @@ impl Source {
       pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
     });
     let end = match unit_tests {
-      _ if self.path.ends_with("/tests.rs") => 0,
+      _ if self.path.ends_with("/tests.rs") || self.path.contains("/src/") && self.path.contains("/tests/") => 0,
       Some(start) => start,
       None => lines.len(),
     };

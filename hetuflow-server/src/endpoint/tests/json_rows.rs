@@ -13,10 +13,15 @@ use crate::endpoint::json_body::{BODY_BYTES_MAX, BULK_BYTES_MAX, JsonBody, Maybe
 fn door() -> Router {
   Router::new()
     .route("/job", post(|JsonBody(_): JsonBody<JobForCreate>| async { StatusCode::NO_CONTENT }))
-    .route("/maybe", post(|MaybeJson(_): MaybeJson<TaskForCreate>| async { StatusCode::NO_CONTENT }))
+    .route(
+      "/maybe",
+      post(|MaybeJson(_): MaybeJson<TaskForCreate>| async { StatusCode::NO_CONTENT }),
+    )
     .route(
       "/bulk",
-      post(|JsonBody(_): JsonBody<TaskBulkCreate, BULK_BYTES_MAX>| async { StatusCode::NO_CONTENT }),
+      post(|JsonBody(_): JsonBody<TaskBulkCreate, BULK_BYTES_MAX>| async {
+        StatusCode::NO_CONTENT
+      }),
     )
 }
 
@@ -74,16 +79,58 @@ async fn bodies_that_break_a_rule() {
     ("B039", config("\"timeout\":1e999"), 422, "number.range", "/config/timeout"),
     ("B039", config("\"max_retries\":-0"), 422, "number.range", "/config/max_retries"),
     ("B039", config("\"max_retries\":1.0"), 422, "number.range", "/config/max_retries"),
-    ("B039", config("\"max_retries\":9223372036854775808"), 422, "number.range", "/config/max_retries"),
-    ("B039", config("\"max_retries\":9007199254740993"), 422, "number.range", "/config/max_retries"),
-    ("B039", config("\"max_retries\":99999999999999999999"), 422, "number.range", "/config/max_retries"),
+    (
+      "B039",
+      config("\"max_retries\":9223372036854775808"),
+      422,
+      "number.range",
+      "/config/max_retries",
+    ),
+    (
+      "B039",
+      config("\"max_retries\":9007199254740993"),
+      422,
+      "number.range",
+      "/config/max_retries",
+    ),
+    (
+      "B039",
+      config("\"max_retries\":99999999999999999999"),
+      422,
+      "number.range",
+      "/config/max_retries",
+    ),
     ("B020", schedule("\"interval_secs\":-5"), 422, "interval.range", "/schedules/0/interval_secs"),
-    ("B020", schedule("\"interval_secs\":\"5\""), 422, "interval.range", "/schedules/0/interval_secs"),
-    ("B022", schedule("\"start_time\":\"tomorrow\""), 422, "time.invalid", "/schedules/0/start_time"),
-    ("B022", schedule("\"start_time\":\"2025-02-30T00:00:00Z\""), 422, "time.invalid", "/schedules/0/start_time"),
+    (
+      "B020",
+      schedule("\"interval_secs\":\"5\""),
+      422,
+      "interval.range",
+      "/schedules/0/interval_secs",
+    ),
+    (
+      "B022",
+      schedule("\"start_time\":\"tomorrow\""),
+      422,
+      "time.invalid",
+      "/schedules/0/start_time",
+    ),
+    (
+      "B022",
+      schedule("\"start_time\":\"2025-02-30T00:00:00Z\""),
+      422,
+      "time.invalid",
+      "/schedules/0/start_time",
+    ),
     ("B028", config("\"timeout\":\"1 fortnight\""), 422, "duration.invalid", "/config/timeout"),
     ("B028", config("\"timeout\":-1"), 422, "duration.invalid", "/config/timeout"),
-    ("B040", "{\"name\":\"a\",\"namespace_id\":\"a/b\"}".into(), 422, "name.invalid", "/namespace_id"),
+    (
+      "B040",
+      "{\"name\":\"a\",\"namespace_id\":\"a/b\"}".into(),
+      422,
+      "name.invalid",
+      "/namespace_id",
+    ),
   ];
   for (row, body, status, code, field) in rows {
     let shown: String = body.chars().take(80).collect();
@@ -104,6 +151,15 @@ async fn b031_and_b032_say_where_and_what_was_meant() {
     let (_, body) = answer(json_request("/job", text)).await;
     assert_eq!(body["errors"][0]["hint"], hint);
   }
+}
+
+#[tokio::test]
+async fn b032_a_misspelt_name_is_told_beside_the_missing_one() {
+  let (_, body) = answer(json_request("/job", "{\"nmae\":\"a\"}")).await;
+  let fields: Vec<_> =
+    body["errors"].as_array().expect("a list").iter().map(|e| e["field"].clone()).collect();
+  assert_eq!(fields, ["/name", "/nmae"]);
+  assert_eq!(body["errors"][1]["hint"], "did you mean name?");
 }
 
 #[tokio::test]

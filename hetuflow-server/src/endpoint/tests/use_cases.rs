@@ -44,7 +44,10 @@ async fn a_job_comes_with_its_schedules_and_versions() {
   };
   let (status, job) = house.send(patch("\"1\"")).await;
   assert_eq!(status.as_u16(), 200, "{job}");
-  assert_eq!((&job["owner"], &job["description"], &job["version"]), (&json!("me"), &json!(""), &json!(2)));
+  assert_eq!(
+    (&job["owner"], &job["description"], &job["version"]),
+    (&json!("me"), &json!(""), &json!(2))
+  );
   let (status, body) = house.send(patch("\"1\"")).await;
   assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (412, &json!("revision.conflict")));
   assert_eq!(body["details"]["current_version"], 2);
@@ -63,8 +66,7 @@ async fn a_schedule_is_held_and_goes_on() {
   let admin = house.admin().await;
   house.ask(&admin, (POST, "/api/v1/jobs"), backup()).await;
   let path = |verb: &str| format!("/api/v1/schedules/own/{verb}");
-  let (status, row) =
-    house.ask(&admin, (POST, &path("pause")), json!({ "reason": "night" })).await;
+  let (status, row) = house.ask(&admin, (POST, &path("pause")), json!({ "reason": "night" })).await;
   assert_eq!((status.as_u16(), &row["status"]), (200, &json!("paused")), "{row}");
   assert_eq!(row["status_reason"], "paused by admin: night");
   let (status, body) = house.ask(&admin, (POST, &path("pause")), Value::Null).await;
@@ -94,8 +96,12 @@ async fn apply_is_all_or_nothing_and_says_what_differs() {
   let broken = json!([backup(), { "name": "a/b", "config": {} }, { "name": "c", "namespace_id": "no", "config": { "command": "x" } }]);
   let (status, body) = house.ask(&admin, post.clone(), apply(broken, false)).await;
   assert_eq!(status.as_u16(), 422);
-  let fields: Vec<_> = body["errors"].as_array().expect("a list").iter().map(|e| e["field"].clone()).collect();
-  assert_eq!(fields, [json!("/jobs/1/name"), json!("/jobs/1/config"), json!("/jobs/2/namespace_id")]);
+  let fields: Vec<_> =
+    body["errors"].as_array().expect("a list").iter().map(|e| e["field"].clone()).collect();
+  assert_eq!(
+    fields,
+    [json!("/jobs/1/name"), json!("/jobs/1/config"), json!("/jobs/2/namespace_id")]
+  );
 
   let (status, plan) = house.ask(&admin, post.clone(), apply(json!([backup()]), true)).await;
   assert_eq!((status.as_u16(), &plan["applied"]), (200, &json!(false)), "{plan}");
@@ -105,7 +111,11 @@ async fn apply_is_all_or_nothing_and_says_what_differs() {
   let (_, done) = house.ask(&admin, post.clone(), apply(json!([backup()]), false)).await;
   assert_eq!(done["changes"][0]["action"], "create");
   let (_, again) = house.ask(&admin, post.clone(), apply(json!([backup()]), false)).await;
-  assert_eq!((&again["changes"][0]["action"], &again["changes"][0]["version"]), (&json!("unchanged"), &json!(1)), "{again}");
+  assert_eq!(
+    (&again["changes"][0]["action"], &again["changes"][0]["version"]),
+    (&json!("unchanged"), &json!(1)),
+    "{again}"
+  );
 
   let mut other = backup();
   other["config"]["timeout"] = json!("5m");
@@ -120,7 +130,10 @@ async fn apply_is_all_or_nothing_and_says_what_differs() {
 
   let foreign = json!([{ "name": "d", "config": { "command": "x" }, "schedules": [{ "name": "own", "cron": "@daily" }] }]);
   let (status, body) = house.ask(&admin, post, apply(foreign, false)).await;
-  assert_eq!((status.as_u16(), &body["errors"][0]["field"]), (422, &json!("/jobs/0/schedules/0/name")));
+  assert_eq!(
+    (status.as_u16(), &body["errors"][0]["field"]),
+    (422, &json!("/jobs/0/schedules/0/name"))
+  );
 }
 
 #[tokio::test]
@@ -140,7 +153,8 @@ async fn tokens_are_shown_once_and_end() {
   assert_eq!(house.ask(&secret, (GET, &elsewhere), Value::Null).await.0.as_u16(), 404);
   let (status, _) = house.ask(&secret, (GET, "/api/v1/auth/tokens"), Value::Null).await;
   assert_eq!(status.as_u16(), 403);
-  let (status, body) = house.ask(&admin, (Method::DELETE, "/api/v1/namespaces/team"), Value::Null).await;
+  let (status, body) =
+    house.ask(&admin, (Method::DELETE, "/api/v1/namespaces/team"), Value::Null).await;
   assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (409, &json!("namespace.in_use")));
   let path = format!("/api/v1/auth/tokens/{}", made["id"].as_str().expect("id"));
   assert_eq!(house.ask(&admin, (Method::DELETE, &path), Value::Null).await.0.as_u16(), 204);

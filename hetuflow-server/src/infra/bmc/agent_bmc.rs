@@ -225,11 +225,7 @@ pub async fn update(
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn set_cordoned(
-  conn: &mut Conn,
-  id: &AgentId,
-  cordoned: bool,
-) -> Result<bool, DbError> {
+pub async fn set_cordoned(conn: &mut Conn, id: &AgentId, cordoned: bool) -> Result<bool, DbError> {
   let mut update = Query::update();
   update.table(TABLE).value("cordoned", cordoned).and_where(is("id", text(id)));
   Ok(conn.execute(&update).await? == 1)

@@ -7,7 +7,10 @@ use super::{text, ts};
 use crate::infra::db::{Conn, DbError, Row1};
 
 /// Key of the advisory lock that makes `seq` order commit order (HOTPATH rule 5).
-const EVENT_LOCK: i64 = 0x6865_7475_0001;
+pub const EVENT_LOCK: i64 = 0x6865_7475_0001;
+
+/// Namespace, number of changes, packed changes.
+pub type PackedRow<'a> = (&'a NamespaceId, i64, Vec<u8>);
 
 /// Changes of one commit, by namespace.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,15 @@ impl Journal {
       Some((_, changes)) => changes.push(change),
       None => self.batches.push((namespace.clone(), vec![change])),
     }
+  }
+
+  /// The rows of the journal: namespace, number of changes, packed changes.
+  ///
+  /// # Errors
+  /// [`DbError::BadData`] when a change cannot be written.
+  pub fn packed(&self) -> Result<Vec<PackedRow<'_>>, DbError> {
+    let rows = self.batches.iter();
+    rows.map(|(namespace, changes)| Ok((namespace, changes.len() as i64, pack(changes)?))).collect()
   }
 
   /// Whether nothing changed.
@@ -39,22 +51,22 @@ pub async fn append(conn: &mut Conn, journal: &Journal, now: Ts) -> Result<(), D
   if journal.is_empty() {
     return Ok(());
   }
-  let mut packed = Vec::with_capacity(journal.batches.len());
-  for (namespace, changes) in &journal.batches {
-    packed.push((namespace, changes.len() as i64, pack(changes)?));
-  }
+  let packed = journal.packed()?;
   let sql = if conn.is_sqlite() {
     "insert into sched_event_batch (seq, n, namespace_id, at, data) \
       values ((select coalesce(max(seq), 0) + 1 from sched_event_batch), $1, $2, $3, $4)"
   } else {
-    let lock = vec![Value::BigInt(Some(EVENT_LOCK))];
-    conn.execute_sql("select pg_advisory_xact_lock($1)", lock).await?;
+    // The lock is taken in the subquery, which a volatile function keeps apart, so that the number
+    // is drawn under it; neither reads a snapshot.
     "insert into sched_event_batch (seq, n, namespace_id, at, data) \
-      values (nextval('sched_event_seq'), $1, $2, $3, $4)"
+      select nextval('sched_event_seq'), $1, $2, $3, $4 \
+      from (select pg_advisory_xact_lock($5) offset 0) locked"
   };
+  let lock = (!conn.is_sqlite()).then_some(Value::BigInt(Some(EVENT_LOCK)));
   for (namespace, count, data) in packed {
-    let values =
+    let mut values =
       vec![Value::BigInt(Some(count)), text(namespace), ts(now), Value::Bytes(Some(data))];
+    values.extend(lock.clone());
     conn.execute_sql(sql, values).await?;
   }
   Ok(())
@@ -94,14 +106,17 @@ pub async fn list_after(
     order by seq limit $2";
   let values = vec![Value::BigInt(Some(after)), Value::BigInt(Some(limit))];
   let rows: Vec<(i64, NamespaceId, Vec<u8>)> = conn.fetch_sql(sql, values).await?;
-  rows.into_iter().map(|(seq, namespace_id, data)| {
-    let bad = |error: &dyn std::fmt::Display| {
-      DbError::BadData(format!("sched_event_batch.data of seq {seq}: {error}"))
-    };
-    let json = zstd::bulk::decompress(&data, BATCH_BYTES_MAX).map_err(|error| bad(&error))?;
-    let changes = serde_json::from_slice(&json).map_err(|error| bad(&error))?;
-    Ok(EventBatch { seq, namespace_id, changes })
-  }).collect()
+  rows
+    .into_iter()
+    .map(|(seq, namespace_id, data)| {
+      let bad = |error: &dyn std::fmt::Display| {
+        DbError::BadData(format!("sched_event_batch.data of seq {seq}: {error}"))
+      };
+      let json = zstd::bulk::decompress(&data, BATCH_BYTES_MAX).map_err(|error| bad(&error))?;
+      let changes = serde_json::from_slice(&json).map_err(|error| bad(&error))?;
+      Ok(EventBatch { seq, namespace_id, changes })
+    })
+    .collect()
 }
 
 /// The oldest and the newest number; zeros for an empty journal.

@@ -98,11 +98,7 @@ pub async fn list_from(
         where instance_id = $1 and log_offset <= $2), 0) \
       and log_offset + raw_len > $2 \
     order by log_offset limit $3";
-  let values = vec![
-    id_value(instance.0),
-    Value::BigInt(Some(offset)),
-    Value::BigInt(Some(limit)),
-  ];
+  let values = vec![id_value(instance.0), Value::BigInt(Some(offset)), Value::BigInt(Some(limit))];
   conn.fetch_sql(sql, values).await
 }
 

@@ -18,12 +18,9 @@ const COLUMNS: [&str; 5] = ["id", "description", "weight", "created_at", "update
 /// [`DbError::Unique`] when the id is taken.
 pub async fn create(conn: &mut Conn, new: &NamespaceForCreate, now: Ts) -> Result<(), DbError> {
   let mut insert = Query::insert();
-  insert.into_table(TABLE).columns(["id", "description", "created_at", "updated_at"]).values_panic([
-    text(&new.id).into(),
-    text(&new.description).into(),
-    ts(now).into(),
-    ts(now).into(),
-  ]);
+  insert.into_table(TABLE).columns(["id", "description", "created_at", "updated_at"]).values_panic(
+    [text(&new.id).into(), text(&new.description).into(), ts(now).into(), ts(now).into()],
+  );
   conn.execute(&insert).await.map(drop)
 }
 

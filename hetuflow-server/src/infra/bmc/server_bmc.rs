@@ -1,6 +1,8 @@
 //! `sched_server`, and the small facts of the store itself.
 
-use hetuflow_core::{Page, ServerEntity, ServerForCreate, ServerForUpdate, ServerId, ServerStatus, Ts};
+use hetuflow_core::{
+  Page, ServerEntity, ServerForCreate, ServerForUpdate, ServerId, ServerStatus, Ts,
+};
 use sea_query::{OnConflict, Query};
 
 use super::page::{PageArgs, by_name};

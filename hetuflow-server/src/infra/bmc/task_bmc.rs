@@ -115,11 +115,7 @@ pub async fn latest_of_job(
   } else {
     "scheduled_at <= clock_timestamp()"
   }));
-  select
-    .order_by("scheduled_at", Order::Desc)
-    .order_by("id", Order::Desc)
-    .offset(skip)
-    .limit(1);
+  select.order_by("scheduled_at", Order::Desc).order_by("id", Order::Desc).offset(skip).limit(1);
   conn.fetch_optional(&select).await
 }
 

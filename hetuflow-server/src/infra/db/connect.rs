@@ -124,6 +124,18 @@ impl Db {
     Conn::new(engine).begin().await
   }
 
+  /// A connection of the hot path for one statement that is a transaction by itself: PostgreSQL
+  /// spares the round trips of BEGIN and COMMIT, SQLite begins one.
+  ///
+  /// # Errors
+  /// [`DbError::Unreachable`] when no connection is free in time.
+  pub async fn begin_single(&self) -> Result<Conn, DbError> {
+    match &self.pools {
+      Pools::Pg { hot, .. } => Ok(Conn::new(Engine::Pg(hot.acquire().await?))),
+      Pools::Sqlite { .. } => self.begin_hot().await,
+    }
+  }
+
   /// The one connection that writes to SQLite, outside a transaction.
   pub(super) async fn write_connection(&self) -> Result<Conn, DbError> {
     match &self.pools {
@@ -166,17 +178,19 @@ async fn open_pg(options: &DbOptions) -> Result<Pools, DbError> {
       ("timezone", "UTC".to_owned()),
       ("client_min_messages", "warning".to_owned()),
     ]);
+  // No ping before each use: it would double the round trips of short work. A connection that died
+  // shows in its first statement, is closed by its guard, and the work is asked for again.
   let pool = PgPoolOptions::new()
+    .test_before_acquire(false)
     .max_connections(options.max_connections)
     .acquire_timeout(options.acquire_timeout)
     .connect_with(connect.clone())
     .await?;
   let hot = PgPoolOptions::new()
+    .test_before_acquire(false)
     .max_connections(HOT_CONNECTIONS_MAX.min(options.max_connections))
     .acquire_timeout(options.acquire_timeout)
-    .after_connect(|conn, _| {
-      Box::pin(async move { conn.execute(HOT_SETTINGS).await.map(drop) })
-    })
+    .after_connect(|conn, _| Box::pin(async move { conn.execute(HOT_SETTINGS).await.map(drop) }))
     .connect_lazy_with(connect);
   check_pg(&pool).await?;
   Ok(Pools::Pg { pool, hot })
@@ -214,6 +228,7 @@ async fn open_sqlite(options: &DbOptions) -> Result<Pools, DbError> {
     .pragma("cache_size", "-16384")
     .pragma("wal_autocheckpoint", "4000");
   let write = SqlitePoolOptions::new()
+    .test_before_acquire(false)
     .max_connections(1)
     .min_connections(1)
     .max_lifetime(None)
@@ -223,6 +238,7 @@ async fn open_sqlite(options: &DbOptions) -> Result<Pools, DbError> {
     .await
     .map_err(|error| unusable_file(&path, &error))?;
   let read = SqlitePoolOptions::new()
+    .test_before_acquire(false)
     .max_connections(4)
     .acquire_timeout(options.acquire_timeout)
     .connect_lazy_with(connect.pragma("query_only", "1"));

@@ -37,6 +37,14 @@ impl Conn {
     Ok(self)
   }
 
+  /// Begins a transaction on a connection that is in none.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn into_transaction(self) -> Result<Self, DbError> {
+    if self.in_transaction { Ok(self) } else { self.begin().await }
+  }
+
   fn engine(&mut self) -> &mut Engine {
     self.engine.as_mut().expect("the engine is only taken by end and drop")
   }
@@ -51,6 +59,9 @@ impl Conn {
   /// # Errors
   /// The given error, or that of the commit.
   pub async fn end<T, E: From<DbError>>(mut self, outcome: Result<T, E>) -> Result<T, E> {
+    if !self.in_transaction {
+      return outcome;
+    }
     let word = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = match self.engine() {
       Engine::Pg(conn) => conn.execute(word).await.map(drop),

@@ -47,6 +47,26 @@ pub async fn migrate(db: &Db) -> Result<(), DbError> {
   Ok(())
 }
 
+/// Takes the store back to an older version; 0 is empty. For tests of the way back; what the
+/// dropped tables held is gone.
+///
+/// # Errors
+/// [`DbError::Unusable`] when a migration cannot be reverted.
+pub async fn revert(db: &Db, version: i64) -> Result<(), DbError> {
+  let mut conn = db.write_connection().await?;
+  let unusable = |error: sqlx::migrate::MigrateError| {
+    DbError::Unusable(format!("cannot revert the store: {error}"))
+  };
+  let migrator = migrator(db);
+  if let Some(pg) = conn.pg() {
+    migrator.undo(pg, version).await.map_err(unusable)?;
+  } else if let Some(sqlite) = conn.sqlite() {
+    migrator.undo(sqlite, version).await.map_err(unusable)?;
+  }
+  conn.done();
+  Ok(())
+}
+
 /// Reads which migrations are applied.
 ///
 /// # Errors

@@ -17,5 +17,5 @@ pub use connect::{Db, DbOptions};
 pub use error::DbError;
 pub use guard::{Conn, Engine};
 pub use listen::{listen, notify};
-pub use migrate::{MigrationState, migrate, migration_state};
+pub use migrate::{MigrationState, migrate, migration_state, revert};
 pub use row::{AnyRow, Row1};

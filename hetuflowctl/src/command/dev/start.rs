@@ -84,6 +84,7 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
+  /// The server first, then the agents, then the examples; each as soon as what it needs is there.
   async fn start(&self, recipes: Vec<Recipe>, slots: &mut Vec<Slot>) -> Result<(), CtlError> {
     let Self { session, args, place, folder, lines, .. } = self;
     let mut recipes = recipes.into_iter();
@@ -107,6 +108,8 @@ impl Plan<'_> {
     self.ready(jobs);
     Ok(())
   }
+
+  /// Says that all is ready, and where everything is.
   fn ready(&self, jobs: Option<usize>) {
     let Self { session, args, place, folder, begin, current, .. } = self;
     let took = begin.elapsed();

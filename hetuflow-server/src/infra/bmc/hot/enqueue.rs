@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{hex, wrong_engine};
+use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
 use crate::infra::db::{Conn, DbError};
 
 /// A task to insert.
@@ -87,6 +88,70 @@ const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, 
     $7::bigint[], $8::timestamptz[], $9::timestamptz[]) \
     as r(id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
       start_deadline_at)";
+
+// Tasks without a key and without a schedule cannot collide with anything: specs, live rows and the
+// journal go in as one statement, which is its own transaction.
+const PG_PLAIN: &str = "with r as materialized (select * from unnest($1::uuid[], $2::uuid[], \
+      $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[], $8::jsonb[], \
+      $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[], $13::timestamptz[]) \
+      as r(id, job_id, job_version, namespace_id, priority, scheduled_at, trigger_source, \
+        parameters, environment, config, created_by, class_id, start_deadline_at)), \
+  t as (insert into sched_task (id, job_id, job_version, namespace_id, priority, scheduled_at, \
+      trigger_source, parameters, environment, config, created_by, created_at) \
+    select id, job_id, job_version, namespace_id, priority, scheduled_at, trigger_source, \
+      parameters, environment, config, created_by, $14 from r), \
+  h as (insert into sched_task_hot (task_id, job_id, job_version, namespace_id, class_id, \
+      priority, scheduled_at, eligible_at, start_deadline_at, status, updated_at) \
+    select id, job_id, job_version, namespace_id, class_id, priority, scheduled_at, \
+      scheduled_at, start_deadline_at, 'pending', $14 from r) \
+  insert into sched_event_batch (seq, n, namespace_id, at, data) \
+    select nextval('sched_event_seq'), e.n, e.namespace_id, $14, e.data \
+    from (select pg_advisory_xact_lock($15) offset 0) locked, \
+      unnest($16::bigint[], $17::text[], $18::bytea[]) as e(n, namespace_id, data)";
+
+/// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule.
+pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
+  let plain = |task: &NewTask| task.idempotency_key.is_none() && task.schedule_id.is_none();
+  !conn.is_sqlite() && tasks.iter().all(plain)
+}
+
+/// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn enqueue_plain(
+  conn: &mut Conn,
+  tasks: &[NewTask],
+  journal: &Journal,
+  now: Ts,
+) -> Result<(), DbError> {
+  let all: Vec<&NewTask> = tasks.iter().collect();
+  let events = journal.packed()?;
+  let pg = conn.pg().ok_or_else(wrong_engine)?;
+  sqlx::query(PG_PLAIN)
+    .bind(column(&all, |t| t.id.0))
+    .bind(column(&all, |t| t.job_id.0))
+    .bind(column(&all, |t| t.job_version))
+    .bind(column(&all, |t| t.namespace_id.as_str()))
+    .bind(column(&all, |t| t.priority))
+    .bind(column(&all, |t| t.scheduled_at))
+    .bind(column(&all, |t| t.trigger_source.as_str()))
+    .bind(column(&all, |t| t.parameters.clone()))
+    .bind(column(&all, |t| as_json(t.environment.as_ref())))
+    .bind(column(&all, |t| as_json(t.config.as_ref())))
+    .bind(column(&all, |t| t.created_by.as_deref()))
+    .bind(column(&all, |t| t.class_id))
+    .bind(column(&all, |t| t.start_deadline_at))
+    .bind(now)
+    .bind(EVENT_LOCK)
+    .bind(events.iter().map(|(_, n, _)| *n).collect::<Vec<i64>>())
+    .bind(events.iter().map(|(namespace, _, _)| namespace.as_str()).collect::<Vec<&str>>())
+    .bind(events.iter().map(|(_, _, data)| data.as_slice()).collect::<Vec<&[u8]>>())
+    .execute(&mut *pg)
+    .await?;
+  conn.done();
+  Ok(())
+}
 
 fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {
   tasks.iter().map(|task| value(task)).collect()

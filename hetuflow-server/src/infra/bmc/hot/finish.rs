@@ -228,10 +228,7 @@ const SQLITE_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job
     value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20 \
   from json_each($1) where true on conflict do nothing";
 
-fn column<'a, T>(
-  rows: &'a [FinishedAttempt],
-  value: impl Fn(&'a FinishedAttempt) -> T,
-) -> Vec<T> {
+fn column<'a, T>(rows: &'a [FinishedAttempt], value: impl Fn(&'a FinishedAttempt) -> T) -> Vec<T> {
   rows.iter().map(value).collect()
 }
 

@@ -36,11 +36,13 @@ pub async fn mark_running(
   }
   if conn.is_sqlite() {
     let columns = HOT_COLUMNS.replace("h.", "");
-    let sql = format!("update sched_task_hot set status = 'running', \
+    let sql = format!(
+      "update sched_task_hot set status = 'running', \
         started_at = s.value ->> 2, unreachable_since = null, updated_at = $2 \
       from json_each($1) s \
       where task_id = unhex(s.value ->> 0) and fence = s.value ->> 1 \
-        and status in ('locked', 'dispatched', 'paused') returning {columns}");
+        and status in ('locked', 'dispatched', 'paused') returning {columns}"
+    );
     let list: Vec<serde_json::Value> = rows
       .iter()
       .map(|row| json!([hex(row.task_id.0), row.fence, row.started_at.micros()]))
@@ -54,11 +56,13 @@ pub async fn mark_running(
     conn.done();
     return Ok(moved);
   }
-  let sql = format!("update sched_task_hot h set status = 'running', started_at = r.started_at, \
+  let sql = format!(
+    "update sched_task_hot h set status = 'running', started_at = r.started_at, \
       unreachable_since = null, updated_at = $4 \
     from unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) as r(task_id, fence, started_at) \
     where h.task_id = r.task_id and h.fence = r.fence \
-      and h.status in ('locked', 'dispatched', 'paused') returning {HOT_COLUMNS}");
+      and h.status in ('locked', 'dispatched', 'paused') returning {HOT_COLUMNS}"
+  );
   let pg = conn.pg().ok_or_else(wrong_engine)?;
   let moved = sqlx::query_as(sqlx::AssertSqlSafe(sql))
     .bind(rows.iter().map(|row| row.task_id.0).collect::<Vec<Uuid>>())
@@ -142,11 +146,7 @@ pub async fn return_claims(
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn mark_unreachable(
-  conn: &mut Conn,
-  agent: &AgentId,
-  since: Ts,
-) -> Result<u64, DbError> {
+pub async fn mark_unreachable(conn: &mut Conn, agent: &AgentId, since: Ts) -> Result<u64, DbError> {
   let sql = "update sched_task_hot set unreachable_since = $1 \
     where agent_id = $2 and unreachable_since is null \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling')";

@@ -11,10 +11,10 @@ mod live;
 mod marks;
 
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due};
-pub use enqueue::{NewTask, enqueue};
+pub use enqueue::{NewTask, enqueue, enqueue_plain, is_plain};
 pub use finish::{
-  DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters, insert_finished,
-  lock_rows, reschedule_retry,
+  DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,
+  insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
   LiveRow, LostCandidate, StopIntent, StopMark, Unstarted, clear_unreachable, count_live,

@@ -93,7 +93,7 @@ fn start(loaded: &Loaded) -> ExitCode {
     Err(error) => {
       tracing::error!("{error:#}");
       eprintln!("error: {error:#}");
-      ExitCode::FAILURE
+      ExitCode::from(EXIT_CONFIG)
     }
   }
 }

@@ -38,7 +38,7 @@ pub async fn supervise(
   mut controls: UnboundedReceiver<Control>,
 ) {
   let instance_id = start.task.task_instance.id;
-  let config = effective(&start.spec.config, start.task.task.config.as_ref()).into_owned();
+  let config = effective(&start.spec.config, start.task.task.config.as_ref()).clone();
   let launching = launch(&shared, start, config);
   let (running, run_dir) = match launching.await {
     Ok((running, run_dir)) => (running, run_dir),

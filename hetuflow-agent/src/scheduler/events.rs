@@ -83,6 +83,12 @@ impl Scheduler {
       _ => (at, 0),
     };
     let mut update = attempt.update(ended.instance_id, TaskInstanceStatus::Failed, at);
+    // The attempt's row is written from this report: it says all that is known of the start.
+    if let Phase::Running { started_us, pid, .. } = attempt.phase {
+      update.started_at_us = Some(started_us);
+      update.start_skew_us = Some(started_us - attempt.due_us);
+      update.pid = pid;
+    }
     fill_end(&mut update, ended, attempt.stop.as_ref());
     self.counters.note_end(update.status == TaskInstanceStatus::Succeeded, run_us);
     if !attempt.forgotten {

@@ -208,14 +208,19 @@ impl Application {
 }
 
 async fn wait_for_signal() {
-  let (Ok(mut term), Ok(mut int)) =
-    (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-  else {
+  let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
+    signal(SignalKind::terminate()),
+    signal(SignalKind::interrupt()),
+    signal(SignalKind::hangup()),
+  ) else {
     return std::future::pending().await;
   };
-  tokio::select! {
-    _ = term.recv() => {}
-    _ = int.recv() => {}
+  loop {
+    tokio::select! {
+      _ = term.recv() => return,
+      _ = int.recv() => return,
+      _ = hup.recv() => tracing::warn!("settings are read at the start only; the old ones stay"),
+    }
   }
 }
 

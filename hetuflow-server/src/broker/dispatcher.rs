@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, Ts};
+use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, TaskId, Ts};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Assignment, Roster};
-use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask};
+use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
 use crate::infra::bmc::{agent_bmc, schedule_bmc};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
+
+/// C: age at which a claim without a word from its agent is looked at.
+const CLAIM_LEASE: Duration = Duration::from_secs(10);
 
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +38,11 @@ pub struct Dispatcher {
   server: ServerId,
   settings: DispatchSettings,
   marks: DueMarks,
+  /// Claims that did not leave and could not be taken back yet.
+  unsent: Vec<OpenClaim>,
+  /// The database's clock when this dispatcher began; older claims are not its own.
+  began: Option<Ts>,
+  next_audit: Instant,
   zones: HashMap<ScheduleId, Option<Arc<str>>>,
 }
 
@@ -54,6 +63,9 @@ impl Dispatcher {
       server,
       settings,
       marks: DueMarks::new(),
+      unsent: Vec::new(),
+      began: None,
+      next_audit: Instant::now() + CLAIM_LEASE,
       zones: HashMap::new(),
     }
   }
@@ -89,6 +101,8 @@ impl Dispatcher {
       self.marks = hot::due_marks(&mut conn).await?.into_iter().collect();
       self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
     }
+    self.audit_claims().await?;
+    self.take_back().await?;
     for (key, at) in self.store.bus.take_due() {
       self.marks.entry(key).and_modify(|known| *known = (*known).min(at)).or_insert(at);
     }
@@ -180,13 +194,13 @@ impl Dispatcher {
     let mut per_agent: BTreeMap<AgentId, Vec<Assignment>> = BTreeMap::new();
     let mut unsent = Vec::new();
     for task in claimed {
-      let claim = (task.task_id, task.fence);
+      let claim = open_claim(&task);
       match self.assign(task).await {
         Ok(assignment) => {
           per_agent.entry(assignment.task.agent_id.clone()).or_default().push(assignment);
         }
         Err(error) => {
-          tracing::error!(task.id = %claim.0, error = &error as &dyn std::error::Error,
+          tracing::error!(task.id = %claim.task_id, error = &error as &dyn std::error::Error,
             "claimed task has no readable spec");
           unsent.push(claim);
         }
@@ -194,7 +208,7 @@ impl Dispatcher {
     }
     for (agent, mut tasks) in per_agent {
       tasks.sort_by_key(|one| one.task.eligible_at);
-      let claims: Vec<_> = tasks.iter().map(|one| (one.task.task_id, one.task.fence)).collect();
+      let claims: Vec<OpenClaim> = tasks.iter().map(|one| open_claim(&one.task)).collect();
       let member = self.roster.get(&agent);
       let sent = member.is_some_and(|member| {
         self.roster.count_sent(&agent, member.connection_epoch, tasks.len());
@@ -204,17 +218,41 @@ impl Dispatcher {
         unsent.extend(claims);
       }
     }
-    self.take_back(&unsent).await
+    self.unsent.extend(unsent);
+    self.take_back().await
   }
 
-  async fn take_back(&self, unsent: &[(hetuflow_core::TaskId, i64)]) -> Result<(), DbError> {
-    if unsent.is_empty() {
+  /// Claims that did not leave wait again.
+  async fn take_back(&mut self) -> Result<(), DbError> {
+    if self.unsent.is_empty() {
       return Ok(());
     }
+    let claims: Vec<(TaskId, i64)> =
+      self.unsent.iter().map(|claim| (claim.task_id, claim.fence)).collect();
     let mut tx = self.store.db.begin_hot().await?;
-    let outcome = hot::return_claims(&mut tx, unsent, Ts::now()).await;
+    let outcome = hot::return_claims(&mut tx, &claims, Ts::now()).await;
     let count = tx.end(outcome).await?;
+    self.live.remove(self.unsent.drain(..).map(|claim| claim.instance_id));
+    // Wherever they belong, they are found by looking.
+    self.store.bus.look_anew.store(true, Ordering::Release);
     tracing::info!(count, "claims that did not reach their agent wait again");
+    Ok(())
+  }
+
+  /// Finds claims whose answer from the database was lost: this process made them and has never
+  /// handed them to anybody, so that taking them back cannot start anything twice.
+  async fn audit_claims(&mut self) -> Result<(), DbError> {
+    if Instant::now() < self.next_audit && self.began.is_some() {
+      return Ok(());
+    }
+    let mut conn = self.store.db.read().await?;
+    let now = conn.now().await?;
+    let began = *self.began.get_or_insert(now);
+    let range = (began, now.minus(CLAIM_LEASE));
+    let open = hot::open_claims(&mut conn, &self.server, range).await?;
+    drop(conn);
+    self.unsent.extend(open.into_iter().filter(|claim| !self.live.knows(claim.instance_id)));
+    self.next_audit = Instant::now() + CLAIM_LEASE;
     Ok(())
   }
 
@@ -249,4 +287,8 @@ impl Dispatcher {
     };
     Ok(Assignment { task, spec, timezone })
   }
+}
+
+fn open_claim(task: &ClaimedTask) -> OpenClaim {
+  OpenClaim { task_id: task.task_id, instance_id: task.instance_id, fence: task.fence }
 }

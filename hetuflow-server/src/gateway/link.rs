@@ -37,7 +37,7 @@ impl SocketLink {
 
   /// Queues the end of the connection.
   pub(super) fn close_with(&self, code: u16, reason: &str) {
-    let reason: String = reason.chars().take(120).collect();
+    let reason = close_reason(reason);
     let frame = CloseFrame { code, reason: reason.into() };
     // A full queue means a dead peer; the reader's own limits end it.
     let _full = self.sender.try_send(Message::Close(Some(frame)));
@@ -67,6 +67,18 @@ impl SocketLink {
       hetuflow_core::Frame::Binary(bytes) => Message::Binary(bytes.into()),
     });
   }
+}
+
+/// A reason that a close frame can carry: at most 120 bytes, printable.
+pub(super) fn close_reason(reason: &str) -> String {
+  let mut text = String::new();
+  for c in reason.chars().flat_map(|c| c.escape_debug()) {
+    if text.len() + c.len_utf8() > 120 {
+      break;
+    }
+    text.push(c);
+  }
+  text
 }
 
 impl AgentLink for SocketLink {

@@ -49,7 +49,7 @@ pub(super) async fn register(
   }
   let request: AgentRegisterRequest = message
     .read()
-    .map_err(|error| Refusal::new(CLOSE_FIELD, format!("register.field: {error:?}")))?;
+    .map_err(|error| Refusal::new(CLOSE_FIELD, format!("register.field: {error}")))?;
   request.validate().map_err(|error| {
     let protocol = error.to_string().starts_with("protocol_version");
     let code = if protocol { CLOSE_PROTOCOL } else { CLOSE_FIELD };

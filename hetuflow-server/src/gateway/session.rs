@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::codec::{Incoming, read_frame, refusal, write_message};
-use super::link::{OUTGOING_MAX, SocketLink};
+use super::link::{OUTGOING_MAX, SocketLink, close_reason};
 use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
 use super::upgrade::GatewayState;
 use crate::broker::{Grant, Member};
@@ -66,7 +66,7 @@ pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening
     Err(ending) => {
       state.stats.count_refused();
       tracing::info!(code = ending.code, reason = %ending.reason, "agent was not taken in");
-      let reason: String = ending.reason.chars().take(120).collect();
+      let reason = close_reason(&ending.reason);
       let frame = CloseFrame { code: ending.code, reason: reason.into() };
       // The peer may be gone already.
       let _gone = socket.send(Message::Close(Some(frame))).await;

@@ -122,6 +122,10 @@ async fn upgrade(
       return (status, axum::Json(body)).into_response();
     }
   };
+  if headers.contains_key(header::ORIGIN) {
+    let message = "agents are no pages: an upgrade with an Origin is refused";
+    return refuse(ErrorResponse::new(ErrorCode::Forbidden, message));
+  }
   let actor = match authenticate(&state, &headers, query.token).await {
     Ok(actor) => actor,
     Err(response) => return refuse(response),
@@ -132,7 +136,7 @@ async fn upgrade(
   }
   let named = query.agent_id.and_then(|id| AgentId::new(id).ok());
   let upgrade = upgrade
-    .protocols([SUBPROTOCOL_ZSTD, SUBPROTOCOL_PLAIN])
+    .protocols(first_known_protocol(&headers))
     .max_message_size(FRAME_BYTES_MAX)
     .max_frame_size(FRAME_BYTES_MAX)
     .read_buffer_size(READ_BUFFER)
@@ -142,6 +146,15 @@ async fn upgrade(
     .is_some_and(|protocol| protocol.as_bytes() == SUBPROTOCOL_ZSTD.as_bytes());
   upgrade.on_upgrade(move |socket| async move {
     session::run(state, socket, session::Opening { actor, named, zstd }).await;
+  })
+}
+
+/// The client's first sub-protocol that is known here.
+fn first_known_protocol(headers: &HeaderMap) -> Option<&'static str> {
+  let wishes = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+  let mut names = wishes.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+  names.find_map(|name| {
+    [SUBPROTOCOL_ZSTD, SUBPROTOCOL_PLAIN].into_iter().find(|known| *known == name.trim())
   })
 }
 

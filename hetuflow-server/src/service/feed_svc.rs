@@ -8,7 +8,7 @@ use hetuflow_core::{Change, FeedFrame, NamespaceId, Resync, Subscribe, Tick, Top
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Actor, Store, SvcResult};
+use super::{Actor, Store, SvcResult, feed_snapshot};
 use crate::infra::bmc::event_bmc::{self, EventBatch};
 
 /// Journal rows that a subscriber may be behind.
@@ -120,7 +120,13 @@ impl FeedSvc {
         break event_bmc::bounds(&mut conn).await?.1;
       }
     };
+    let first = if wish.snapshot {
+      feed_snapshot::read(&self.store, wish, namespace.as_ref()).await?
+    } else {
+      Vec::new()
+    };
     Ok(FeedReader {
+      first,
       feed: Arc::clone(self),
       topics: wish.topics.clone(),
       namespace,
@@ -135,6 +141,8 @@ impl FeedSvc {
 
 /// One subscription.
 pub struct FeedReader {
+  /// What existed, by namespace, told before any change.
+  first: Vec<(NamespaceId, Vec<Change>)>,
   feed: Arc<FeedSvc>,
   topics: Vec<Topic>,
   namespace: Option<NamespaceId>,
@@ -151,6 +159,10 @@ pub struct FeedReader {
 impl FeedReader {
   /// The next item. Cancelling it loses nothing.
   pub async fn next(&mut self) -> FeedItem {
+    if let Some((namespace_id, events)) = self.first.pop() {
+      let (epoch, seq) = (self.feed.epoch.clone(), self.told);
+      return FeedItem::Frame(FeedFrame { epoch, prev_seq: seq, seq, namespace_id, events });
+    }
     loop {
       if let Some(batch) = self.replay.pop() {
         self.cursor = batch.seq;

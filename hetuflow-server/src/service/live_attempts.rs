@@ -49,6 +49,11 @@ impl LiveAttempts {
     self.table().get(&attempt).is_some_and(|one| one.agent_id == *agent && one.fence == fence)
   }
 
+  /// Whether this server knows the attempt: it was handed out, or its agent named it.
+  pub fn knows(&self, attempt: TaskInstanceId) -> bool {
+    self.table().contains_key(&attempt)
+  }
+
   /// How many there are.
   pub fn len(&self) -> usize {
     self.table().len()

@@ -55,7 +55,9 @@ impl LogSvc {
   ) -> SvcResult<LogReader> {
     let mut conn = self.store.db.read().await?;
     let row = task_instance_bmc::get(&mut conn, instance).await?;
-    let row = row.ok_or_else(|| SvcError::not_found("attempt", &instance.to_string()))?;
+    let row = row
+      .filter(|row| actor.namespace_id.as_ref().is_none_or(|own| *own == row.namespace_id))
+      .ok_or_else(|| SvcError::not_found("attempt", &instance.to_string()))?;
     actor.require(Role::Viewer, &row.namespace_id)?;
     let stored = log_bmc::stored_bytes(&mut conn, instance).await?.max(row.log_bytes);
     let end = u64::try_from(stored).unwrap_or(0);

@@ -7,6 +7,7 @@ mod apply_plan;
 mod apply_svc;
 mod attempt_end;
 mod error;
+mod feed_snapshot;
 mod feed_svc;
 mod job_cache;
 mod job_change;

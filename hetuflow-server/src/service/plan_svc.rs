@@ -249,7 +249,10 @@ impl PlanSvc {
       schedule.overlap_policy,
       OverlapPolicy::BufferOne | OverlapPolicy::BufferAll | OverlapPolicy::SerialPriority
     );
-    if !buffered && first < now.minus(MISSED_AFTER) {
+    if live && schedule.overlap_policy == OverlapPolicy::Skip {
+      let decision = (FireDecision::SkippedOverlap, "an earlier run is alive");
+      skip_until(&mut plan, schedule, rhythm, now, decision);
+    } else if !buffered && first < now.minus(MISSED_AFTER) {
       catch_up(&mut plan, schedule, rhythm, job, now);
     }
     let horizon = now.plus(self.ahead);

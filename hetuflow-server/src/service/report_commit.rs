@@ -283,9 +283,14 @@ async fn write_other_ends(
       };
       if row.agent_id.as_ref() != Some(fold.agent) {
         folded.letters.push(letter("foreign", fold.agent, update));
-      } else if !is_legal(row, &fold, update) {
+        continue;
+      }
+      let Some(status) = lawful_end(row, &fold, update) else {
         folded.letters.push(letter("transition", fold.agent, update));
-      } else if let Some(end) = finished(row, &fold) {
+        continue;
+      };
+      if let Some(mut end) = finished(row, &fold) {
+        end.status = status;
         let waited = matches!(row.status, TaskStatus::Locked | TaskStatus::Dispatched);
         if let Some(started_at) = end.started_at.filter(|_| waited) {
           note_start(ends, row, started_at);
@@ -297,8 +302,15 @@ async fn write_other_ends(
   note_late(tx, late, &mut folded.letters, now).await
 }
 
-/// Whether the tables allow this end from where the attempt stands.
-fn is_legal(row: &HotRow, fold: &Fold<'_>, update: &TaskInstanceUpdate) -> bool {
+/// The end that the tables allow from where the attempt stands; `None` for an unlawful report.
+///
+/// An agent that stops its tasks because it stops itself reports a cancel that nobody asked for:
+/// for the task that is a failure like any other, tried again where its job allows.
+fn lawful_end(
+  row: &HotRow,
+  fold: &Fold<'_>,
+  update: &TaskInstanceUpdate,
+) -> Option<TaskInstanceStatus> {
   let mut at = match row.status {
     TaskStatus::Locked | TaskStatus::Dispatched => TaskInstanceStatus::Dispatched,
     TaskStatus::Running => TaskInstanceStatus::Running,
@@ -309,8 +321,16 @@ fn is_legal(row: &HotRow, fold: &Fold<'_>, update: &TaskInstanceUpdate) -> bool 
   if at == TaskInstanceStatus::Dispatched && begun {
     at = TaskInstanceStatus::Running;
   }
-  InstanceEvent::of_report(update.status)
-    .is_some_and(|event| instance_transition(at, event).is_some())
+  let reported = match update.status {
+    TaskInstanceStatus::Cancelled if at == TaskInstanceStatus::Dispatched => {
+      TaskInstanceStatus::NotStarted
+    }
+    TaskInstanceStatus::Cancelled if at != TaskInstanceStatus::Cancelling => {
+      TaskInstanceStatus::Failed
+    }
+    status => status,
+  };
+  instance_transition(at, InstanceEvent::of_report(reported)?)
 }
 
 fn finished(row: &HotRow, fold: &Fold<'_>) -> Option<FinishedAttempt> {

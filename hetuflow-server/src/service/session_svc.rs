@@ -19,6 +19,12 @@ use crate::infra::bmc::event_bmc::{self, Journal};
 use crate::infra::bmc::hot::{self, HotRow};
 use crate::infra::db::{Conn, DbError};
 
+/// The reason of an attempt whose agent did not come back in time.
+const LOST_UNREACHABLE: &str = "lost(unreachable)";
+
+/// Attempts that agents name at most when they register.
+const RUNNING_NAMED_MAX: usize = 3000;
+
 /// Agents as the store sees them.
 pub struct SessionSvc {
   store: Store,
@@ -157,6 +163,10 @@ impl SessionSvc {
       };
       reconcile.push(Reconcile { instance_id: running.instance_id, action });
     }
+    // An agent with more in hand than it can name: what is missing proves nothing.
+    if request.running.len() >= RUNNING_NAMED_MAX {
+      ours.clear();
+    }
     let unnamed = ours.values().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
     (reconcile, unnamed)
   }
@@ -252,6 +262,10 @@ impl SessionSvc {
       else {
         continue;
       };
+      // Its agent came back in between.
+      if reason == LOST_UNREACHABLE && row.unreachable_since.is_none() {
+        continue;
+      }
       let mut end = blank_end(&row, instance, TaskInstanceStatus::Lost, now);
       end.reason = Some(reason.to_owned());
       ends.add_locked(tx, &self.jobs, &row, end).await?;
@@ -352,7 +366,7 @@ impl SessionSvc {
       }
     }
     drop(conn);
-    let count = self.declare_lost(&lost, "lost(unreachable)").await?;
+    let count = self.declare_lost(&lost, LOST_UNREACHABLE).await?;
     Ok((count, candidates.len().saturating_sub(count)))
   }
 }

@@ -92,7 +92,7 @@ impl TaskSvc {
             TaskControlKind::Skip => TaskStatus::Skipped,
             _ => TaskStatus::Cancelled,
           };
-          let reason = format!("cancelled({})", actor.name);
+          let reason = format!("{to}({})", actor.name);
           if self.end_unstarted(&[task.id], to, &reason).await? == 1 {
             break;
           }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use hetuflow_core::{
   ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobId, JobSpec, JobStatus,
-  NamespaceId, Page, Role, SelectorClass, TaskConfig, TaskEntity, TaskFilter, TaskForCreate,
-  TaskForUpdate, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, TaskStatus,
-  TriggerSource, Ts,
+  NamespaceId, PRIORITY_MAX, Page, Role, SelectorClass, TaskConfig, TaskEntity, TaskFilter,
+  TaskForCreate, TaskForUpdate, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId,
+  TaskStatus, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -290,6 +290,10 @@ impl TaskSvc {
   ) -> SvcResult<TaskEntity> {
     let mut conn = self.store.db.read().await?;
     let task = resolve_task(&mut conn, &actor.namespace(namespace), reference).await?;
+    // Another namespace's task is told apart from none at all by nobody.
+    if actor.namespace_id.as_ref().is_some_and(|own| *own != task.namespace_id) {
+      return Err(SvcError::not_found("task", reference));
+    }
     actor.require(Role::Viewer, &task.namespace_id)?;
     Ok(task)
   }
@@ -360,6 +364,11 @@ impl TaskSvc {
     let task = self.get(actor, namespace, reference).await?;
     actor.require(Role::Operator, &task.namespace_id)?;
     if let Some(priority) = change.priority {
+      if priority.abs() > PRIORITY_MAX {
+        let message = format!("priority lies between -{PRIORITY_MAX} and {PRIORITY_MAX}");
+        let error = FieldError::new("number.range", "/priority", message);
+        return Err(SvcError::invalid(vec![error]));
+      }
       let mut tx = self.store.db.begin().await?;
       let outcome = hot::reprioritise_if_waiting(&mut tx, task.id, priority).await;
       let Some(class) = tx.end(outcome).await? else {
@@ -426,7 +435,9 @@ impl TaskSvc {
   pub async fn instance(&self, actor: &Actor, id: TaskInstanceId) -> SvcResult<TaskInstanceEntity> {
     let mut conn = self.store.db.read().await?;
     let row = task_instance_bmc::get(&mut conn, id).await?;
-    let row = row.ok_or_else(|| SvcError::not_found("attempt", &id.to_string()))?;
+    let row = row
+      .filter(|row| actor.namespace_id.as_ref().is_none_or(|own| *own == row.namespace_id))
+      .ok_or_else(|| SvcError::not_found("attempt", &id.to_string()))?;
     actor.require(Role::Viewer, &row.namespace_id)?;
     Ok(row)
   }

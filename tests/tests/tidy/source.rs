@@ -46,7 +46,11 @@ impl Source {
       pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
     });
     let end = match unit_tests {
-      _ if self.path.ends_with("/tests.rs") || self.path.contains("/src/") && self.path.contains("/tests/") => 0,
+      _ if self.path.ends_with("/tests.rs")
+        || self.path.contains("/src/") && self.path.contains("/tests/") =>
+      {
+        0
+      }
       Some(start) => start,
       None => lines.len(),
     };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Executor, PgPool, SqlitePool};
+use sqlx::{Connection, Executor, PgPool, SqlitePool};
 
 use super::guard::{Conn, Engine};
 use super::lease::FileLease;
@@ -178,6 +178,11 @@ async fn open_pg(options: &DbOptions) -> Result<Pools, DbError> {
       ("timezone", "UTC".to_owned()),
       ("client_min_messages", "warning".to_owned()),
     ]);
+  // The pool would try until its time is up and then only say that; one try tells why.
+  let first = sqlx::postgres::PgConnection::connect_with(&connect);
+  let first = tokio::time::timeout(options.acquire_timeout, first).await;
+  let slow = || DbError::Unreachable(sqlx::Error::PoolTimedOut);
+  sqlx::Connection::close(first.map_err(|_| slow())??).await?;
   // No ping before each use: it would double the round trips of short work. A connection that died
   // shows in its first statement, is closed by its guard, and the work is asked for again.
   let pool = PgPoolOptions::new()

@@ -46,11 +46,13 @@ pub struct HotRow {
   pub stop_kind: Option<String>,
   /// Why.
   pub stop_reason: Option<String>,
+  /// Since when its agent is silent.
+  pub unreachable_since: Option<Ts>,
 }
 
 pub(super) const HOT_COLUMNS: &str = "h.task_id, h.job_id, h.job_version, h.namespace_id, h.schedule_id, \
   h.instance_id, h.class_id, h.priority, h.status, h.attempt, h.fence, h.agent_id, h.locked_at, \
-  h.started_at, h.stop_kind, h.stop_reason";
+  h.started_at, h.stop_kind, h.stop_reason, h.unreachable_since";
 
 /// States in which an attempt may be alive on an agent.
 const ON_AGENT: &str = "('locked', 'dispatched', 'running', 'paused', 'cancelling')";

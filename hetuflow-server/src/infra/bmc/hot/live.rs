@@ -1,6 +1,6 @@
 //! Moves of live rows that are not claims and not ends: starts, pauses, silence, asked stops.
 
-use hetuflow_core::{AgentId, TaskId, TaskInstanceId, TaskStatus, Ts};
+use hetuflow_core::{AgentId, ServerId, TaskId, TaskInstanceId, TaskStatus, Ts};
 use sea_query::Value;
 use serde_json::json;
 use uuid::Uuid;
@@ -114,7 +114,7 @@ pub async fn mark_paused(
 pub async fn live_of_agent(conn: &mut Conn, agent: &AgentId) -> Result<Vec<HotRow>, DbError> {
   let sql = "select task_id, job_id, job_version, namespace_id, schedule_id, instance_id, \
       class_id, priority, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, \
-      stop_reason \
+      stop_reason, unreachable_since \
     from sched_task_hot where agent_id = $1 \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') order by task_id";
   conn.fetch_sql(sql, vec![text(agent)]).await
@@ -140,6 +140,32 @@ pub async fn return_claims(
     returned += conn.execute_sql(sql, values).await?;
   }
   Ok(returned)
+}
+
+/// A claim that nobody has confirmed.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct OpenClaim {
+  /// The task.
+  pub task_id: TaskId,
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its fence.
+  pub fence: i64,
+}
+
+/// Claims that a server made between two instants and whose agents have not said a word since.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn open_claims(
+  conn: &mut Conn,
+  server: &ServerId,
+  (from, until): (Ts, Ts),
+) -> Result<Vec<OpenClaim>, DbError> {
+  let sql = "select task_id, instance_id, fence from sched_task_hot \
+    where status = 'locked' and server_id = $1 and locked_at >= $2 and locked_at < $3 \
+      and instance_id is not null order by task_id limit 10000";
+  conn.fetch_sql(sql, vec![text(server), ts(from), ts(until)]).await
 }
 
 /// Notes since when an agent's attempts cannot be reached. Returns how many.
@@ -273,7 +299,8 @@ pub async fn finish_unstarted(
     let sql = "delete from sched_task_hot where task_id = $1 \
         and status in ('pending', 'blocked', 'waiting_retry') \
       returning task_id, job_id, job_version, namespace_id, schedule_id, instance_id, class_id, \
-        priority, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, stop_reason";
+        priority, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, stop_reason, \
+        unreachable_since";
     let rows: Vec<HotRow> = conn.fetch_sql(sql, vec![uuid(task.0)]).await?;
     gone.extend(rows.into_iter().map(|row| Unstarted { row }));
   }

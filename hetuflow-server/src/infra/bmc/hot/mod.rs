@@ -17,10 +17,10 @@ pub use finish::{
   insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
-  LiveRow, LostCandidate, StopIntent, StopMark, Unstarted, clear_unreachable, count_live,
-  finish_unstarted, live_of_agent, mark_acknowledged, mark_paused, mark_running, mark_unreachable,
-  pending_stops, reprioritise_if_waiting, request_stop, return_claims, unreachable_before,
-  waiting_past_deadline,
+  LiveRow, LostCandidate, OpenClaim, StopIntent, StopMark, Unstarted, clear_unreachable,
+  count_live, finish_unstarted, live_of_agent, mark_acknowledged, mark_paused, mark_running,
+  mark_unreachable, open_claims, pending_stops, reprioritise_if_waiting, request_stop,
+  return_claims, unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
 

@@ -1,0 +1,37 @@
+//! Stories: real servers, agents and the terminal tool, each on SQLite and on PostgreSQL.
+//!
+//! One binary, so that a run links once. A story waits for conditions, never for a guessed time,
+//! and ends with `cluster.finish()`, which fails when a process is left behind.
+
+#[macro_use]
+#[path = "stories/support.rs"]
+mod support;
+
+#[path = "stories/agent_link.rs"]
+mod agent_link;
+#[path = "stories/agent_loss.rs"]
+mod agent_loss;
+#[path = "stories/bytes.rs"]
+mod bytes;
+#[path = "stories/database_link.rs"]
+mod database_link;
+#[path = "stories/examples.rs"]
+mod examples;
+#[path = "stories/fail_over.rs"]
+mod fail_over;
+#[path = "stories/feed.rs"]
+mod feed;
+#[path = "stories/interruptions.rs"]
+mod interruptions;
+#[path = "stories/limits.rs"]
+mod limits;
+#[path = "stories/main_job.rs"]
+mod main_job;
+#[path = "stories/runtimes.rs"]
+mod runtimes;
+#[path = "stories/server_kill.rs"]
+mod server_kill;
+#[path = "stories/submit.rs"]
+mod submit;
+#[path = "stories/two_servers.rs"]
+mod two_servers;

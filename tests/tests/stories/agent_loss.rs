@@ -1,0 +1,185 @@
+//! An agent dies with `kill -9`, and comes back or never does.
+
+use anyhow::{Result, ensure};
+use hetuflow_tests::cluster::{Cluster, Engine};
+use hetuflow_tests::proxy::Proxy;
+use hetuflow_tests::truth::TruthLog;
+use hetuflow_tests::wait;
+use serde_json::{Value, json};
+
+use crate::support::{
+  LIMIT, alive, attempts, output, submit, task, text, wait_offline, wait_status,
+};
+
+both_engines!(
+  a_killed_agent_that_returns,
+  an_agent_that_never_returns,
+  an_agent_that_returns_after_its_tasks_were_given_up,
+);
+
+/// H, U and G as small as a busy machine allows.
+const QUICK_LOSS: &str = "[agents]\nagent_heartbeat_interval = '250ms'\n\
+   agent_heartbeat_ttl = '1500ms'\nlost_after = '1500ms'";
+const QUICK_AGENT: &str = "[agent.connection]\nheartbeat_interval = '250ms'";
+
+/// A task for agent-0 at first, whose first attempt waits for `gate`.
+fn waiting(truth: &TruthLog, cluster: &Cluster, config: Value) -> Value {
+  let gate = cluster.dir().join("gate");
+  let script = truth.payload(&format!(
+    "echo attempt $HETUFLOW_ATTEMPT\nif [ $HETUFLOW_ATTEMPT = 1 ]; then \
+       until [ -e '{}' ]; do sleep 0.1; done; fi",
+    gate.display()
+  ));
+  let mut task = json!({ "config": config });
+  task["config"]["script"] = json!(script);
+  task
+}
+
+/// Lets the orphans go, and waits until they have.
+async fn release(cluster: &Cluster, truth: &TruthLog) -> Result<()> {
+  std::fs::write(cluster.dir().join("gate"), "")?;
+  wait::until("the orphans' ends", LIMIT, || async {
+    (truth.ends().ok()? == truth.starts().ok()?).then_some(())
+  })
+  .await
+}
+
+async fn a_killed_agent_that_returns(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let once = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
+  let named = json!({ "delivery": "at_most_once", "max_retries": 3, "retry_interval": 0.1 });
+  let named = submit(&api, &waiting(&truth, &cluster, named)).await?;
+  let again = json!({ "max_retries": 1, "retry_interval": 0.1 });
+  let again = submit(&api, &waiting(&truth, &cluster, again)).await?;
+  for id in [&once, &named, &again] {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  wait::until("three starts", LIMIT, || async { (truth.starts().ok()?.len() == 3).then_some(()) })
+    .await?;
+  cluster.kill9_agent(0)?;
+  cluster.restart_agent(0)?;
+
+  for id in [&once, &named] {
+    let task = wait_status(&api, id, &["lost"]).await?;
+    let reason = text(&task, "reason")?;
+    ensure!(reason.starts_with("lost("), "the reason of {task}");
+    let attempts = attempts(&api, id).await?;
+    assert_eq!((attempts.len(), &attempts[0]["status"]), (1, &json!("lost")));
+    assert_eq!(attempts[0]["reason"], reason);
+  }
+  let task = wait_status(&api, &again, &["succeeded"]).await?;
+  assert_eq!(task["attempt"], 2);
+  let attempts = attempts(&api, &again).await?;
+  assert_eq!(
+    (&attempts[0]["status"], &attempts[1]["status"]),
+    (&json!("lost"), &json!("succeeded"))
+  );
+  assert_eq!(output(&api, &again, "").await?, b"attempt 2\n");
+  release(&cluster, &truth).await?;
+  // What a lost task still did changes nothing.
+  assert_eq!(wait_status(&api, &once, &["lost"]).await?["attempt"], 1);
+  assert_eq!(truth.starts()?.len(), 4);
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+async fn an_agent_that_never_returns(engine: Engine) -> Result<()> {
+  let builder = Cluster::builder().engine(engine).agents(2);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let mut cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let pinned = json!({ "selector": { "agent": "agent-0" } });
+  let once = submit(&api, &waiting(&truth, &cluster, pinned)).await?;
+  wait_status(&api, &once, &["running"]).await?;
+  // Any agent may run these; at least one of them lands on the one that dies.
+  let mut retried = Vec::new();
+  for _ in 0..8 {
+    let config = json!({ "max_retries": 1, "retry_interval": 0.1 });
+    retried.push(submit(&api, &waiting(&truth, &cluster, config)).await?);
+  }
+  wait::until_ok("seven starts", LIMIT, || async {
+    let starts = truth.starts().map(|starts| starts.len()).unwrap_or_default();
+    if starts >= 7 { Ok(()) } else { Err(starts.to_string()) }
+  })
+  .await?;
+  cluster.kill9_agent(0)?;
+
+  wait_offline(&api, "agent-0").await?;
+  let seen = wait::until_ok("the task to be unreachable or lost", LIMIT, || async {
+    let task = task(&api, &once).await.map_err(|error| format!("{error:#}"))?;
+    let silent = task["unreachable_since"].is_string() || task["status"] == "lost";
+    if silent { Ok(task) } else { Err(task.to_string()) }
+  })
+  .await?;
+  ensure!(seen["status"] == "running" || seen["status"] == "lost", "{seen}");
+  let lost = wait_status(&api, &once, &["lost"]).await?;
+  assert_eq!(text(&lost, "reason")?, "lost(unreachable)");
+  assert_eq!(attempts(&api, &once).await?.len(), 1);
+
+  // Those that were on agent-0 go to agent-1, which has room when its own end.
+  std::fs::write(cluster.dir().join("gate"), "")?;
+  let mut moved = 0;
+  for id in &retried {
+    let task = wait_status(&api, id, &["succeeded"]).await?;
+    assert_eq!(text(&task, "agent_id")?, "agent-1");
+    let attempts = attempts(&api, id).await?;
+    if attempts.len() == 2 {
+      moved += 1;
+      assert_eq!(text(&attempts[0], "agent_id")?, "agent-0");
+      assert_eq!(text(&attempts[0], "reason")?, "lost(unreachable)");
+    }
+  }
+  ensure!(moved > 0, "none of the tasks was on the agent that died");
+  release(&cluster, &truth).await?;
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+async fn an_agent_that_returns_after_its_tasks_were_given_up(engine: Engine) -> Result<()> {
+  let proxy = Proxy::open().await?;
+  let builder = Cluster::builder().engine(engine).proxy(&proxy);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let ends = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
+  let script = |body: &str| json!({ "script": truth.payload(body) });
+  let stays = submit(&api, &json!({ "config": script("sleep 1234567") })).await?;
+  let mut again = script("[ $HETUFLOW_ATTEMPT = 2 ] || sleep 1234567");
+  again["max_retries"] = json!(1);
+  again["retry_interval"] = json!(0.1);
+  let again = submit(&api, &json!({ "config": again })).await?;
+  for id in [&ends, &stays, &again] {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  wait::until("three starts", LIMIT, || async { (truth.starts().ok()?.len() == 3).then_some(()) })
+    .await?;
+  proxy.hold(true);
+  for (id, status) in [(&ends, "lost"), (&stays, "lost"), (&again, "waiting_retry")] {
+    let states = [status, "pending"];
+    wait_status(&api, id, &states).await?;
+    assert_eq!(text(&attempts(&api, id).await?[0], "reason")?, "lost(unreachable)");
+  }
+  // One succeeds too late, two would go on for ever.
+  std::fs::write(cluster.dir().join("gate"), "")?;
+  wait::until("an end", LIMIT, || async { (truth.ends().ok()?.len() == 1).then_some(()) }).await?;
+  proxy.hold(false);
+
+  let done = wait_status(&api, &again, &["succeeded"]).await?;
+  assert_eq!(done["attempt"], 2);
+  wait::until_ok("what was given up to be killed", LIMIT, || async {
+    let alive = alive(cluster.dir(), "sleep 1234567");
+    if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
+  })
+  .await?;
+  for id in [&ends, &stays] {
+    let task = task(&api, id).await?;
+    assert_eq!((&task["status"], &task["reason"]), (&json!("lost"), &json!("lost(unreachable)")));
+    assert_eq!(attempts(&api, id).await?.len(), 1);
+  }
+  let both: Vec<Value> = attempts(&api, &again).await?;
+  assert_eq!((&both[0]["status"], &both[1]["status"]), (&json!("lost"), &json!("succeeded")));
+  ensure!(both[0]["fence"].as_i64() < both[1]["fence"].as_i64(), "fences: {both:?}");
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}

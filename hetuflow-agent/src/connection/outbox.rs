@@ -128,7 +128,12 @@ impl Outbox {
   }
 
   /// When a start that is held back must go, at the latest.
+  ///
+  /// `None` while nothing can go before an ack comes: waking then would be a busy wait.
   pub fn next_wake(&self) -> Option<Instant> {
+    if self.batches.len() >= BATCHES_IN_FLIGHT {
+      return None;
+    }
     self.state_order.front().map(|(at, _)| *at)
   }
 

@@ -18,7 +18,7 @@ pub(super) const OUTGOING_MAX: usize = 256;
 /// Largest frame of tasks before compression.
 const TASKS_BYTES_MAX: usize = 900 << 10;
 /// Most tasks in one frame.
-const TASKS_PER_FRAME: usize = 500;
+const TASKS_PER_FRAME: usize = 250;
 
 /// Close code: a newer connection of the same agent took over.
 pub(super) const CLOSE_SUPERSEDED: u16 = 4010;

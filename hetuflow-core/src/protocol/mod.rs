@@ -6,6 +6,7 @@ mod message;
 mod output_frame;
 mod task;
 mod transport;
+mod watch;
 
 pub use agent::*;
 pub use feed::*;
@@ -13,3 +14,4 @@ pub use message::*;
 pub use output_frame::*;
 pub use task::*;
 pub use transport::*;
+pub use watch::*;

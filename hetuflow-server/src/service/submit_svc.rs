@@ -22,6 +22,10 @@ const QUEUE_MAX: usize = 256;
 const GROUP_ROWS_MAX: usize = 1000;
 /// How often a group is tried when transactions get in each other's way.
 const TRIES_MAX: u32 = 5;
+/// How often a group is tried when its connection ends under it.
+const LINK_TRIES_MAX: u32 = 3;
+/// The key that a task of ours can only find taken by itself.
+const OWN_KEY: &str = "sched_task_pkey";
 
 type Outcome = Result<HashSet<TaskId>, DbError>;
 
@@ -109,13 +113,35 @@ impl SubmitSvc {
 
   async fn commit(&self, tasks: &[NewTask]) -> Outcome {
     let mut tries = 0;
+    let mut unsure = false;
     loop {
       tries += 1;
       match self.commit_once(tasks).await {
         Err(error) if error.is_retry() && tries < TRIES_MAX => {}
+        // Ids are made once per request: the same rows again cannot be other tasks.
+        Err(error) if error.is_broken_link() && tries < LINK_TRIES_MAX => unsure = true,
+        Err(DbError::Unique { constraint }) if constraint == OWN_KEY => {
+          return self.stored(tasks, DbError::Unique { constraint }).await;
+        }
+        Ok(ids) if unsure && ids.len() < tasks.len() => {
+          let mut conn = self.store.db.read().await?;
+          return hot::stored_tasks(&mut conn, tasks).await;
+        }
         outcome => return outcome,
       }
     }
+  }
+
+  /// An earlier try had gone in, and its answer was lost: what is stored under our ids is ours.
+  async fn stored(&self, tasks: &[NewTask], error: DbError) -> Outcome {
+    let mut conn = self.store.db.read().await?;
+    let ids = hot::stored_tasks(&mut conn, tasks).await?;
+    if ids.is_empty() {
+      return Err(error);
+    }
+    tracing::info!(tasks = ids.len(), "tasks were stored by a try whose answer was lost");
+    self.wake(tasks);
+    Ok(ids)
   }
 
   async fn commit_once(&self, tasks: &[NewTask]) -> Outcome {
@@ -136,6 +162,12 @@ impl SubmitSvc {
       .await;
       tx.end::<_, DbError>(outcome).await?
     };
+    self.wake(tasks);
+    Ok(ids)
+  }
+
+  /// Tells whoever hands out, and whoever reads the journal.
+  fn wake(&self, tasks: &[NewTask]) {
     let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
     for task in tasks {
       let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
@@ -143,7 +175,6 @@ impl SubmitSvc {
     }
     self.store.bus.tasks_due(marks);
     self.store.bus.events.notify_one();
-    Ok(ids)
   }
 }
 

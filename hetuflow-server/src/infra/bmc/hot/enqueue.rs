@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use hetuflow_core::{
   Environment, JobId, NamespaceId, ScheduleId, TaskConfig, TaskId, TriggerSource, Ts,
 };
+use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{hex, wrong_engine};
 use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
-use crate::infra::db::{Conn, DbError};
+use crate::infra::db::{Conn, DbError, Row1};
 
 /// A task to insert.
 #[derive(Debug, Clone)]
@@ -151,6 +152,22 @@ pub async fn enqueue_plain(
     .await?;
   conn.done();
   Ok(())
+}
+
+/// Which of these tasks are stored.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn stored_tasks(conn: &mut Conn, tasks: &[NewTask]) -> Result<HashSet<TaskId>, DbError> {
+  let mut stored = HashSet::new();
+  for part in tasks.chunks(1000) {
+    let ids = part.iter().map(|task| Param::Uuid(Some(task.id.0)));
+    let mut select = Query::select();
+    select.column("id").from("sched_task").and_where(Expr::col("id").is_in(ids));
+    let rows: Vec<Row1<TaskId>> = conn.fetch(&select).await?;
+    stored.extend(rows.into_iter().map(|row| row.0));
+  }
+  Ok(stored)
 }
 
 fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {

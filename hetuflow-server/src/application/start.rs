@@ -376,6 +376,7 @@ impl Parts {
     let settings = DispatchSettings {
       early: config.scheduler.early_dispatch,
       poll_interval: config.scheduler.task_poll_interval,
+      claim_lease: CLAIM_LEASE,
     };
     let caches = (self.jobs.clone(), self.live.clone());
     let dispatcher =
@@ -410,6 +411,8 @@ impl Parts {
   }
 }
 
+/// C: long enough that no claim that is on its way is taken for one that was never handed out.
+const CLAIM_LEASE: Duration = Duration::from_secs(10);
 /// Time between two looks at what is too old.
 const RETENTION_LOOK: Duration = Duration::from_secs(600);
 

@@ -24,8 +24,8 @@ const GROUP_ROWS_MAX: usize = 1000;
 const TRIES_MAX: u32 = 5;
 /// How often a group is tried when its connection ends under it.
 const LINK_TRIES_MAX: u32 = 3;
-/// The key that a task of ours can only find taken by itself.
-const OWN_KEY: &str = "sched_task_pkey";
+/// The keys that a task of ours can only find taken by itself.
+const OWN_KEYS: [&str; 2] = ["sched_task_pkey", "sched_task_hot_pkey"];
 
 type Outcome = Result<HashSet<TaskId>, DbError>;
 
@@ -120,7 +120,7 @@ impl SubmitSvc {
         Err(error) if error.is_retry() && tries < TRIES_MAX => {}
         // Ids are made once per request: the same rows again cannot be other tasks.
         Err(error) if error.is_broken_link() && tries < LINK_TRIES_MAX => unsure = true,
-        Err(DbError::Unique { constraint }) if constraint == OWN_KEY => {
+        Err(DbError::Unique { constraint }) if OWN_KEYS.contains(&constraint.as_str()) => {
           return self.stored(tasks, DbError::Unique { constraint }).await;
         }
         Ok(ids) if unsure && ids.len() < tasks.len() => {

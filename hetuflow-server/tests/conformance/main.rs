@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod engines;
+mod feed;
+mod hand_out;
 mod hot_path;
+mod planner;
 mod plans;
 mod tables;
 
@@ -30,5 +33,15 @@ both_engines! {
   hot_path::stops_and_cancels_depend_on_where_the_task_is,
   hot_path::marks_name_every_class_and_priority,
   hot_path::unreachable_attempts_are_found,
+  hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
+  hot_path::tasks_whose_answer_was_lost_are_found_again,
+  hand_out::claims_that_nobody_handed_out_wait_again,
+  feed::a_slow_reader_starts_anew,
+  feed::a_journal_that_was_cut_is_told,
+  planner::buffer_one_keeps_one_instant,
+  planner::buffer_all_keeps_every_instant,
+  planner::skip_counts_what_it_leaves_out,
+  planner::an_older_run_is_asked_to_stop_or_killed,
+  planner::catching_up_has_its_limits,
   plans::hot_statements_use_their_indexes,
 }

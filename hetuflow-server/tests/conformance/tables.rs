@@ -70,6 +70,33 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
   }
 }
 
+/// An agent that was here a moment ago.
+pub fn agent(id: &str, status: AgentStatus) -> AgentEntity {
+  let now = Ts::now();
+  AgentEntity {
+    id: AgentId::new(id).unwrap(),
+    description: String::new(),
+    status,
+    capabilities: AgentCapabilities { max_concurrent_tasks: 4, ..AgentCapabilities::default() },
+    labels: Labels::from([("zone".to_owned(), "eu".to_owned())]),
+    namespaces: vec!["default".to_owned()],
+    statistics: None,
+    hostname: "h".to_owned(),
+    os_info: "linux".to_owned(),
+    version: "0".to_owned(),
+    boot_id: "b".to_owned(),
+    agent_epoch: 5,
+    connection_epoch: 1,
+    server_id: Some(ServerId::new("s1").unwrap()),
+    acked_seq: 0,
+    clock_offset_ms: None,
+    cordoned: false,
+    last_heartbeat_at: Some(now),
+    created_at: now,
+    updated_at: now,
+  }
+}
+
 pub async fn namespaces_are_kept_and_unique(store: &TestStore) {
   let mut tx = store.db.begin().await.unwrap();
   let id = NamespaceId::new("etl").unwrap();
@@ -227,28 +254,7 @@ pub async fn an_instant_is_decided_once(store: &TestStore) {
 pub async fn agents_servers_and_tokens(store: &TestStore) {
   let mut tx = store.db.begin().await.unwrap();
   let now = tx.now().await.unwrap();
-  let mut agent = AgentEntity {
-    id: AgentId::new("agent-1").unwrap(),
-    description: String::new(),
-    status: AgentStatus::Idle,
-    capabilities: AgentCapabilities { max_concurrent_tasks: 4, ..AgentCapabilities::default() },
-    labels: Labels::from([("zone".to_owned(), "eu".to_owned())]),
-    namespaces: vec!["default".to_owned()],
-    statistics: None,
-    hostname: "h".to_owned(),
-    os_info: "linux".to_owned(),
-    version: "0".to_owned(),
-    boot_id: "b".to_owned(),
-    agent_epoch: 5,
-    connection_epoch: 1,
-    server_id: Some(ServerId::new("s1").unwrap()),
-    acked_seq: 0,
-    clock_offset_ms: None,
-    cordoned: false,
-    last_heartbeat_at: Some(now),
-    created_at: now,
-    updated_at: now,
-  };
+  let mut agent = agent("agent-1", AgentStatus::Idle);
   agent_bmc::register(&mut tx, &agent).await.unwrap();
   assert!(agent_bmc::set_cordoned(&mut tx, &agent.id, true).await.unwrap());
   agent.connection_epoch = 2;

@@ -20,7 +20,7 @@ use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats
 use crate::infra::bmc::{event_bmc, server_bmc};
 use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
-use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake};
+use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
   PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc,
@@ -388,6 +388,7 @@ impl Parts {
     background.spawn("planner", planner.run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
+    background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,
       turn: (config.agents.heartbeat_ttl / 15)

@@ -20,6 +20,7 @@ both_engines! {
   tables::schedules_move_only_from_where_they_were_read,
   tables::an_instant_is_decided_once,
   tables::agents_servers_and_tokens,
+  tables::a_tokens_last_use_is_stored_once_a_minute,
   tables::the_journal_is_in_commit_order,
   tables::output_is_addressed_by_its_offset,
   tables::migrations_go_down_and_up_again,

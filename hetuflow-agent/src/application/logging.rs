@@ -70,19 +70,22 @@ mod tests {
     }
     std::fs::write(dir.path().join("notes.log"), "of somebody else").expect("written");
     let section = section(dir.path());
-    for line in ["first\n", "second\n"] {
-      // A restart on the same day goes on in the same file.
-      log_file(&section).expect("a file").write_all(line.as_bytes()).expect("written");
-    }
-    let mut names: Vec<String> = std::fs::read_dir(dir.path())
-      .expect("read")
-      .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
-      .collect();
-    names.sort_unstable();
-    assert_eq!(names.len(), 4, "{names:?}");
-    assert_eq!(names[3], "notes.log");
-    let today = &names[2];
-    assert!(today.starts_with("hetuflow-agent.20") && !today.contains("2020-01"), "{names:?}");
+    let names = || {
+      let files = std::fs::read_dir(dir.path()).expect("read");
+      let names =
+        files.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned());
+      let mut names: Vec<String> = names.collect();
+      names.sort_unstable();
+      names
+    };
+    log_file(&section).expect("a file").write_all(b"first\n").expect("written");
+    let first = names();
+    let [fourth, fifth, today, others] = first.as_slice() else { panic!("{first:?}") };
+    assert_eq!((fourth, fifth), (&mine(4), &mine(5)));
+    assert!(today.starts_with("hetuflow-agent.20") && others == "notes.log", "{first:?}");
+    // A restart on the same day goes on in the same file.
+    log_file(&section).expect("a file").write_all(b"second\n").expect("written");
+    assert!(names().iter().all(|name| first.contains(name)), "{:?}", names());
     let text = std::fs::read_to_string(dir.path().join(today)).expect("read");
     assert_eq!(text, "first\nsecond\n");
   }

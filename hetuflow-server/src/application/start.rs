@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::Background;
 use super::open_files::allow_open_files;
 use super::{identity, serve};
-use crate::broker::{DispatchSettings, Dispatcher, Roster, StopRouter};
+use crate::broker::{DispatchSettings, Dispatcher, IdleStart, Roster, StopRouter, Undelivered};
 use crate::config::Config;
 use crate::endpoint::{self, ApiState};
 use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats};
@@ -285,6 +285,7 @@ struct Parts {
   roster: Arc<Roster>,
   jobs: Arc<JobCache>,
   live: Arc<LiveAttempts>,
+  undelivered: Arc<Undelivered>,
   submit: Arc<SubmitSvc>,
   reports: Arc<ReportSvc>,
   sessions: Arc<SessionSvc>,
@@ -307,7 +308,16 @@ impl Parts {
     let store = Store::new(db.clone(), Arc::new(Bus::default()));
     let (roster, jobs) = (Arc::new(Roster::default()), Arc::new(JobCache::default()));
     let live = Arc::new(LiveAttempts::default());
-    let submit = SubmitSvc::new(store.clone());
+    let undelivered = Arc::new(Undelivered::default());
+    let idle = IdleStart {
+      bus: store.bus.clone(),
+      roster: roster.clone(),
+      jobs: jobs.clone(),
+      live: live.clone(),
+      server: server.clone(),
+      undelivered: undelivered.clone(),
+    };
+    let submit = SubmitSvc::new(store.clone(), Some(Arc::new(idle)));
     let reports = ReportSvc::new(store.clone(), jobs.clone(), live.clone());
     let lost_after = config.agents.lost_after;
     let sessions = Arc::new(SessionSvc::new(
@@ -353,6 +363,7 @@ impl Parts {
       roster,
       jobs,
       live,
+      undelivered,
       submit,
       reports,
       sessions,
@@ -378,7 +389,7 @@ impl Parts {
       poll_interval: config.scheduler.task_poll_interval,
       claim_lease: CLAIM_LEASE,
     };
-    let caches = (self.jobs.clone(), self.live.clone());
+    let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());
     let dispatcher =
       Dispatcher::new(self.store.clone(), self.roster.clone(), caches, server.clone(), settings);
     background.spawn("dispatcher", dispatcher.run(soft()));

@@ -10,7 +10,7 @@ use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, TaskId, Ts};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assignment, Roster};
+use super::{Assignment, Roster, Undelivered};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
 use crate::infra::bmc::{agent_bmc, schedule_bmc};
 use crate::infra::bus::DueMarks;
@@ -39,6 +39,8 @@ pub struct Dispatcher {
   marks: DueMarks,
   /// Claims that did not leave and could not be taken back yet.
   unsent: Vec<OpenClaim>,
+  /// Those of tasks that were claimed with their insert.
+  undelivered: Arc<Undelivered>,
   /// The database's clock when this dispatcher began; older claims are not its own.
   began: Option<Ts>,
   next_audit: Instant,
@@ -50,19 +52,20 @@ impl Dispatcher {
   pub fn new(
     store: Store,
     roster: Arc<Roster>,
-    caches: (Arc<JobCache>, Arc<LiveAttempts>),
+    (jobs, live, undelivered): (Arc<JobCache>, Arc<LiveAttempts>, Arc<Undelivered>),
     server: ServerId,
     settings: DispatchSettings,
   ) -> Self {
     Self {
       store,
       roster,
-      jobs: caches.0,
-      live: caches.1,
+      jobs,
+      live,
       server,
       settings,
       marks: DueMarks::new(),
       unsent: Vec::new(),
+      undelivered,
       began: None,
       next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
@@ -82,6 +85,7 @@ impl Dispatcher {
       }
       if let Err(error) = self.turn(swept).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "claim turn failed");
+        self.store.bus.set_backlog(true);
         tokio::select! {
           () = tokio::time::sleep(Duration::from_millis(200)) => {}
           () = stop.cancelled() => return,
@@ -101,6 +105,7 @@ impl Dispatcher {
       self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
     }
     self.audit_claims().await?;
+    self.unsent.extend(self.undelivered.take());
     self.take_back().await?;
     for (key, at) in self.store.bus.take_due() {
       self.marks.entry(key).and_modify(|known| *known = (*known).min(at)).or_insert(at);
@@ -117,6 +122,8 @@ impl Dispatcher {
         again |= self.claim_range(range).await?;
       }
     }
+    let horizon = Ts::now().plus(self.settings.early);
+    self.store.bus.set_backlog(self.marks.values().any(|at| *at <= horizon));
     Ok(())
   }
 

@@ -34,7 +34,7 @@ pub async fn claims_that_nobody_handed_out_wait_again(store: &TestStore) {
   let service = Store::new(store.db.clone(), Arc::new(Bus::default()));
   enqueue(store, &[task(&job, 0, Ts::now())]).await;
   let before = claim_as(store, "s1", &slots(1, "before")).await;
-  let caches = (jobs, live.clone());
+  let caches = (jobs, live.clone(), Arc::default());
   let dispatcher = Dispatcher::new(service, roster, caches, ours, settings);
   let stop = CancellationToken::new();
   let running = tokio::spawn(dispatcher.run(stop.clone()));

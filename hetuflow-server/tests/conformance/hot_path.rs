@@ -176,7 +176,9 @@ pub async fn tasks_that_cannot_collide_go_in_with_their_journal(store: &TestStor
     let change = Change { at: Ts::now(), subject, event_type, data: serde_json::Value::Null };
     journal.push(&NamespaceId::new(namespace).unwrap(), change);
   }
-  hot::enqueue_plain(&mut conn, &tasks, &journal, Ts::now()).await.unwrap();
+  let guards = vec![(job.id, job.version)];
+  let how = (Ts::now(), &guards, None);
+  assert_eq!(hot::enqueue_plain(&mut conn, &tasks, &journal, how).await.unwrap(), None);
   drop(conn);
   let mut conn = store.db.read().await.unwrap();
   let read = task_bmc::get(&mut conn, tasks[1].id).await.unwrap().unwrap();
@@ -187,6 +189,57 @@ pub async fn tasks_that_cannot_collide_go_in_with_their_journal(store: &TestStor
   assert_eq!(sizes, [("default".to_owned(), 2), ("other".to_owned(), 1)]);
   drop(conn);
   assert_eq!(claim(store, 0, &slots(9, "a")).await.len(), 3);
+}
+
+pub async fn a_job_that_moved_on_stops_its_guarded_tasks(store: &TestStore) {
+  let job = stored_job(store).await;
+  let tasks = [task(&job, 0, Ts::now())];
+  let old = vec![(job.id, job.version + 1)];
+  let mut conn = store.db.begin_single().await.unwrap();
+  if hot::is_plain(&conn, &tasks) {
+    let journal = Journal::default();
+    let outcome = hot::enqueue_plain(&mut conn, &tasks, &journal, (Ts::now(), &old, None)).await;
+    assert!(matches!(outcome, Err(DbError::Outdated { .. })));
+  }
+  let outcome = hot::check_jobs(&mut conn, &old).await;
+  assert!(matches!(outcome, Err(DbError::Outdated { .. })));
+  hot::check_jobs(&mut conn, &vec![(job.id, job.version)]).await.unwrap();
+  conn.end::<_, DbError>(Ok(())).await.unwrap();
+  let mut conn = store.db.read().await.unwrap();
+  assert!(task_bmc::get(&mut conn, tasks[0].id).await.unwrap().is_none());
+}
+
+pub async fn a_task_can_be_born_claimed(store: &TestStore) {
+  let job = stored_job(store).await;
+  let birth = hot::Birth { slot: slots(1, "a").remove(0), server: ServerId::new("s1").unwrap() };
+  let new = task(&job, 0, Ts::now());
+  let mut conn = store.db.begin_single().await.unwrap();
+  let tasks = std::slice::from_ref(&new);
+  let fence = if hot::is_plain(&conn, tasks) {
+    let mut journal = Journal::default();
+    let subject = Subject { kind: Topic::Task, id: new.id.to_string() };
+    let event_type = "task.created".to_owned();
+    let change = Change { at: Ts::now(), subject, event_type, data: serde_json::Value::Null };
+    journal.push(&new.namespace_id, change);
+    let how = (Ts::now(), &Vec::new(), Some(&birth));
+    hot::enqueue_plain(&mut conn, tasks, &journal, how).await.unwrap().unwrap()
+  } else {
+    let outcome = async {
+      hot::enqueue(&mut conn, tasks, Ts::now()).await?;
+      hot::claim_new(&mut conn, new.id, &birth).await
+    }
+    .await;
+    conn.end::<_, DbError>(outcome).await.unwrap()
+  };
+  let mut conn = store.db.read().await.unwrap();
+  let read = task_bmc::get(&mut conn, new.id).await.unwrap().unwrap();
+  assert_eq!((read.status, read.attempt), (TaskStatus::Locked, 1));
+  assert_eq!((read.fence, read.instance_id), (Some(fence), Some(birth.slot.instance_id)));
+  drop(conn);
+  assert!(claim(store, 0, &slots(3, "b")).await.is_empty(), "nobody else takes it");
+  let next = task(&job, 0, Ts::now());
+  assert_eq!(enqueue(store, &[next]).await.len(), 1);
+  assert!(claim(store, 0, &slots(1, "b")).await[0].fence > fence, "fences only grow");
 }
 
 pub async fn many_claimers_never_take_one_task_twice(store: &TestStore) {
@@ -400,16 +453,17 @@ pub async fn tasks_whose_answer_was_lost_are_found_again(store: &TestStore) {
   let mut conn = store.db.begin_single().await.unwrap();
   let plain = hot::is_plain(&conn, &lost);
   if plain {
-    hot::enqueue_plain(&mut conn, &lost, &Journal::default(), Ts::now()).await.unwrap();
+    let now = (Ts::now(), &Vec::new(), None);
+    hot::enqueue_plain(&mut conn, &lost, &Journal::default(), now).await.unwrap();
   }
   drop(conn);
-  let submit = SubmitSvc::new(Store::new(store.db.clone(), Arc::new(Bus::default())));
+  let submit = SubmitSvc::new(Store::new(store.db.clone(), Arc::new(Bus::default())), None);
   let stop = CancellationToken::new();
   let lane = tokio::spawn(submit.clone().run_lane(stop.clone()));
   let wanted: HashSet<TaskId> = lost.iter().map(|task| task.id).collect();
   for _ in 0..2 {
     // SQLite has no link that could break: there the first call is what puts them in.
-    let stored = submit.submit(lost.to_vec()).await.unwrap();
+    let stored = submit.submit(lost.to_vec(), Vec::new()).await.unwrap();
     assert!(stored == wanted || (!plain && stored.is_empty()), "{stored:?}");
     let mut conn = store.db.read().await.unwrap();
     assert_eq!(hot::stored_tasks(&mut conn, &lost).await.unwrap(), wanted);

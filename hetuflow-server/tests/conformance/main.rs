@@ -27,6 +27,8 @@ both_engines! {
   hot_path::what_is_planned_is_claimed_by_priority_and_time,
   hot_path::keys_and_fires_are_taken_once,
   hot_path::tasks_that_cannot_collide_go_in_with_their_journal,
+  hot_path::a_job_that_moved_on_stops_its_guarded_tasks,
+  hot_path::a_task_can_be_born_claimed,
   hot_path::many_claimers_never_take_one_task_twice,
   hot_path::fences_only_grow,
   hot_path::an_end_needs_the_fence_and_happens_once,

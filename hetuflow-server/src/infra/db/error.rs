@@ -15,6 +15,12 @@ pub enum DbError {
     /// What was looked for.
     thing: String,
   },
+  /// What the caller had in memory is no longer so; nothing was written.
+  #[error("{thing} has changed meanwhile")]
+  Outdated {
+    /// What has changed.
+    thing: String,
+  },
   /// Two transactions waited for each other, or the file was busy: the same work may succeed.
   #[error("transaction must be tried again")]
   Retry(#[source] sqlx::Error),

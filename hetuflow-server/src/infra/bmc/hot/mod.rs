@@ -10,8 +10,10 @@ mod finish;
 mod live;
 mod marks;
 
-pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due};
-pub use enqueue::{NewTask, enqueue, enqueue_plain, is_plain, stored_tasks};
+pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
+pub use enqueue::{
+  Birth, JobGuards, NewTask, check_jobs, enqueue, enqueue_plain, is_plain, stored_tasks,
+};
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,
   insert_finished, lock_rows, reschedule_retry,

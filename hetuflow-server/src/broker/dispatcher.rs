@@ -17,9 +17,6 @@ use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
 
-/// C: age at which a claim without a word from its agent is looked at.
-const CLAIM_LEASE: Duration = Duration::from_secs(10);
-
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
 pub struct DispatchSettings {
@@ -27,6 +24,8 @@ pub struct DispatchSettings {
   pub early: Duration,
   /// Time between looks without a wake.
   pub poll_interval: Duration,
+  /// C: age at which a claim without a word from its agent is looked at.
+  pub claim_lease: Duration,
 }
 
 /// Claims and hands out.
@@ -68,7 +67,7 @@ impl Dispatcher {
       unsent: Vec::new(),
       undelivered,
       began: None,
-      next_audit: Instant::now() + CLAIM_LEASE,
+      next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
     }
   }
@@ -255,11 +254,11 @@ impl Dispatcher {
     let mut conn = self.store.db.read().await?;
     let now = conn.now().await?;
     let began = *self.began.get_or_insert(now);
-    let range = (began, now.minus(CLAIM_LEASE));
+    let range = (began, now.minus(self.settings.claim_lease));
     let open = hot::open_claims(&mut conn, &self.server, range).await?;
     drop(conn);
     self.unsent.extend(open.into_iter().filter(|claim| !self.live.knows(claim.instance_id)));
-    self.next_audit = Instant::now() + CLAIM_LEASE;
+    self.next_audit = Instant::now() + self.settings.claim_lease;
     Ok(())
   }
 

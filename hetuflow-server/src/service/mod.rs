@@ -47,7 +47,7 @@ pub use live_attempts::{LiveAttempt, LiveAttempts};
 pub use log_svc::{LogRange, LogReader, LogSvc};
 pub use namespace_svc::*;
 pub use plan_svc::{PlanSvc, PlanTurn};
-pub use report_svc::{Report, ReportBatch, ReportSource, ReportSvc};
+pub use report_svc::{RefusedReport, RefusedReports, Report, ReportBatch, ReportSource, ReportSvc};
 pub use schedule_svc::*;
 pub use session_svc::{HeartbeatNote, Registration, SessionSvc};
 pub use store::{Cursor, PageArgs, Store};

@@ -22,8 +22,14 @@ const QUEUE_MAX: usize = 256;
 const GROUP_ROWS_MAX: usize = 1000;
 /// How often a group is tried when transactions get in each other's way.
 const TRIES_MAX: u32 = 5;
+/// How often a group is tried when its connection ends under it.
+const LINK_TRIES_MAX: u32 = 3;
+/// The keys that a task of ours can only find taken by itself.
+const OWN_KEYS: [&str; 2] = ["sched_task_pkey", "sched_task_hot_pkey"];
 
 type Outcome = Result<HashSet<TaskId>, DbError>;
+/// What went in, and the fence of a task that was born claimed.
+type Written = Result<(HashSet<TaskId>, Option<i64>), DbError>;
 
 struct Request {
   tasks: Vec<NewTask>,
@@ -118,13 +124,15 @@ impl SubmitSvc {
       ([task], Some(idle)) => idle.reserve(task),
       _ => None,
     };
-    let mut tries = 0;
+    let (mut tries, mut unsure) = (0, false);
     let written = loop {
       tries += 1;
       let birth = place.as_ref().map(|place| &place.birth);
       match self.write(tasks, guards, birth).await {
         Err(error) if error.is_retry() && tries < TRIES_MAX => {}
-        outcome => break outcome,
+        // Ids are made once per request: the same rows again cannot be other tasks.
+        Err(error) if error.is_broken_link() && tries < LINK_TRIES_MAX => unsure = true,
+        outcome => break self.settle(tasks, outcome, unsure).await,
       }
     };
     let fence = written.as_ref().ok().and_then(|(_, fence)| *fence);
@@ -143,13 +151,29 @@ impl SubmitSvc {
     Ok(ids)
   }
 
+  /// An earlier try may have gone in without its answer: what is stored under our ids is ours. If
+  /// it was born claimed, nobody has handed it out, and the dispatcher's audit takes it back.
+  async fn settle(&self, tasks: &[NewTask], outcome: Written, unsure: bool) -> Written {
+    let missing = match &outcome {
+      Ok((ids, _)) => unsure && ids.len() < tasks.len(),
+      Err(DbError::Unique { constraint }) => unsure || OWN_KEYS.contains(&constraint.as_str()),
+      Err(_) => unsure,
+    };
+    if !missing {
+      return outcome;
+    }
+    let Ok(mut conn) = self.store.db.read().await else { return outcome };
+    match hot::stored_tasks(&mut conn, tasks).await {
+      Ok(ids) if !ids.is_empty() => {
+        tracing::info!(tasks = ids.len(), "tasks were stored by a try whose answer was lost");
+        Ok((ids, None))
+      }
+      _ => outcome,
+    }
+  }
+
   /// One transaction; returns what went in, and the fence of a task that was born claimed.
-  async fn write(
-    &self,
-    tasks: &[NewTask],
-    guards: &JobGuards,
-    birth: Option<&Birth>,
-  ) -> Result<(HashSet<TaskId>, Option<i64>), DbError> {
+  async fn write(&self, tasks: &[NewTask], guards: &JobGuards, birth: Option<&Birth>) -> Written {
     let now = Ts::now();
     let mut single = self.store.db.begin_single().await?;
     if hot::is_plain(&single, tasks) {

@@ -43,6 +43,11 @@ impl DbError {
   pub fn is_retry(&self) -> bool {
     matches!(self, Self::Retry(_))
   }
+
+  /// Whether the connection ended under the statement, so that nobody knows what became of it.
+  pub fn is_broken_link(&self) -> bool {
+    matches!(self, Self::Unreachable(sqlx::Error::Io(_) | sqlx::Error::Database(_)))
+  }
 }
 
 impl From<sqlx::Error> for DbError {

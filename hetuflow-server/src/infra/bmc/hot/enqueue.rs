@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 use hetuflow_core::{
   Environment, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource, Ts,
 };
+use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{ClaimSlot, hex, wrong_engine};
 use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
-use crate::infra::db::{Conn, DbError};
+use crate::infra::db::{Conn, DbError, Row1};
 
 /// A task to insert.
 #[derive(Debug, Clone)]
@@ -225,6 +226,22 @@ pub async fn check_jobs(conn: &mut Conn, guards: &JobGuards) -> Result<(), DbErr
     found.ok_or_else(outdated)?;
   }
   Ok(())
+}
+
+/// Which of these tasks are stored.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn stored_tasks(conn: &mut Conn, tasks: &[NewTask]) -> Result<HashSet<TaskId>, DbError> {
+  let mut stored = HashSet::new();
+  for part in tasks.chunks(1000) {
+    let ids = part.iter().map(|task| Param::Uuid(Some(task.id.0)));
+    let mut select = Query::select();
+    select.column("id").from("sched_task").and_where(Expr::col("id").is_in(ids));
+    let rows: Vec<Row1<TaskId>> = conn.fetch(&select).await?;
+    stored.extend(rows.into_iter().map(|row| row.0));
+  }
+  Ok(stored)
 }
 
 fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {

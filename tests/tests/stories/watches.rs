@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::support::{LIMIT, submit, submit_all, wait_all_succeeded, wait_status};
 
@@ -21,7 +21,7 @@ both_engines!(
 
 /// A socket with watches.
 struct Socket {
-  inner: WebSocketStream<MaybeTlsStream<TcpStream>>,
+  inner: WebSocketStream<TcpStream>,
   /// The windows as the frames built them, by watch.
   windows: HashMap<String, Window>,
 }
@@ -48,7 +48,7 @@ impl Window {
     }
     self.seq = frame["seq"].as_i64().context("seq")?;
     for row in frame["put"].as_array().into_iter().flatten() {
-      self.rows.insert(row["id"].as_str().unwrap_or_default().to_owned(), row.clone());
+      self.rows.insert(key_of(row), row.clone());
     }
     if let Some(order) = frame["order"].as_array() {
       self.order = order.iter().filter_map(|key| Some(key.as_str()?.to_owned())).collect();
@@ -63,12 +63,23 @@ impl Window {
   }
 }
 
+/// The key of a row, as the types of the contract make it.
+fn key_of(row: &Value) -> String {
+  let text = |field: &str| row[field].as_str().unwrap_or_default();
+  match (&row["seq"], &row["schedule_id"]) {
+    (Value::Number(seq), _) => format!("{seq}.{}", row["index"]),
+    (_, Value::String(schedule)) if row["id"].is_null() => format!("{schedule}@{}", text("at")),
+    _ => text("id").to_owned(),
+  }
+}
+
 impl Socket {
   async fn open(cluster: &mut Cluster) -> Result<Self> {
     let url = format!("{}/api/v1/events", cluster.server(0).url().replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert("authorization", format!("Bearer {}", cluster.token()).parse()?);
-    let (inner, _) = connect_async(request).await?;
+    let place = request.uri().authority().context("an address")?.to_string();
+    let (inner, _) = client_async(request, TcpStream::connect(place).await?).await?;
     Ok(Self { inner, windows: HashMap::new() })
   }
 

@@ -198,10 +198,10 @@ impl WatchSvc {
   ) -> SvcResult<Found> {
     match question.scope {
       Scope::Overview => overview::find(self, conn, question, (now, seq)).await,
-      Scope::Tasks => tasks::find(conn, question, counts).await,
+      Scope::Tasks => tasks::find(conn, question, now, counts).await,
       Scope::Jobs => jobs::find(conn, question, now).await,
-      Scope::Agents => agents::find(conn, question).await,
-      Scope::Events => events::find(conn, question, seq, counts).await,
+      Scope::Agents => agents::find(conn, question, now).await,
+      Scope::Events => events::find(conn, question, (seq, now), counts).await,
       Scope::Servers => servers::find(self, conn, question, now).await,
       Scope::Fires => fires::find(conn, question, now).await,
       Scope::Task => task_detail::find(conn, question).await,

@@ -21,9 +21,9 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
-  OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc,
-  TaskSvc, TokenSvc, WatchSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
+  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc,
+  SvcError, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -440,6 +440,7 @@ fn api_state(
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),
+    lists: ListSvc::new(store.clone()),
     watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
     tokens: tokens.clone(),

@@ -18,8 +18,8 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LogSvc, NamespaceSvc, ScheduleSvc, Store,
-  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
+  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -54,6 +54,7 @@ impl House {
       logs: Arc::new(LogSvc::new(store.clone())),
       watches: WatchSvc::new(store.clone(), Arc::clone(&feed), (server_id.clone(), own)),
       feed,
+      lists: ListSvc::new(store.clone()),
       agents: AgentSvc::new(store.clone()),
       tokens: Arc::clone(&tokens),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),

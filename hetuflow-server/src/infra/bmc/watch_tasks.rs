@@ -255,6 +255,40 @@ pub async fn oldest_due(
   Ok(rows.into_iter().next().and_then(|row| row.0))
 }
 
+/// What waits of one selector class although it is due.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct DueClass {
+  /// The class.
+  pub class_id: i64,
+  /// The namespace.
+  pub namespace_id: NamespaceId,
+  /// How many tasks.
+  pub tasks: i64,
+  /// Since when the first of them is due.
+  pub oldest: Ts,
+}
+
+/// What is due and waits, by selector class, the oldest first.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn due_classes(
+  conn: &mut Conn,
+  namespace: Option<&NamespaceId>,
+  before: Ts,
+) -> Result<Vec<DueClass>, DbError> {
+  let mut sql = SqlText::new(
+    "select class_id, namespace_id, count(*) as tasks, min(eligible_at) as oldest \
+     from sched_task_hot where status in ('pending', 'waiting_retry') and eligible_at <= ",
+  );
+  sql.bind(ts(before));
+  if let Some(namespace) = namespace {
+    sql.push(" and namespace_id = ").bind(text(namespace));
+  }
+  sql.push(" group by class_id, namespace_id order by min(eligible_at)").window(0, 100);
+  sql.fetch(conn).await
+}
+
 /// The tasks that run longest.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcRe
 ///
 /// # Errors
 /// Any database error.
-pub(super) async fn agent_rows(
+pub(in crate::service) async fn agent_rows(
   conn: &mut Conn,
   own: Option<&NamespaceId>,
 ) -> SvcResult<Vec<AgentRow>> {

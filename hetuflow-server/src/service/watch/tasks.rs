@@ -5,6 +5,7 @@ use std::time::Instant;
 use hetuflow_core::{FilterScope, TaskConfig, TaskRow, Ts};
 
 use super::answer::Found;
+use super::causes;
 use super::hub::Counts;
 use super::question::Question;
 use super::words::why;
@@ -43,7 +44,10 @@ pub(super) async fn find(
   };
   let rows: Vec<TaskRow> = listed.rows.into_iter().map(task_row).collect();
   let mut found = Found::rows(&rows).counted(listed.matched.unwrap_or(matched), total);
-  found.ages = fresh.is_some() || wanted.filter.ages();
+  let causes = causes::of_last_hour(conn, window.namespace, now).await?;
+  // Failures leave the hour.
+  found.ages = fresh.is_some() || wanted.filter.ages() || !causes.is_empty();
+  found.causes = Some(causes);
   Ok(found)
 }
 

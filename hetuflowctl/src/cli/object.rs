@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind};
+use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind, Ts};
 
 use super::run::RunArgs;
-use super::value::read_duration;
+use super::value::{read_duration, read_past};
 
 /// How many rows.
 #[derive(Debug, Clone, Copy, Args)]
@@ -28,8 +28,41 @@ pub struct Name {
 #[derive(Debug, Clone, Args)]
 pub struct Names {
   /// Names or ids; - reads them from stdin
-  #[arg(required = true, value_name = "NAME")]
+  #[arg(value_name = "NAME")]
   pub names: Vec<String>,
+}
+
+/// How many things a verb may take, and whether for real.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BulkOptions {
+  /// At most so many that a filter finds; 0 is all
+  #[arg(long, value_name = "N", default_value_t = 500)]
+  pub limit: u32,
+  /// Only say what it would be done to
+  #[arg(long)]
+  pub dry_run: bool,
+}
+
+/// Many things.
+#[derive(Debug, Clone, Args)]
+pub struct Many {
+  /// Which.
+  #[command(flatten)]
+  pub names: Names,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// Many jobs.
+#[derive(Debug, Clone, Args)]
+pub struct ManyJobs {
+  /// Which.
+  #[command(flatten)]
+  pub many: Many,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
 }
 
 /// Any object.
@@ -71,17 +104,111 @@ pub enum JobVerb {
   Create(FileArgs),
   /// Delete jobs with their schedules
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Start a task of a job now
   Run(Box<RunArgs>),
   /// Let jobs run
-  #[command(alias = "resume")]
-  Enable(Names),
+  #[command(visible_alias = "resume")]
+  Enable(ManyJobs),
   /// Keep jobs from running
-  #[command(alias = "pause")]
-  Disable(Names),
+  #[command(visible_alias = "pause")]
+  Disable(ManyJobs),
+  /// The newest runs of a job
+  History(JobHistory),
   /// The versions of a job
   Versions(Name),
+  /// What differs between two versions of a job
+  Diff(JobDiff),
+  /// Make an earlier version of a job the newest
+  Rollback(JobRollback),
+  /// How the runs of a job went: counts, success rate, durations
+  Stats(JobStats),
+  /// Make a job like another one, without its schedules
+  Clone(JobClone),
+  /// Give a job another name
+  Rename(JobRename),
+  /// Jobs with their schedules as manifests for apply
+  Export(JobExport),
+}
+
+/// Which runs.
+#[derive(Debug, Clone, Args)]
+pub struct JobHistory {
+  /// The job
+  pub name: String,
+  /// In these states: failed,lost…
+  #[arg(long, value_name = "STATES")]
+  pub state: Option<String>,
+  /// At most so many rows; 0 is all
+  #[arg(short = 'N', long, value_name = "N", default_value_t = 20)]
+  pub limit: u32,
+}
+
+/// Which versions.
+#[derive(Debug, Clone, Args)]
+pub struct JobDiff {
+  /// The job
+  pub name: String,
+  /// The older version
+  #[arg(value_name = "V1")]
+  pub from: i64,
+  /// The newer version; the newest where not said
+  #[arg(value_name = "V2")]
+  pub to: Option<i64>,
+}
+
+/// Back to which version.
+#[derive(Debug, Clone, Args)]
+pub struct JobRollback {
+  /// The job
+  pub name: String,
+  /// The version
+  #[arg(value_name = "V")]
+  pub version: i64,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+  /// Only show what would change
+  #[arg(long)]
+  pub dry_run: bool,
+}
+
+/// Figures of which time.
+#[derive(Debug, Clone, Args)]
+pub struct JobStats {
+  /// The job
+  pub name: String,
+  /// Runs made since then: 7d is seven days ago
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true)]
+  pub since: Option<Ts>,
+}
+
+/// A copy.
+#[derive(Debug, Clone, Args)]
+pub struct JobClone {
+  /// The job
+  pub from: String,
+  /// The name of the copy
+  pub to: String,
+}
+
+/// Another name.
+#[derive(Debug, Clone, Args)]
+pub struct JobRename {
+  /// The job
+  pub from: String,
+  /// The new name
+  pub to: String,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+}
+
+/// Which jobs to write.
+#[derive(Debug, Clone, Args)]
+pub struct JobExport {
+  /// Jobs; all of the namespace where none is named
+  pub names: Vec<String>,
 }
 
 /// Which jobs.
@@ -108,16 +235,16 @@ pub enum AgentVerb {
   #[command(visible_alias = "show")]
   Get(Names),
   /// Give agents nothing new
-  Cordon(Names),
+  Cordon(Many),
   /// Give agents work again
-  Uncordon(Names),
+  Uncordon(Many),
   /// Write a note on an agent
   Note(NoteArgs),
   /// What an agent has
   Tasks(Name),
   /// Forget agents that are gone
   #[command(visible_aliases = ["remove", "rm"])]
-  Delete(Names),
+  Delete(Many),
 }
 
 /// Which agents.
@@ -155,7 +282,7 @@ pub enum NamespaceVerb {
   Update(NamespaceUpdate),
   /// Delete namespaces
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Work in this namespace from now on
   Use(Name),
 }
@@ -193,7 +320,7 @@ pub enum TokenVerb {
   Create(TokenCreate),
   /// Revoke tokens
   #[command(visible_aliases = ["revoke", "rm"])]
-  Delete(Names),
+  Delete(Many),
 }
 
 /// A new token.

@@ -153,6 +153,9 @@ impl Client {
     if let Some(key) = &call.key {
       request = request.header("Idempotency-Key", key);
     }
+    if let Some(version) = call.if_version {
+      request = request.header(header::IF_MATCH, format!("\"{version}\""));
+    }
     if let Some(body) = &call.body {
       request = request.json(body);
     }

@@ -15,6 +15,6 @@ pub use config::{Config, ContextEntry, write_private};
 pub use context::{DEFAULT_SERVER, Origin, Place, TokenSource, check_token, read_token};
 pub use error::{CtlError, Exit};
 pub use http::Client;
-pub use log_stream::{LogChunk, LogRequest, LogStream};
+pub use log_stream::{LogBytes, LogChunk, LogRequest, LogStream};
 pub use places::{config_file, data_folder, token_file};
 pub use sse::{FeedItem, FeedStream};

@@ -77,6 +77,27 @@ impl Session {
     Ok(Some(self.client()?.place.namespace.clone()))
   }
 
+  /// The filter of `-F` and `-l`, in the server's language.
+  ///
+  /// # Errors
+  /// Usage, where `-l` cannot be read.
+  pub fn filter(&self) -> Result<Option<String>, CtlError> {
+    let mut words: Vec<String> = Vec::new();
+    words.extend(self.global.filter.iter().map(|filter| filter.trim().to_owned()));
+    if let Some(selector) = &self.global.selector {
+      let labels = label_filter(selector)?;
+      // What stands on both sides of a bar holds for both.
+      match words.first_mut() {
+        Some(filter) => {
+          let groups = filter.split(" | ").map(|group| format!("{} {labels}", group.trim()));
+          *filter = groups.collect::<Vec<_>>().join(" | ");
+        }
+        None => words.push(labels),
+      }
+    }
+    Ok(words.pop().filter(|text| !text.is_empty()))
+  }
+
   /// Progress on stderr.
   pub fn progress(&self) -> Progress {
     Progress::new(&self.look)
@@ -93,10 +114,32 @@ impl Session {
   }
 }
 
+/// `tier=gold,zone!=b,owner` as terms of the filter language.
+fn label_filter(selector: &str) -> Result<String, CtlError> {
+  let mut terms = Vec::new();
+  for part in selector.split(',').map(str::trim) {
+    let (key, not, value) = match (part.split_once("!="), part.split_once('=')) {
+      (Some((key, value)), _) => (key, "!", value),
+      (None, Some((key, value))) => (key, "", value.trim_start_matches('=')),
+      (None, None) => (part, "", "*"),
+    };
+    let plain = |text: &str| !text.is_empty() && !text.contains(['"', ' ', '|']);
+    if !plain(key) || !plain(value) {
+      let error = CtlError::usage(format!("-l: \"{}\" is no label", part.escape_debug()));
+      return Err(error.help("write  -l tier=gold,zone!=b,owner"));
+    }
+    terms.push(format!("{not}label.{}={value}", key.trim_start_matches("label.")));
+  }
+  Ok(terms.join(" "))
+}
+
 /// How answers look, as the flags wish it.
 pub fn look(global: &Global) -> Look {
+  let (format, pattern) = global.output.as_ref().map(format).unzip();
   Look::new(Wishes {
-    format: global.output.map(format),
+    format,
+    pattern: pattern.flatten(),
+    sort: global.sort.clone(),
     time: global.time.map(time),
     color: match global.color {
       cli::When::Auto => None,
@@ -111,16 +154,23 @@ pub fn look(global: &Global) -> Look {
   })
 }
 
-fn format(format: cli::Format) -> Format {
+/// The form, and its JSONPath or template; `@FILE` stands for a file that is read when it is used.
+fn format(format: &cli::Format) -> (Format, Option<String>) {
   match format {
-    cli::Format::Table => Format::Table,
-    cli::Format::Wide => Format::Wide,
-    cli::Format::Tsv => Format::Tsv,
-    cli::Format::Json => Format::Json,
-    cli::Format::Jsonl => Format::Jsonl,
-    cli::Format::Yaml => Format::Yaml,
-    cli::Format::Name => Format::Name,
-    cli::Format::None => Format::None,
+    cli::Format::Table => (Format::Table, None),
+    cli::Format::Wide => (Format::Wide, None),
+    cli::Format::Tsv => (Format::Tsv, None),
+    cli::Format::Json => (Format::Json, None),
+    cli::Format::Jsonl => (Format::Jsonl, None),
+    cli::Format::Yaml => (Format::Yaml, None),
+    cli::Format::Name => (Format::Name, None),
+    cli::Format::None => (Format::None, None),
+    cli::Format::JsonPath(path) => (Format::JsonPath, Some(path.clone())),
+    cli::Format::Template(text) => {
+      // A shell makes it hard to write these two.
+      (Format::Template, Some(text.replace("\\n", "\n").replace("\\t", "\t")))
+    }
+    cli::Format::TemplateFile(file) => (Format::Template, Some(format!("@{}", file.display()))),
   }
 }
 

@@ -5,9 +5,14 @@
 mod cell;
 mod describe;
 mod emit;
+mod emit_live;
+mod emit_logs;
 mod error;
 mod fault;
+mod line_style;
 mod look;
+mod order;
+mod pattern;
 mod place_rows;
 mod progress;
 mod prompt;
@@ -25,7 +30,11 @@ pub use look::{Format, Look, TimeStyle, Wishes};
 pub use progress::Progress;
 pub use prompt::{ask, read_secret};
 pub use sanitize::visible;
-pub use view::{Column, LogPiece, Outcome, Page, Record, Rows, TableRow, View};
+pub use pattern::human_bytes;
+pub use view::{
+  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,
+  TableRow, View,
+};
 pub use work_rows::job_manifest;
 
 #[cfg(test)]

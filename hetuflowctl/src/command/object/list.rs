@@ -142,24 +142,18 @@ pub fn agent_tasks(session: &Session, args: &Name) -> Result<Outcome, CtlError> 
   rows::<TaskEntity>(session, call, Paging { limit: 0 })
 }
 
-/// The versions of a job.
+/// All of a list, up to a limit; pages are asked for as they are wanted.
 ///
 /// # Errors
-/// When the job is not there.
-pub async fn versions(session: &Session, args: &Name) -> Result<Outcome, CtlError> {
-  let job = get::job(session, &args.name).await?;
-  let call = Call::get(path_of(&["jobs", &job.id.to_string(), "versions"]));
-  let value: serde_json::Value = session.client()?.fetch(call).await?;
-  let list = value.get("data").cloned().unwrap_or(value);
-  Ok(View::text(crate::output::describe(&list), list).into())
-}
-
-/// All of a list, up to a limit; pages are asked for as they are wanted.
-fn rows<T>(session: &Session, call: Call, paging: Paging) -> Result<Outcome, CtlError>
+/// When there is no client.
+pub fn rows<T>(session: &Session, call: Call, paging: Paging) -> Result<Outcome, CtlError>
 where
   T: TableRow + DeserializeOwned + Send + 'static,
 {
   let client = session.client()?.clone();
+  let call = call
+    .query_some("filter", session.filter()?)
+    .query_some("sort", session.global.sort.as_ref());
   let left = if paging.limit == 0 { i64::MAX } else { i64::from(paging.limit) };
   let pages = stream::try_unfold(Some((client, call, None, left)), |state| async move {
     let Some((client, call, cursor, left)) = state else { return Ok(None) };
@@ -183,6 +177,30 @@ async fn page<T: DeserializeOwned>(
 ) -> Result<ServerPage<T>, CtlError> {
   let call = call.clone().query("limit", left.min(PAGE_LIMIT_MAX)).query_some("cursor", cursor);
   client.fetch(call).await
+}
+
+/// The begin of a list in memory; 0 is all.
+///
+/// # Errors
+/// What the server says.
+pub async fn at_most<T: DeserializeOwned>(
+  session: &Session,
+  call: Call,
+  limit: u32,
+) -> Result<Vec<T>, CtlError> {
+  let client = session.client()?;
+  let (mut all, mut cursor) = (Vec::new(), None);
+  let mut left = if limit == 0 { i64::MAX } else { i64::from(limit) };
+  while left > 0 {
+    let part: ServerPage<T> = page(client, &call, cursor, left).await?;
+    left -= part.data.len() as i64;
+    all.extend(part.data);
+    cursor = part.page.next_cursor;
+    if cursor.is_none() {
+      break;
+    }
+  }
+  Ok(all)
 }
 
 /// All of a list in memory, for commands that need the whole.

@@ -4,13 +4,14 @@ use futures_util::stream::{self, StreamExt as _};
 use hetuflow_core::{BULK_MAX, BulkResponse, TaskBulkCreate, TaskEntity, TaskForCreate};
 use serde_json::{Value, json};
 
+use super::log_shape::shape;
 use super::{exit_code, follow, order, sentence, wait};
 use crate::cli::{ExitStatus, LogOptions, RunArgs};
 use crate::client::{Call, CtlError, Exit, path_of};
 use crate::command::names::with_suggestion;
 use crate::command::object::{Kind, bare, create::namespace_id, get};
 use crate::command::session::Session;
-use crate::output::{LogPiece, Outcome, Record, TableRow as _, View};
+use crate::output::{LogPiece, LogStyle, Outcome, Record, TableRow as _, View};
 
 /// Starts a task.
 ///
@@ -47,17 +48,16 @@ async fn one(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
   session.goes_on(format!("task {short} keeps running; hetuflowctl logs -f {short}"));
   let which = options.exit_status.unwrap_or(ExitStatus::Task);
   if options.logs {
-    let pieces = follow::pieces(
-      session.client()?.clone(),
-      task,
-      LogOptions { follow: true, ..LogOptions::default() },
-    );
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    let whose = super::logs::source(&task);
+    let pieces = follow::pieces(session.client()?.clone(), task, options.clone());
+    let pieces = shape(pieces, whose, &options, (&session.look, false))?;
     let pieces = pieces.map(move |piece| match piece {
       Err(error) if which == ExitStatus::Task => Err(error.beside_a_task()),
       other => other,
     });
     let pieces = with_exit(pieces.boxed(), session.client()?.clone(), id, which);
-    return Ok(View::logs(pieces, false).into());
+    return Ok(View::logs(pieces, LogStyle::default()).into());
   }
   let ended = wait::until_final(session, &id).await?;
   Ok(finished(&ended, which))

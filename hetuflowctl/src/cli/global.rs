@@ -151,10 +151,13 @@ pub fn read_format(text: &str) -> Result<Format, String> {
     Some(("jsonpath", path)) => Ok(Format::JsonPath(path.to_owned())),
     Some(("template", template)) => Ok(Format::Template(template.to_owned())),
     Some(("template-file", file)) => Ok(Format::TemplateFile(PathBuf::from(file))),
-    _ => Err(
-      "one of table, wide, tsv, json, jsonl, yaml, name, none, jsonpath=EXPR, template=TPL, template-file=F"
-        .to_owned(),
-    ),
+    _ => {
+      let near = hetuflow_core::config_text::nearest(text, FORMS.iter().map(|(word, _)| *word));
+      let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+      Err(format!(
+        "one of table, wide, tsv, json, jsonl, yaml, name, none, jsonpath=EXPR, template=TPL, template-file=F{near}"
+      ))
+    }
   }
 }
 

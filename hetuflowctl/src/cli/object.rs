@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind, Ts};
 
 use super::run::RunArgs;
@@ -15,6 +15,105 @@ pub struct Paging {
   /// At most so many rows; 0 is all
   #[arg(long, value_name = "N", default_value_t = 100)]
   pub limit: u32,
+}
+
+/// Whether a list goes on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Watching {
+  /// Go on: repaint the list on a terminal, print one change per line elsewhere
+  #[arg(short, long)]
+  pub watch: bool,
+  /// As --watch, without what is there already
+  #[arg(long)]
+  pub watch_only: bool,
+  /// With --watch: end when a row matches, as 'state=failed'; or empty: when no row is left
+  #[arg(long, value_name = "EXPR|empty")]
+  pub until: Option<String>,
+}
+
+impl Watching {
+  /// Whether the list goes on.
+  pub fn goes_on(&self) -> bool {
+    self.watch || self.watch_only || self.until.is_some()
+  }
+}
+
+/// Live lists.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+  /// What to show
+  #[arg(value_enum, value_name = "WHAT", default_value_t)]
+  pub what: TopWhat,
+  /// Only as it is now
+  #[arg(long)]
+  pub once: bool,
+  /// At most so many rows
+  #[arg(long, value_name = "N", default_value_t = 100)]
+  pub limit: u32,
+  /// How long.
+  #[command(flatten)]
+  pub until: TopUntil,
+}
+
+/// How long a live list goes on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TopUntil {
+  /// End when a row matches, as 'state=failed'; or empty: when no row is left
+  #[arg(long, value_name = "EXPR|empty")]
+  pub until: Option<String>,
+}
+
+/// What a live list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TopWhat {
+  /// Tasks that have not ended
+  #[default]
+  Tasks,
+  /// Jobs
+  Jobs,
+  /// Agents
+  Agents,
+  /// Servers
+  Servers,
+  /// The next fires
+  Fires,
+  /// The newest events
+  Events,
+}
+
+/// Verbs of the queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueVerb {
+  /// How much waits, and for how long
+  Status,
+  /// Tasks that wait, newest first
+  Pending(Paging),
+  /// Tasks that have been due for long
+  Stuck(QueueStuck),
+  /// Tasks that are due, the longest waiting first
+  Oldest(Paging),
+}
+
+/// How long is long.
+#[derive(Debug, Clone, Args)]
+pub struct QueueStuck {
+  /// Due for longer than this
+  #[arg(long, value_name = "DUR", value_parser = read_duration, default_value = "5m")]
+  pub after: Duration,
+  /// Exit 1 where there are some
+  #[arg(long)]
+  pub exit_code: bool,
+}
+
+/// Which servers.
+#[derive(Debug, Clone, Args)]
+pub struct ServerList {
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// One name.
@@ -81,6 +180,9 @@ pub struct LsArgs {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// A manifest.
@@ -223,6 +325,9 @@ pub struct JobList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// Verbs of agents.
@@ -256,6 +361,9 @@ pub struct AgentList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// A note.
@@ -347,7 +455,7 @@ pub struct TokenCreate {
 pub enum ServerVerb {
   /// List servers
   #[command(visible_alias = "ls")]
-  List(Paging),
+  List(ServerList),
   /// Show a server
   #[command(visible_alias = "show")]
   Get(Names),
@@ -358,5 +466,6 @@ pub enum ServerVerb {
   /// The connections of agents to this server
   Connections,
   /// Counts of messages and connections
+  #[command(visible_alias = "metrics")]
   Stats,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hetuflow_core::{TaskControlKind, Ts};
 
-use super::object::{BulkOptions, Paging};
+use super::object::{BulkOptions, Paging, Watching};
 use super::run::ExitStatus;
 use super::value::{read_bytes, read_duration, read_past};
 
@@ -93,6 +93,9 @@ pub struct TaskList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// Which attempts.

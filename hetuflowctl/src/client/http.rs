@@ -54,6 +54,11 @@ impl Client {
     Ok(Self { http, place, token, request_timeout, verbose })
   }
 
+  /// The token, for doors that are no requests of ours.
+  pub fn token(&self) -> Option<&str> {
+    self.token.as_deref()
+  }
+
   /// The answer as a value.
   ///
   /// # Errors

@@ -9,6 +9,7 @@ mod log_stream;
 mod places;
 mod retry;
 mod sse;
+mod watch_socket;
 
 pub use call::{Call, path_of};
 pub use config::{Config, ContextEntry, write_private};
@@ -18,3 +19,4 @@ pub use http::Client;
 pub use log_stream::{LogBytes, LogChunk, LogRequest, LogStream};
 pub use places::{config_file, data_folder, token_file};
 pub use sse::{FeedItem, FeedStream};
+pub use watch_socket::{Heard, WatchSocket};

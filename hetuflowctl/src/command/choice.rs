@@ -33,7 +33,8 @@ fn takes_filter(command: &Command) -> bool {
     | Command::Wait(_)
     | Command::Cancel(_)
     | Command::Retry(_)
-    | Command::Events(_) => true,
+    | Command::Top(_)
+    | Command::Queue(_) => true,
     Command::Task(verb) => matches!(
       verb,
       TaskVerb::List(_)

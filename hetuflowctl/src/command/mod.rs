@@ -10,22 +10,26 @@ mod events;
 mod expression;
 mod fault;
 mod job;
+mod live;
 mod names;
 mod object;
+mod queue;
 #[cfg(test)]
 pub mod sample;
 mod schedule;
 mod session;
 mod status;
 mod task;
+mod top;
 mod version;
+mod window;
 
 pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
   AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
-  TaskVerb, TokenVerb,
+  TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::Outcome;
@@ -48,6 +52,8 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Describe(args) => object::describe::run(session, args).await,
     Command::Apply(args) => apply::run(session, args).await,
     Command::Events(args) => events::run(session, args).await,
+    Command::Top(args) => top::run(session, args).await,
+    Command::Queue(verb) => queue::run(session, verb).await,
     Command::Job(verb) => job_verb(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
@@ -154,7 +160,7 @@ async fn agent(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError>
 async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, CtlError> {
   let kind = object::Kind::Namespace;
   match verb {
-    NamespaceVerb::List(paging) => object::list::of_kind(session, kind, *paging),
+    NamespaceVerb::List(paging) => object::list::of_kind(session, kind, (*paging, &Watching::default())),
     NamespaceVerb::Get(args) => object::get::run(session, kind, &args.names).await,
     NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
     NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
@@ -165,7 +171,9 @@ async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, C
 
 async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlError> {
   match verb {
-    ServerVerb::List(paging) => object::list::of_kind(session, object::Kind::Server, *paging),
+    ServerVerb::List(args) => {
+      object::list::of_kind(session, object::Kind::Server, (args.paging, &args.watching))
+    }
     ServerVerb::Get(args) => object::get::run(session, object::Kind::Server, &args.names).await,
     ServerVerb::Health => status::raw(session, "/system/health").await,
     ServerVerb::Info => status::raw(session, "/system/info").await,
@@ -176,7 +184,7 @@ async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlErro
 
 async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError> {
   match verb {
-    TokenVerb::List(paging) => object::list::of_kind(session, object::Kind::Token, *paging),
+    TokenVerb::List(paging) => object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default())),
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
   }

@@ -3,7 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use crate::cli::{self, Global};
-use crate::client::{Client, CtlError, Origin, Place, config_file};
+use crate::client::{Call, Client, CtlError, Origin, Place, config_file};
 use crate::output::{Format, Look, Progress, TimeStyle, Wishes};
 
 /// What every command works with.
@@ -15,13 +15,14 @@ pub struct Session {
   pub look: Look,
   client: OnceCell<Client>,
   going_on: RefCell<Option<String>>,
+  interrupt: RefCell<Option<(Call, String)>>,
 }
 
 impl Session {
   /// From the flags.
   pub fn new(global: Global) -> Self {
     let look = look(&global);
-    Self { global, look, client: OnceCell::new(), going_on: RefCell::new(None) }
+    Self { global, look, client: OnceCell::new(), going_on: RefCell::new(None), interrupt: RefCell::new(None) }
   }
 
   /// What was asked for, before the config is consulted.
@@ -106,6 +107,27 @@ impl Session {
   /// Says what goes on when we are interrupted.
   pub fn goes_on(&self, text: impl Into<String>) {
     *self.going_on.borrow_mut() = Some(text.into());
+  }
+
+  /// What is asked of the server when we are interrupted, and the words for it.
+  pub fn on_interrupt(&self, call: Call, words: String) {
+    *self.interrupt.borrow_mut() = Some((call, words));
+  }
+
+  /// Asks the server for what was kept for an interruption; the words about what goes on.
+  pub async fn interrupt(&self) -> Option<String> {
+    let kept = self.interrupt.borrow_mut().take();
+    let (Some((call, words)), Ok(client)) = (kept, self.client()) else {
+      return self.what_goes_on();
+    };
+    match client.send(call).await {
+      Ok(()) => Some(words),
+      Err(error) => Some(format!(
+        "{}; asking it to stop failed: {}",
+        self.what_goes_on().unwrap_or_default(),
+        error.message
+      )),
+    }
   }
 
   /// What goes on when we are interrupted.

@@ -200,6 +200,9 @@ impl Look {
   pub fn sample(format: Format, tty: bool) -> Self {
     let time = if tty { TimeStyle::Relative } else { TimeStyle::Rfc3339 };
     Self {
+      pattern: None,
+      sort: None,
+      height: 24,
       format,
       out_tty: tty,
       err_tty: false,

@@ -19,6 +19,7 @@ mod prompt;
 mod sanitize;
 mod table;
 mod view;
+mod watch_rows;
 mod work_rows;
 
 pub use cell::{Cell, relative, show_duration};

@@ -143,7 +143,7 @@ fn any_of(value: &Value) -> Any {
     Value::String(text) => Any::from(text.as_str()),
     Value::Array(items) => items.iter().map(any_of).collect(),
     Value::Object(fields) => {
-      fields.iter().map(|(name, value)| (name.as_str(), any_of(value))).collect()
+      Any::from_pairs(fields.iter().map(|(name, value)| (name.as_str(), any_of(value))))
     }
   }
 }

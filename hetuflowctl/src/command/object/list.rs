@@ -3,7 +3,7 @@
 use futures_util::stream;
 use hetuflow_core::{
   AgentEntity, FireEntity, JobEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage,
-  ScheduleEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  ScheduleEntity, Scope, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -11,8 +11,10 @@ use super::get;
 use super::kind::{Kind, bare};
 use crate::cli::{
   AgentList, AttemptList, FiresArgs, JobList, LsArgs, Name, Paging, ScheduleList, TaskList,
+  Watching,
 };
 use crate::client::{Call, Client, CtlError, path_of};
+use crate::command::live::{self, Sight};
 use crate::command::session::Session;
 use crate::output::{Outcome, Page, Record, Rows, TableRow, View};
 
@@ -21,14 +23,21 @@ use crate::output::{Outcome, Page, Record, Rows, TableRow, View};
 /// # Errors
 /// When the word is no kind.
 pub fn any(session: &Session, args: &LsArgs) -> Result<Outcome, CtlError> {
-  of_kind(session, Kind::read(&args.kind)?, args.paging)
+  of_kind(session, Kind::read(&args.kind)?, (args.paging, &args.watching))
 }
 
 /// Everything of a kind.
 ///
 /// # Errors
 /// When there is no client.
-pub fn of_kind(session: &Session, kind: Kind, paging: Paging) -> Result<Outcome, CtlError> {
+pub fn of_kind(
+  session: &Session,
+  kind: Kind,
+  (paging, watching): (Paging, &Watching),
+) -> Result<Outcome, CtlError> {
+  if watching.goes_on() {
+    return watched(session, kind, Vec::new(), (paging, watching));
+  }
   let mut call = Call::get(kind.path());
   if kind.in_namespace() || kind == Kind::Attempt {
     call = call.query_some("namespace_id", session.list_namespace()?);
@@ -45,11 +54,47 @@ pub fn of_kind(session: &Session, kind: Kind, paging: Paging) -> Result<Outcome,
   }
 }
 
+/// A list that goes on, where the server has a watch on it. `terms` are the command's own flags in
+/// the filter language.
+fn watched(
+  session: &Session,
+  kind: Kind,
+  terms: Vec<Option<String>>,
+  (paging, watching): (Paging, &Watching),
+) -> Result<Outcome, CtlError> {
+  let scope = match kind {
+    Kind::Task => Scope::Tasks,
+    Kind::Job => Scope::Jobs,
+    Kind::Agent => Scope::Agents,
+    Kind::Server => Scope::Servers,
+    other => {
+      let words = format!("{}s cannot be watched", other.word());
+      return Err(CtlError::usage(words).help("hetuflowctl events -f"));
+    }
+  };
+  let terms = terms.into_iter().flatten().collect();
+  live::run(session, &Sight { scope, terms, limit: paging.limit }, watching)
+}
+
+/// A term of the filter language; what holds a blank is quoted.
+fn term(field: &str, value: Option<impl ToString>) -> Option<String> {
+  let value = value?.to_string();
+  Some(if value.contains(char::is_whitespace) {
+    format!("{field}=\"{value}\"")
+  } else {
+    format!("{field}={value}")
+  })
+}
+
 /// Jobs.
 ///
 /// # Errors
 /// When there is no client.
 pub fn jobs(session: &Session, args: &JobList) -> Result<Outcome, CtlError> {
+  if args.watching.goes_on() {
+    let terms = vec![term("name", args.name.as_ref()), term("state", args.status)];
+    return watched(session, Kind::Job, terms, (args.paging, &args.watching));
+  }
   let call = Call::get("/jobs")
     .query_some("namespace_id", session.list_namespace()?)
     .query_some("name", args.name.as_ref())
@@ -80,6 +125,14 @@ pub async fn schedules(session: &Session, args: &ScheduleList) -> Result<Outcome
 /// When there is no client.
 pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
   let states = (!args.state.is_empty()).then(|| args.state.join(","));
+  if args.watching.goes_on() {
+    if args.schedule.is_some() {
+      return Err(CtlError::usage("--schedule does not go with --watch"));
+    }
+    let job = args.job.as_deref().map(|job| bare(Kind::Job, job));
+    let terms = vec![term("job", job), term("state", states), term("agent", args.agent.as_ref())];
+    return watched(session, Kind::Task, terms, (args.paging, &args.watching));
+  }
   let call = Call::get("/tasks")
     .query_some("namespace_id", session.list_namespace()?)
     .query_some("job", args.job.as_deref().map(|job| bare(Kind::Job, job)))
@@ -94,6 +147,10 @@ pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
 /// # Errors
 /// When there is no client.
 pub fn agents(session: &Session, args: &AgentList) -> Result<Outcome, CtlError> {
+  if args.watching.goes_on() {
+    let terms = vec![term("state", args.status)];
+    return watched(session, Kind::Agent, terms, (args.paging, &args.watching));
+  }
   rows::<AgentEntity>(session, Call::get("/agents").query_some("status", args.status), args.paging)
 }
 

@@ -97,7 +97,7 @@ mod tests {
       assert!(is_part(part) && is_named(&task, part), "{part}");
       assert!(is_named(&task, &part.to_ascii_uppercase()), "{part}");
     }
-    assert!(!is_named(&task, &short[2..6]) || short.ends_with(&short[2..6]));
+    assert!(!is_named(&task, "zzzz"));
     for no in ["abc", "a b c d", "é1234", "etl@latest"] {
       assert!(!is_part(no), "{no}");
     }

@@ -20,6 +20,8 @@ use crate::output::{Outcome, View};
 const POLL: Duration = Duration::from_secs(30);
 /// A server that is away is looked for again after this.
 const AWAY: Duration = Duration::from_secs(1);
+/// A feed that ended is opened again after this.
+const ENDED: Duration = Duration::from_millis(250);
 /// Most tasks that a filter may choose.
 const TARGETS_MAX: u32 = 1000;
 /// Tasks that are read at the same time.
@@ -123,7 +125,10 @@ impl Watch<'_> {
           }
           Some(FeedItem::Tick(_)) => continue,
           Some(FeedItem::Resync(_)) => self.open().collect(),
-          None => break,
+          None => {
+            tokio::time::sleep(ENDED).await;
+            break;
+          }
         };
         if !self.refresh(&changed).await? {
           break;

@@ -121,7 +121,8 @@ fn refused(error: &clap::Error) -> ExitCode {
     (pair[0] == "-o" || pair[0] == "--output") && (pair[1] == "json" || pair[1] == "jsonl")
   }) || std::env::args_os().any(|word| {
     ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
-  }) || std::env::var("HETUFLOW_OUTPUT").is_ok_and(|form| form == "json" || form == "jsonl");
+  }) || std::env::var("HETUFLOW_OUTPUT")
+    .is_ok_and(|form| form == "json" || form == "jsonl");
   if asked || !wants_json {
     let _ = error.print();
     return ExitCode::from(if asked { 0 } else { Exit::Usage as u8 });

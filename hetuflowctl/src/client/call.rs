@@ -60,6 +60,11 @@ impl Call {
     Self::new(method, path)
   }
 
+  /// The path after `/api/v1`.
+  pub fn path(&self) -> &str {
+    &self.path
+  }
+
   /// Adds a query parameter.
   #[must_use]
   pub fn query(mut self, name: &str, value: impl ToString) -> Self {

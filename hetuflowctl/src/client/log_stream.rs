@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use hetuflow_core::{CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId, Ts};
+use hetuflow_core::{
+  CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId, Ts,
+};
 use reqwest::Response;
 
 use super::call::{Call, path_of};

@@ -124,8 +124,9 @@ async fn connect(client: &Client) -> Result<WatchSocket, CtlError> {
     request.headers_mut().insert(AUTHORIZATION.as_str(), value);
   }
   let places = server.socket_addrs(|| None)?;
-  let stream =
-    TcpStream::connect(places.as_slice()).await.map_err(|error| away(client, &error.to_string()))?;
+  let stream = TcpStream::connect(places.as_slice())
+    .await
+    .map_err(|error| away(client, &error.to_string()))?;
   // Small messages must not wait for more.
   let _ = stream.set_nodelay(true);
   let config = WebSocketConfig::default()

@@ -78,7 +78,8 @@ pub fn agree(
   let many = if count == 1 { deed.what.to_owned() } else { format!("{}s", deed.what) };
   if options.dry_run {
     let names: Vec<String> = found.iter().map(|record| record.name.clone()).collect();
-    let text: String = names.iter().map(|name| format!("{name} would be {}\n", deed.done)).collect();
+    let text: String =
+      names.iter().map(|name| format!("{name} would be {}\n", deed.done)).collect();
     let values = found.iter().map(|record| record.value.clone()).collect();
     let view = View::Text { text, value: serde_json::Value::Array(values), names };
     let note = format!("dry run: {count} {many} would be {}, nothing was done", deed.done);

@@ -46,7 +46,14 @@ fn takes_filter(command: &Command) -> bool {
         | TaskVerb::Count(_)
     ),
     Command::Job(verb) => {
-      !matches!(verb, JobVerb::Get(_) | JobVerb::Create(_) | JobVerb::Run(_) | JobVerb::Versions(_))
+      matches!(
+        verb,
+        JobVerb::List(_)
+          | JobVerb::Delete(_)
+          | JobVerb::Enable(_)
+          | JobVerb::Disable(_)
+          | JobVerb::Export(_)
+      )
     }
     Command::Schedule(verb) => matches!(
       verb,
@@ -61,7 +68,6 @@ fn takes_filter(command: &Command) -> bool {
       verb,
       AgentVerb::List(_) | AgentVerb::Cordon(_) | AgentVerb::Uncordon(_) | AgentVerb::Delete(_)
     ),
-    Command::Attempt(verb) => matches!(verb, AttemptVerb::List(_)),
     _ => false,
   }
 }
@@ -71,9 +77,10 @@ fn takes_sort(command: &Command) -> bool {
     Command::Namespace(verb) => matches!(verb, NamespaceVerb::List(_)),
     Command::Token(verb) => matches!(verb, TokenVerb::List(_)),
     Command::Server(verb) => matches!(verb, ServerVerb::List(_)),
-    Command::Context(_) => true,
+    Command::Context(_) | Command::Attempt(AttemptVerb::List(_)) => true,
     Command::Schedule(ScheduleVerb::Fires(_)) | Command::Agent(AgentVerb::Tasks(_)) => true,
-    Command::Job(JobVerb::Versions(_)) | Command::Task(TaskVerb::Attempts(_)) => true,
+    Command::Job(JobVerb::Versions(_) | JobVerb::History(_))
+    | Command::Task(TaskVerb::Attempts(_)) => true,
     _ => takes_filter(command),
   }
 }

@@ -144,8 +144,10 @@ fn args_strict(reader: &Reader) -> bool {
 /// The id of `job/NAME`, `task/ID`, `agent/ID` …
 async fn object_id(session: &Session, text: &str) -> Result<String, CtlError> {
   let Some((kind, name)) = text.split_once('/') else {
-    return Err(CtlError::usage(format!("--object: \"{}\" has no kind", text.escape_debug()))
-      .help("write  --object job/etl-daily"));
+    return Err(
+      CtlError::usage(format!("--object: \"{}\" has no kind", text.escape_debug()))
+        .help("write  --object job/etl-daily"),
+    );
   };
   Ok(match Kind::read(kind)? {
     Kind::Job => get::job(session, name).await?.id.to_string(),

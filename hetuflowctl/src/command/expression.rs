@@ -74,7 +74,12 @@ impl Expression {
       groups.last_mut().expect("there is one").push(term);
     }
     if groups.iter().any(Vec::is_empty) {
-      return Err(wrong(text, 0, text.chars().count(), "nothing stands on one side of |, or at all"));
+      return Err(wrong(
+        text,
+        0,
+        text.chars().count(),
+        "nothing stands on one side of |, or at all",
+      ));
     }
     Ok(Self { groups })
   }
@@ -247,13 +252,28 @@ mod tests {
       "created_at": Ts::now().minus(std::time::Duration::from_secs(60)),
     });
     for yes in [
-      "state=failed", "state=lost,failed", "job~^etl", "agent=worker-*", "exit=137", "exit>=137",
-      "label.tier=gold", "!state=running", "-state=running", "state!=running", "gold", "\"task.failed\"",
-      "state=running | exit>1 job=etl-daily", "type=task.*", "age<10m", "age>30s", "reason=none",
+      "state=failed",
+      "state=lost,failed",
+      "job~^etl",
+      "agent=worker-*",
+      "exit=137",
+      "exit>=137",
+      "label.tier=gold",
+      "!state=running",
+      "-state=running",
+      "state!=running",
+      "gold",
+      "\"task.failed\"",
+      "state=running | exit>1 job=etl-daily",
+      "type=task.*",
+      "age<10m",
+      "age>30s",
+      "reason=none",
     ] {
       assert!(Expression::parse(yes).expect(yes).matches(&value), "{yes}");
     }
-    for no in ["state=running", "job~daily$ exit<5", "!gold", "age<10s", "label.tier=silver", "agent=*-4"]
+    for no in
+      ["state=running", "job~daily$ exit<5", "!gold", "age<10s", "label.tier=silver", "agent=*-4"]
     {
       assert!(!Expression::parse(no).expect(no).matches(&value), "{no}");
     }
@@ -261,9 +281,14 @@ mod tests {
 
   #[test]
   fn what_is_wrong_is_pointed_at() {
-    for (bad, caret) in
-      [("state=", "^^^^^^"), ("a=b | ", "^"), ("job~(", "^^^^^"), ("x \"y", "  ^"), ("exit>abc", "^"), ("=a", "^^")]
-    {
+    for (bad, caret) in [
+      ("state=", "^^^^^^"),
+      ("a=b | ", "^"),
+      ("job~(", "^^^^^"),
+      ("x \"y", "  ^"),
+      ("exit>abc", "^"),
+      ("=a", "^^"),
+    ] {
       let error = Expression::parse(bad).expect_err(bad);
       assert_eq!(error.exit, 8, "{bad}");
       assert!(error.facts[0].contains(&format!("\n{caret}")), "{bad}: {:?}", error.facts);

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::expression::Expression;
+use super::filter_text::combine;
 use super::session::Session;
 use super::window::{Change, Window};
 use crate::cli::Watching;
@@ -35,16 +36,10 @@ pub struct Sight {
 
 impl Sight {
   fn watch(&self, session: &Session) -> Result<Watch, CtlError> {
-    let mut filter = self.terms.join(" ");
-    if let Some(given) = session.filter()? {
-      // The command's own terms hold on both sides of each bar.
-      let groups = given.split(" | ").map(|group| format!("{filter} {group}").trim().to_owned());
-      filter = groups.collect::<Vec<_>>().join(" | ");
-    }
+    let filter = combine(&self.terms, session.filter()?.as_deref());
     let namespace = match session.list_namespace()? {
       Some(name) => Some(
-        NamespaceId::new(&name)
-          .map_err(|error| CtlError::new(Exit::Invalid, error.to_string()))?,
+        NamespaceId::new(&name).map_err(|error| CtlError::new(Exit::Invalid, error.to_string()))?,
       ),
       None => None,
     };
@@ -87,7 +82,8 @@ pub fn run(session: &Session, sight: &Sight, flags: &Watching) -> Result<Outcome
     let frame = watcher.next().await?;
     Ok::<_, CtlError>(frame.map(|frame| (frame, watcher)))
   });
-  let live = Live { columns: columns(sight.scope), frames: frames.map(|f| f.map_err(Into::into)).boxed() };
+  let live =
+    Live { columns: columns(sight.scope), frames: frames.map(|f| f.map_err(Into::into)).boxed() };
   Ok(View::Live(live).into())
 }
 

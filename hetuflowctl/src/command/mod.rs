@@ -9,6 +9,7 @@ mod dev;
 mod events;
 mod expression;
 mod fault;
+mod filter_text;
 mod job;
 mod live;
 mod names;
@@ -160,7 +161,9 @@ async fn agent(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError>
 async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, CtlError> {
   let kind = object::Kind::Namespace;
   match verb {
-    NamespaceVerb::List(paging) => object::list::of_kind(session, kind, (*paging, &Watching::default())),
+    NamespaceVerb::List(paging) => {
+      object::list::of_kind(session, kind, (*paging, &Watching::default()))
+    }
     NamespaceVerb::Get(args) => object::get::run(session, kind, &args.names).await,
     NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
     NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
@@ -184,7 +187,9 @@ async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlErro
 
 async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError> {
   match verb {
-    TokenVerb::List(paging) => object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default())),
+    TokenVerb::List(paging) => {
+      object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default()))
+    }
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
   }

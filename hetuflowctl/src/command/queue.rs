@@ -5,12 +5,15 @@ use std::time::Duration;
 use hetuflow_core::{Overview, Page, TaskEntity, TaskStatus, Ts};
 use serde_json::json;
 
+use super::filter_text::term;
 use super::live;
-use super::object::list;
+use super::object::{Kind, list};
 use super::session::Session;
 use crate::cli::{QueueStuck, QueueVerb};
 use crate::client::{Call, CtlError, Exit};
-use crate::output::{Outcome, Page as Part, Record, Rows, TableRow as _, View, relative, show_duration};
+use crate::output::{
+  Outcome, Page as Part, Record, Rows, TableRow as _, View, relative, show_duration,
+};
 
 /// Waiting tasks that are looked through for the oldest ones.
 const LOOKED_AT: u32 = 20_000;
@@ -37,11 +40,11 @@ pub async fn run(session: &Session, verb: &QueueVerb) -> Result<Outcome, CtlErro
 }
 
 fn waiting(session: &Session) -> Result<Call, CtlError> {
-  Ok(
-    Call::get("/tasks")
-      .query_some("namespace_id", session.list_namespace()?)
-      .query("status", "pending,blocked,waiting_retry"),
-  )
+  let states = "pending,blocked,waiting_retry";
+  let call = Call::get("/tasks")
+    .query_some("namespace_id", session.list_namespace()?)
+    .query("status", states);
+  list::narrowed(session, Kind::Task, call, vec![term("state", Some(states))])
 }
 
 fn shown(tasks: &[TaskEntity]) -> Outcome {
@@ -54,7 +57,7 @@ fn shown(tasks: &[TaskEntity]) -> Outcome {
 
 /// Tasks that are due, the longest waiting first.
 async fn oldest_first(session: &Session) -> Result<Vec<TaskEntity>, CtlError> {
-  let call = waiting(session)?.query_some("filter", session.filter()?);
+  let call = waiting(session)?;
   let mut tasks: Vec<TaskEntity> = list::at_most(session, call, LOOKED_AT).await?;
   if tasks.len() == LOOKED_AT as usize {
     session.look.warn(format!("only the newest {LOOKED_AT} waiting tasks were looked at"));

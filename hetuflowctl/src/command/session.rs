@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use super::filter_text::combine;
 use crate::cli::{self, Global};
 use crate::client::{Call, Client, CtlError, Origin, Place, config_file};
 use crate::output::{Format, Look, Progress, TimeStyle, Wishes};
@@ -22,7 +23,13 @@ impl Session {
   /// From the flags.
   pub fn new(global: Global) -> Self {
     let look = look(&global);
-    Self { global, look, client: OnceCell::new(), going_on: RefCell::new(None), interrupt: RefCell::new(None) }
+    Self {
+      global,
+      look,
+      client: OnceCell::new(),
+      going_on: RefCell::new(None),
+      interrupt: RefCell::new(None),
+    }
   }
 
   /// What was asked for, before the config is consulted.
@@ -83,20 +90,12 @@ impl Session {
   /// # Errors
   /// Usage, where `-l` cannot be read.
   pub fn filter(&self) -> Result<Option<String>, CtlError> {
-    let mut words: Vec<String> = Vec::new();
-    words.extend(self.global.filter.iter().map(|filter| filter.trim().to_owned()));
-    if let Some(selector) = &self.global.selector {
-      let labels = label_filter(selector)?;
-      // What stands on both sides of a bar holds for both.
-      match words.first_mut() {
-        Some(filter) => {
-          let groups = filter.split(" | ").map(|group| format!("{} {labels}", group.trim()));
-          *filter = groups.collect::<Vec<_>>().join(" | ");
-        }
-        None => words.push(labels),
-      }
-    }
-    Ok(words.pop().filter(|text| !text.is_empty()))
+    let labels = match &self.global.selector {
+      Some(selector) => vec![label_filter(selector)?],
+      None => Vec::new(),
+    };
+    let filter = combine(&labels, self.global.filter.as_deref());
+    Ok((!filter.trim().is_empty()).then_some(filter))
   }
 
   /// Progress on stderr.

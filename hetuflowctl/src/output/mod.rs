@@ -28,10 +28,10 @@ pub use emit::emit;
 pub use error::show_error;
 pub use fault::{Failure, Fault};
 pub use look::{Format, Look, TimeStyle, Wishes};
+pub use pattern::human_bytes;
 pub use progress::Progress;
 pub use prompt::{ask, read_secret};
 pub use sanitize::visible;
-pub use pattern::human_bytes;
 pub use view::{
   Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,
   TableRow, View,

@@ -151,8 +151,9 @@ fn any_of(value: &Value) -> Any {
 fn wrong_template(error: &Error) -> Failure {
   let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
   let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-  Fault::usage(format!("the template is refused{line}: {}{detail}", error.kind()))
-    .with_help("filters: ago, dur, bytes, state, pad(N), color('red'); see hetuflowctl help formats")
+  Fault::usage(format!("the template is refused{line}: {}{detail}", error.kind())).with_help(
+    "filters: ago, dur, bytes, state, pad(N), color('red'); see hetuflowctl help formats",
+  )
 }
 
 fn harmless(text: &str) -> String {
@@ -247,7 +248,8 @@ mod tests {
     let template = "{{ name|pad(3) }}|{{ bytes|bytes }}|{{ secs|dur }}|{{ status|state }}|{{ name|color('red') }}";
     let told = text(Format::Template, template, &value).expect("rendered");
     assert_eq!(told, "a  |2.0 KiB|1m5s|failed|a\n");
-    for bad in ["{{ name", "{{ name|nope }}", "{{ name|dur }}", "{{ name|color('x') }}", "@/nowhere"]
+    for bad in
+      ["{{ name", "{{ name|nope }}", "{{ name|dur }}", "{{ name|color('x') }}", "@/nowhere"]
     {
       assert_eq!(text(Format::Template, bad, &value).expect_err(bad).exit, 2, "{bad}");
     }

@@ -44,7 +44,8 @@ impl TableRow for TaskRow {
       (None, Some(from)) if self.status == TaskStatus::Running => Cell::span(Some(from), None),
       _ => Cell::Empty,
     };
-    let why = if self.why.is_empty() { self.reason.clone().unwrap_or_default() } else { self.why.clone() };
+    let why =
+      if self.why.is_empty() { self.reason.clone().unwrap_or_default() } else { self.why.clone() };
     vec![
       Cell::text(self.id.short()),
       Cell::text(self.namespace_id.as_str()),
@@ -124,7 +125,8 @@ impl TableRow for AgentRow {
   }
   fn cells(&self) -> Vec<Cell> {
     let status = if self.cordoned { "cordoned".to_owned() } else { self.status.to_string() };
-    let percent = |value: Option<f64>| Cell::maybe(value, |value| Cell::text(format!("{value:.0}")));
+    let percent =
+      |value: Option<f64>| Cell::maybe(value, |value| Cell::text(format!("{value:.0}")));
     let labels: Vec<String> =
       self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     vec![

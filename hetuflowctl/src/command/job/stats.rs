@@ -120,9 +120,8 @@ fn quantiles(sorted: &[u64]) -> serde_json::Value {
 
 fn line(what: &str, sorted: &[u64]) -> String {
   let show = |percent| {
-    quantile(sorted, percent).map_or("-".to_owned(), |millis| {
-      show_duration(std::time::Duration::from_millis(millis))
-    })
+    quantile(sorted, percent)
+      .map_or("-".to_owned(), |millis| show_duration(std::time::Duration::from_millis(millis)))
   };
   format!("  {what:<5} p50 {}  p95 {}  p99 {}  max {}\n", show(50), show(95), show(99), show(100))
 }

@@ -24,12 +24,16 @@ impl TableRow for JobSpec {
   }
   fn cells(&self) -> Vec<Cell> {
     let command = self.config.command.clone().or_else(|| self.config.script.clone());
+    let command = command.unwrap_or_else(|| self.config.args.join(" "));
+    // A script is told by its first line that does something.
+    let first =
+      command.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     let names: Vec<&str> = self.environment.keys().map(String::as_str).collect();
     vec![
       Cell::Number(self.job_version),
       Cell::text(&self.job_name),
       Cell::text(self.config.program().as_str()),
-      Cell::text(command.unwrap_or_else(|| self.config.args.join(" "))),
+      Cell::text(first.unwrap_or_default()),
       Cell::text(names.join(" ")),
     ]
   }
@@ -88,7 +92,12 @@ fn compared(session: &Session, from: &JobSpec, to: &JobSpec) -> Outcome {
   let color = session.look.color;
   let mut text = format!("--- version {}\n+++ version {}\n", from.job_version, to.job_version);
   for group in TextDiff::from_lines(&old, &new).grouped_ops(3) {
-    for change in group.iter().flat_map(|op| TextDiff::from_lines(&old, &new).iter_changes(op).map(|change| (change.tag(), change.value().to_owned())).collect::<Vec<_>>()) {
+    for change in group.iter().flat_map(|op| {
+      TextDiff::from_lines(&old, &new)
+        .iter_changes(op)
+        .map(|change| (change.tag(), change.value().to_owned()))
+        .collect::<Vec<_>>()
+    }) {
       let (sign, paint) = match change.0 {
         ChangeTag::Delete => ('-', "\x1b[31m"),
         ChangeTag::Insert => ('+', "\x1b[32m"),

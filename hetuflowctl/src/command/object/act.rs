@@ -7,9 +7,7 @@ use super::kind::{Kind, bare};
 use super::{list, picked::Picked};
 use crate::cli::{Many, ManyJobs, NoteArgs};
 use crate::client::{Call, CtlError};
-use crate::command::bulk::{
-  Deed, Failed, Item, agree, chosen_unseen, given, send, some_failed,
-};
+use crate::command::bulk::{Deed, Failed, Item, agree, chosen_unseen, given, send, some_failed};
 use crate::command::names::with_suggestion;
 use crate::command::session::Session;
 use crate::output::{Outcome, View};
@@ -139,11 +137,7 @@ pub async fn each(
     }
   }
   let outcome = Outcome::from(View::Text { text, value: json!(results), names });
-  Ok(if failed.is_empty() {
-    outcome
-  } else {
-    outcome.partial(some_failed(deed, total, &failed))
-  })
+  Ok(if failed.is_empty() { outcome } else { outcome.partial(some_failed(deed, total, &failed)) })
 }
 
 fn past(act: &str) -> String {

@@ -17,7 +17,8 @@ use crate::output::{Outcome, Record, View, ask};
 /// When nobody says yes, or it fails for the only one.
 pub async fn run(session: &Session, kind: Kind, args: &Many) -> Result<Outcome, CtlError> {
   let things = picked(session, kind, args).await?;
-  let (verb, done) = if kind == Kind::Token { ("revoke", "revoked") } else { ("delete", "deleted") };
+  let (verb, done) =
+    if kind == Kind::Token { ("revoke", "revoked") } else { ("delete", "deleted") };
   let command = format!("{} delete", kind.word());
   let deed = Deed { verb, command: &command, what: kind.word(), done };
   let found: Vec<Record> = things.iter().map(Picked::record).collect();

@@ -14,9 +14,13 @@ use crate::cli::{
   Watching,
 };
 use crate::client::{Call, Client, CtlError, path_of};
+use crate::command::filter_text::{combine, term};
 use crate::command::live::{self, Sight};
 use crate::command::session::Session;
 use crate::output::{Outcome, Page, Record, Rows, TableRow, View};
+
+/// Lists that the server orders; the others are ordered here, as far as they are asked for.
+const SORTED_BY_SERVER: [&str; 4] = ["/jobs", "/schedules", "/tasks", "/agents"];
 
 /// Any kind, by its word.
 ///
@@ -41,6 +45,11 @@ pub fn of_kind(
   let mut call = Call::get(kind.path());
   if kind.in_namespace() || kind == Kind::Attempt {
     call = call.query_some("namespace_id", session.list_namespace()?);
+  }
+  if SORTED_BY_SERVER.contains(&kind.path()) {
+    call = narrowed(session, kind, call, Vec::new())?;
+  } else if session.filter()?.is_some() {
+    return Err(CtlError::usage(format!("{}s take no filter", kind.word())));
   }
   match kind {
     Kind::Job => rows::<JobEntity>(session, call, paging),
@@ -76,14 +85,30 @@ fn watched(
   live::run(session, &Sight { scope, terms, limit: paging.limit }, watching)
 }
 
-/// A term of the filter language; what holds a blank is quoted.
-fn term(field: &str, value: Option<impl ToString>) -> Option<String> {
-  let value = value?.to_string();
-  Some(if value.contains(char::is_whitespace) {
-    format!("{field}=\"{value}\"")
-  } else {
-    format!("{field}={value}")
-  })
+/// The call of a list: by plain parameters, or with a filter or an order, by those alone. `terms` say
+/// in the filter language what the plain parameters say.
+///
+/// # Errors
+/// When there is no client, or `-l` cannot be read.
+pub fn narrowed(
+  session: &Session,
+  kind: Kind,
+  plain: Call,
+  terms: Vec<Option<String>>,
+) -> Result<Call, CtlError> {
+  let (filter, sort) = (session.filter()?, session.global.sort.as_ref());
+  if filter.is_none() && sort.is_none() {
+    return Ok(plain);
+  }
+  let terms: Vec<String> = terms.into_iter().flatten().collect();
+  let filter = combine(&terms, filter.as_deref());
+  let namespace = if kind.in_namespace() { session.list_namespace()? } else { None };
+  Ok(
+    Call::get(kind.path())
+      .query_some("namespace_id", namespace)
+      .query_some("filter", (!filter.is_empty()).then_some(filter))
+      .query_some("sort", sort),
+  )
 }
 
 /// Jobs.
@@ -91,15 +116,15 @@ fn term(field: &str, value: Option<impl ToString>) -> Option<String> {
 /// # Errors
 /// When there is no client.
 pub fn jobs(session: &Session, args: &JobList) -> Result<Outcome, CtlError> {
+  let terms = vec![term("name", args.name.as_ref()), term("state", args.status)];
   if args.watching.goes_on() {
-    let terms = vec![term("name", args.name.as_ref()), term("state", args.status)];
     return watched(session, Kind::Job, terms, (args.paging, &args.watching));
   }
   let call = Call::get("/jobs")
     .query_some("namespace_id", session.list_namespace()?)
     .query_some("name", args.name.as_ref())
     .query_some("status", args.status);
-  rows::<JobEntity>(session, call, args.paging)
+  rows::<JobEntity>(session, narrowed(session, Kind::Job, call, terms)?, args.paging)
 }
 
 /// Schedules.
@@ -116,7 +141,12 @@ pub async fn schedules(session: &Session, args: &ScheduleList) -> Result<Outcome
     .query_some("job_id", job)
     .query_some("name", args.name.as_ref())
     .query_some("status", args.status);
-  rows::<ScheduleEntity>(session, call, args.paging)
+  let terms = vec![
+    term("job", args.job.as_deref().map(|job| bare(Kind::Job, job))),
+    term("name", args.name.as_ref()),
+    term("state", args.status),
+  ];
+  rows::<ScheduleEntity>(session, narrowed(session, Kind::Schedule, call, terms)?, args.paging)
 }
 
 /// Tasks.
@@ -125,12 +155,15 @@ pub async fn schedules(session: &Session, args: &ScheduleList) -> Result<Outcome
 /// When there is no client.
 pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
   let states = (!args.state.is_empty()).then(|| args.state.join(","));
+  let job = args.job.as_deref().map(|job| bare(Kind::Job, job));
+  let terms =
+    vec![term("job", job), term("state", states.as_ref()), term("agent", args.agent.as_ref())];
+  let narrows =
+    args.watching.goes_on() || session.filter()?.is_some() || session.global.sort.is_some();
+  if args.schedule.is_some() && narrows {
+    return Err(CtlError::usage("--schedule goes with neither --watch nor -F, -l or --sort"));
+  }
   if args.watching.goes_on() {
-    if args.schedule.is_some() {
-      return Err(CtlError::usage("--schedule does not go with --watch"));
-    }
-    let job = args.job.as_deref().map(|job| bare(Kind::Job, job));
-    let terms = vec![term("job", job), term("state", states), term("agent", args.agent.as_ref())];
     return watched(session, Kind::Task, terms, (args.paging, &args.watching));
   }
   let call = Call::get("/tasks")
@@ -139,7 +172,7 @@ pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
     .query_some("schedule_id", args.schedule.as_ref())
     .query_some("status", states)
     .query_some("agent_id", args.agent.as_ref());
-  rows::<TaskEntity>(session, call, args.paging)
+  rows::<TaskEntity>(session, narrowed(session, Kind::Task, call, terms)?, args.paging)
 }
 
 /// Agents.
@@ -147,11 +180,12 @@ pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
 /// # Errors
 /// When there is no client.
 pub fn agents(session: &Session, args: &AgentList) -> Result<Outcome, CtlError> {
+  let terms = vec![term("state", args.status)];
   if args.watching.goes_on() {
-    let terms = vec![term("state", args.status)];
     return watched(session, Kind::Agent, terms, (args.paging, &args.watching));
   }
-  rows::<AgentEntity>(session, Call::get("/agents").query_some("status", args.status), args.paging)
+  let call = Call::get("/agents").query_some("status", args.status);
+  rows::<AgentEntity>(session, narrowed(session, Kind::Agent, call, terms)?, args.paging)
 }
 
 /// Attempts.
@@ -208,9 +242,7 @@ where
   T: TableRow + DeserializeOwned + Send + 'static,
 {
   let client = session.client()?.clone();
-  let call = call
-    .query_some("filter", session.filter()?)
-    .query_some("sort", session.global.sort.as_ref());
+  let sorts_here = !SORTED_BY_SERVER.contains(&call.path());
   let left = if paging.limit == 0 { i64::MAX } else { i64::from(paging.limit) };
   let pages = stream::try_unfold(Some((client, call, None, left)), |state| async move {
     let Some((client, call, cursor, left)) = state else { return Ok(None) };
@@ -223,7 +255,9 @@ where
     }
     Ok(Some((Page { rows, next: None }, Some((client, call, next, left)))))
   });
-  Ok(View::List(Rows::paged::<CtlError>(T::COLUMNS, pages)).into())
+  let mut rows = Rows::paged::<CtlError>(T::COLUMNS, pages);
+  rows.sort_here = sorts_here;
+  Ok(View::List(rows).into())
 }
 
 async fn page<T: DeserializeOwned>(

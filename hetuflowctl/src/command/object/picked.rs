@@ -21,12 +21,7 @@ pub struct Picked {
 impl Picked {
   /// By its name.
   pub fn named(kind: Kind, name: &str) -> Self {
-    Self {
-      name: name.to_owned(),
-      reference: name.to_owned(),
-      kind,
-      value: json!({ "name": name }),
-    }
+    Self { name: name.to_owned(), reference: name.to_owned(), kind, value: json!({ "name": name }) }
   }
 
   /// From a list.

@@ -13,8 +13,10 @@ const CANDIDATES_MAX: usize = 10;
 
 /// Whether a text can be a part of an id.
 fn is_part(text: &str) -> bool {
+  // Whole ids were looked for by the server.
   text.len() >= PART_CHARS_MIN
-    && text.len() <= 36
+    && text.len() < 36
+    && hetuflow_core::parse_short_id(text).is_none()
     && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
@@ -72,10 +74,8 @@ pub async fn find(client: &Client, part: &str) -> Result<Option<TaskEntity>, Ctl
 fn ambiguous(part: &str, found: &[TaskEntity]) -> CtlError {
   let many = if found.len() > CANDIDATES_MAX { "more than " } else { "" };
   let count = found.len().min(CANDIDATES_MAX);
-  let mut error = CtlError::new(
-    Exit::Conflict,
-    format!("\"{}\" names {many}{count} tasks", part.escape_debug()),
-  );
+  let mut error =
+    CtlError::new(Exit::Conflict, format!("\"{}\" names {many}{count} tasks", part.escape_debug()));
   error.facts = found
     .iter()
     .take(CANDIDATES_MAX)
@@ -93,12 +93,12 @@ mod tests {
   fn heads_and_tails() {
     let task = sample::task();
     let (short, long) = (task.id.short(), task.id.to_string());
-    for part in [&short[..4], &short[4..], &short[..], &long[..9], &long[28..]] {
+    for part in [&short[..4], &short[4..], &short[1..], &long[..9], &long[27..]] {
       assert!(is_part(part) && is_named(&task, part), "{part}");
       assert!(is_named(&task, &part.to_ascii_uppercase()), "{part}");
     }
     assert!(!is_named(&task, "zzzz"));
-    for no in ["abc", "a b c d", "é1234", "etl@latest"] {
+    for no in ["abc", "a b c d", "é1234", "etl@latest", &short, &long] {
       assert!(!is_part(no), "{no}");
     }
   }

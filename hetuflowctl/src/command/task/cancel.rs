@@ -24,7 +24,8 @@ pub async fn run(session: &Session, args: &CancelArgs) -> Result<Outcome, CtlErr
     force: args.force,
     grace_secs: args.grace.map(|grace| grace.as_secs_f64()),
   };
-  let what = OnTasks { deed: CANCEL, targets: &args.targets.targets, options: args.bulk, lines: true };
+  let what =
+    OnTasks { deed: CANCEL, targets: &args.targets.targets, options: args.bulk, lines: true };
   let done = deed::run(session, what, |task| {
     Call::post(format!("{}/cancel", Kind::Task.path_of(&task.id.to_string()))).json(&request)
   });

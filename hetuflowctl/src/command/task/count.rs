@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::cli::{CountArgs, CountBy};
 use crate::client::{Call, CtlError};
+use crate::command::filter_text::term;
+use crate::command::object::{Kind, list};
 use crate::command::session::Session;
 use crate::output::{Cell, Column, Outcome, Page, Record, Rows, TableRow, View};
 
@@ -37,8 +39,8 @@ impl TableRow for Count {
 pub async fn run(session: &Session, args: &CountArgs) -> Result<Outcome, CtlError> {
   let call = Call::get("/tasks")
     .query_some("namespace_id", session.list_namespace()?)
-    .query_some("job", args.job.as_ref())
-    .query_some("filter", session.filter()?);
+    .query_some("job", args.job.as_ref());
+  let call = list::narrowed(session, Kind::Task, call, vec![term("job", args.job.as_ref())])?;
   let counted = session.progress().during("counting tasks", count(session, args, call)).await?;
   let mut counts: Vec<Count> =
     counted.into_iter().map(|(key, count)| Count { key, count }).collect();

@@ -8,7 +8,7 @@ use crate::cli::BulkOptions;
 use crate::client::{Call, CtlError};
 use crate::command::bulk::{Deed, Failed, Item, agree, chosen_unseen, send, some_failed};
 use crate::command::session::Session;
-use crate::output::{Outcome, Record, TableRow as _, View};
+use crate::output::{Outcome, Record, Rows, TableRow as _, View};
 
 /// What is done to which tasks.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,12 @@ pub async fn run(
       Err(error) => failed.push(Failed { name, error }),
     }
   }
-  let view = if what.lines { told(&done, &failed, what.deed.done) } else { View::things(&done) };
+  let view = match what.lines {
+    true => told(&done, &failed, what.deed.done),
+    false if total == 1 => View::things(&done),
+    // One of many stays one row of a list.
+    false => View::List(Rows::ready(&done)),
+  };
   let outcome = Outcome::from(view);
   Ok(if failed.is_empty() {
     outcome

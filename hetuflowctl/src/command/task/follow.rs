@@ -27,11 +27,7 @@ struct Follower {
 }
 
 /// Pieces of the output of a task's newest attempt; with `follow` of those after it too.
-pub fn pieces(
-  client: Client,
-  task: TaskEntity,
-  options: LogOptions,
-) -> Pieces<RawPiece> {
+pub fn pieces(client: Client, task: TaskEntity, options: LogOptions) -> Pieces<RawPiece> {
   let follower =
     Follower { client, task, options, seen: None, open: None, ready: VecDeque::new(), done: false };
   stream::try_unfold(follower, |mut follower| async move {
@@ -125,7 +121,9 @@ impl Follower {
       (self.options.from_offset, self.options.tail) = (None, None);
     }
     let attempt = match self.options.tail {
-      Some(Tail::Lines(_)) => attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id),
+      Some(Tail::Lines(_)) => {
+        attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id)
+      }
       _ => None,
     };
     self.open = Some(open(&self.client, id, attempt.as_ref(), &self.options).await?);

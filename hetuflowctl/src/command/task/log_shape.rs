@@ -125,32 +125,35 @@ fn lost(bytes: u64) -> String {
 fn bounded(pieces: Pieces<RawPiece>, options: &LogOptions) -> Pieces<RawPiece> {
   let left = options.max_bytes.unwrap_or(u64::MAX);
   let strict = options.strict;
-  stream::try_unfold((pieces, left, 0_u64, false), move |(mut pieces, left, gone, over)| async move {
-    if over {
-      return Ok(None);
-    }
-    match pieces.next().await {
-      Some(Ok(RawPiece::Bytes(attempt, mut chunk))) => {
-        if (chunk.bytes.len() as u64) < left {
-          let left = left - chunk.bytes.len() as u64;
-          return Ok(Some((vec![RawPiece::Bytes(attempt, chunk)], (pieces, left, gone, false))));
+  stream::try_unfold(
+    (pieces, left, 0_u64, false),
+    move |(mut pieces, left, gone, over)| async move {
+      if over {
+        return Ok(None);
+      }
+      match pieces.next().await {
+        Some(Ok(RawPiece::Bytes(attempt, mut chunk))) => {
+          if (chunk.bytes.len() as u64) < left {
+            let left = left - chunk.bytes.len() as u64;
+            return Ok(Some((vec![RawPiece::Bytes(attempt, chunk)], (pieces, left, gone, false))));
+          }
+          chunk.bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+          let note = RawPiece::Note("-- stopped: --max-bytes is reached --".to_owned());
+          Ok(Some((vec![RawPiece::Bytes(attempt, chunk), note], (pieces, 0, gone, true))))
         }
-        chunk.bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        let note = RawPiece::Note("-- stopped: --max-bytes is reached --".to_owned());
-        Ok(Some((vec![RawPiece::Bytes(attempt, chunk), note], (pieces, 0, gone, true))))
+        Some(Ok(RawPiece::Lost(bytes))) => {
+          Ok(Some((vec![RawPiece::Lost(bytes)], (pieces, left, gone + bytes, false))))
+        }
+        Some(Ok(piece)) => Ok(Some((vec![piece], (pieces, left, gone, false)))),
+        Some(Err(error)) => Err(error),
+        None if strict && gone > 0 => Err(CtlError::new(
+          Exit::Incomplete,
+          format!("the output is not complete: {gone} bytes are no longer kept"),
+        )),
+        None => Ok(None),
       }
-      Some(Ok(RawPiece::Lost(bytes))) => {
-        Ok(Some((vec![RawPiece::Lost(bytes)], (pieces, left, gone + bytes, false))))
-      }
-      Some(Ok(piece)) => Ok(Some((vec![piece], (pieces, left, gone, false)))),
-      Some(Err(error)) => Err(error),
-      None if strict && gone > 0 => Err(CtlError::new(
-        Exit::Incomplete,
-        format!("the output is not complete: {gone} bytes are no longer kept"),
-      )),
-      None => Ok(None),
-    }
-  })
+    },
+  )
   .flat_map(|batch: Result<Vec<RawPiece>, CtlError>| match batch {
     Ok(pieces) => stream::iter(pieces.into_iter().map(Ok).collect::<Vec<_>>()),
     Err(error) => stream::iter(vec![Err(error)]),

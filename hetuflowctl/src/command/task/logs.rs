@@ -74,7 +74,11 @@ async fn raw(
   )
 }
 
-async fn single(session: &Session, args: &LogsArgs, task: &TaskEntity) -> Result<Outcome, CtlError> {
+async fn single(
+  session: &Session,
+  args: &LogsArgs,
+  task: &TaskEntity,
+) -> Result<Outcome, CtlError> {
   let short = task.id.short();
   if args.options.follow && !task.status.is_final() {
     session.goes_on(format!("task {short} keeps running; hetuflowctl logs -f {short}"));

@@ -7,7 +7,6 @@ use hetuflow_core::{
 };
 use serde_json::{Map, Value};
 
-
 use crate::cli::{RunArgs, RunOptions};
 use crate::client::CtlError;
 
@@ -46,9 +45,9 @@ fn environment_file(file: &Path) -> Result<Environment, CtlError> {
       let place = format!("{}:{}", file.display(), at + 1);
       return Err(CtlError::usage(format!("{place}: no K=V")));
     };
-    let quoted = ['"', '\''].iter().find_map(|quote| {
-      value.strip_prefix(*quote).and_then(|rest| rest.strip_suffix(*quote))
-    });
+    let quoted = ['"', '\'']
+      .iter()
+      .find_map(|quote| value.strip_prefix(*quote).and_then(|rest| rest.strip_suffix(*quote)));
     environment.insert(key.trim().to_owned(), quoted.unwrap_or(value).to_owned());
   }
   Ok(environment)
@@ -202,7 +201,10 @@ mod tests {
   #[test]
   fn parameters_are_text_unless_they_say_json() {
     let pairs = [("a".to_owned(), "7".to_owned()), ("b:".to_owned(), "7".to_owned())];
-    assert_eq!(parameters(&of(&pairs)).expect("fine"), Some(serde_json::json!({ "a": "7", "b": 7 })));
+    assert_eq!(
+      parameters(&of(&pairs)).expect("fine"),
+      Some(serde_json::json!({ "a": "7", "b": 7 }))
+    );
     assert_eq!(parameters(&of(&[("b:".to_owned(), "x".to_owned())])).expect_err("no JSON").exit, 2);
   }
 }

@@ -13,19 +13,16 @@ use crate::output::Outcome;
 
 const RETRY: Deed<'static> =
   Deed { verb: "retry", command: "task retry", what: "task", done: "retried" };
-const REPRIORITISE: Deed<'static> = Deed {
-  verb: "reprioritise",
-  command: "task reprioritise",
-  what: "task",
-  done: "reprioritised",
-};
+const REPRIORITISE: Deed<'static> =
+  Deed { verb: "reprioritise", command: "task reprioritise", what: "task", done: "reprioritised" };
 
 /// Runs finished tasks once more, each as a new task.
 ///
 /// # Errors
 /// When it fails for the only one; with several, each failure is told and the exit code is 11.
 pub async fn run(session: &Session, args: &RetryArgs) -> Result<Outcome, CtlError> {
-  let what = OnTasks { deed: RETRY, targets: &args.targets.targets, options: args.bulk, lines: false };
+  let what =
+    OnTasks { deed: RETRY, targets: &args.targets.targets, options: args.bulk, lines: false };
   let done = deed::run(session, what, |task| {
     Call::post(format!("{}/retry", Kind::Task.path_of(&task.id.to_string()))).json(&json!({}))
   });
@@ -38,7 +35,12 @@ pub async fn run(session: &Session, args: &RetryArgs) -> Result<Outcome, CtlErro
 /// As [`run`].
 pub async fn reprioritise(session: &Session, args: &ReprioritiseArgs) -> Result<Outcome, CtlError> {
   let change = TaskForUpdate { priority: Some(args.prio) };
-  let what = OnTasks { deed: REPRIORITISE, targets: &args.targets.targets, options: args.bulk, lines: false };
+  let what = OnTasks {
+    deed: REPRIORITISE,
+    targets: &args.targets.targets,
+    options: args.bulk,
+    lines: false,
+  };
   let done = deed::run(session, what, |task| {
     Call::patch(Kind::Task.path_of(&task.id.to_string())).json(&change)
   });

@@ -42,8 +42,7 @@ pub async fn tree(session: &Session, target: &str) -> Result<Outcome, CtlError> 
 }
 
 fn attempt_line(attempt: &TaskInstanceEntity) -> String {
-  let agent =
-    attempt.agent_id.as_ref().map(|agent| format!("  on {agent}")).unwrap_or_default();
+  let agent = attempt.agent_id.as_ref().map(|agent| format!("  on {agent}")).unwrap_or_default();
   let how = match (attempt.signal, attempt.exit_code) {
     (Some(signal), _) => format!("  signal {signal}"),
     (None, Some(code)) => format!("  exit {code}"),
@@ -99,7 +98,8 @@ pub async fn timeline(session: &Session, target: &str) -> Result<Outcome, CtlErr
   let mut text = String::new();
   let mut before = None;
   for (at, what) in &steps {
-    let after = before.map_or(String::new(), |before| format!("+{}", show_duration(at.since(before))));
+    let after =
+      before.map_or(String::new(), |before| format!("+{}", show_duration(at.since(before))));
     text.push_str(&format!("{at}  {after:>9}  {}\n", visible(what)));
     before = Some(*at);
   }

@@ -59,6 +59,7 @@ async fn waited(
   let tasks = session.progress().during(&words, watch.run()).await?;
   let exit = match which {
     ExitStatus::Task => exit_code(&tasks[0], which).exit,
+    ExitStatus::Simple if args.any && tasks.iter().any(|task| as_wanted(task, &args.until)) => 0,
     ExitStatus::Simple if tasks.iter().all(|task| as_wanted(task, &args.until)) => 0,
     ExitStatus::Simple => Exit::TaskFailed as u8,
   };

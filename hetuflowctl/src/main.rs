@@ -20,6 +20,8 @@ use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
+/// Longest work after a signal.
+const POLITE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn main() -> ExitCode {
   let cli = match Cli::try_parse() {
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         None => {
           let error =
             CtlError::usage(format!("no help on \"{}\"", args.words.join(" ").escape_debug()))
-              .help("topics: exit-codes, formats, environment, time; or any command");
+              .help("topics: exit-codes, filters, formats, environment, time; or any command");
           fail(error, &look(&cli.global))
         }
       };
@@ -83,18 +85,24 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
   };
   let (mut interrupt, mut terminate) =
     (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+  let exit = tokio::select! {
+    exit = bounded => return exit,
+    _ = interrupt.recv() => INTERRUPTED,
+    _ = terminate.recv() => TERMINATED,
+  };
+  // What was asked for with the first signal is done politely; the second one ends at once.
+  let politely = async {
+    if let Some(words) = session.interrupt().await {
+      session.look.say(words);
+    }
+  };
   tokio::select! {
-    exit = bounded => exit,
-    _ = interrupt.recv() => Ok(interrupted(session, INTERRUPTED)),
-    _ = terminate.recv() => Ok(interrupted(session, TERMINATED)),
+    () = politely => {}
+    _ = interrupt.recv() => {}
+    _ = terminate.recv() => {}
+    () = tokio::time::sleep(POLITE_TIME_MAX) => {}
   }
-}
-
-fn interrupted(session: &Session, exit: u8) -> u8 {
-  if let Some(words) = session.what_goes_on() {
-    session.look.say(words);
-  }
-  exit
+  Ok(exit)
 }
 
 fn timed_out(session: &Session, limit: std::time::Duration) -> CtlError {
@@ -112,8 +120,9 @@ fn refused(error: &clap::Error) -> ExitCode {
   let wants_json = std::env::args_os().skip(1).collect::<Vec<_>>().windows(2).any(|pair| {
     (pair[0] == "-o" || pair[0] == "--output") && (pair[1] == "json" || pair[1] == "jsonl")
   }) || std::env::args_os().any(|word| {
-    ["-ojson", "-ojsonl", "--output=json", "--output=jsonl"].iter().any(|json| word == *json)
-  });
+    ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
+  }) || std::env::var("HETUFLOW_OUTPUT")
+    .is_ok_and(|form| form == "json" || form == "jsonl");
   let plain = error.render().to_string();
   let text = mask_passwords(&plain);
   if asked || !wants_json {

@@ -13,6 +13,8 @@ mod agent_link;
 mod agent_loss;
 #[path = "stories/bytes.rs"]
 mod bytes;
+#[path = "stories/command_line.rs"]
+mod command_line;
 #[path = "stories/database_link.rs"]
 mod database_link;
 #[path = "stories/examples.rs"]

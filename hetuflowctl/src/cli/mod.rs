@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
   arg_required_else_help = true,
   disable_help_subcommand = true,
   max_term_width = 100,
-  after_help = "More: hetuflowctl help exit-codes | formats | environment | time"
+  after_help = "More: hetuflowctl help exit-codes | filters | formats | environment | time"
 )]
 pub struct Cli {
   /// Flags of every command.
@@ -71,6 +71,11 @@ pub enum Command {
   Apply(ApplyArgs),
   /// Read or follow the event log
   Events(EventsArgs),
+  /// What is going on, live: tasks, jobs, agents, servers, fires, events
+  Top(TopArgs),
+  /// What waits to be started
+  #[command(subcommand, visible_alias = "q")]
+  Queue(QueueVerb),
   /// Jobs: what to run
   #[command(subcommand, visible_alias = "j", alias = "jobs")]
   Job(JobVerb),

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use hetuflow_core::{CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId};
+use hetuflow_core::{
+  CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId, Ts,
+};
 use reqwest::Response;
 
 use super::call::{Call, path_of};
@@ -18,13 +20,26 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogChunk {
   /// Bytes of one stream.
-  Bytes(Stream, Vec<u8>),
+  Bytes(LogBytes),
   /// The link was down so long, and nothing was lost.
   Break(Duration),
   /// Bytes that are no longer kept.
   Gap(u64),
   /// All there is.
   End,
+}
+
+/// Bytes of one stream, with their place and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogBytes {
+  /// Which stream.
+  pub stream: Stream,
+  /// When they were captured.
+  pub at: Ts,
+  /// Where they begin in the merged output.
+  pub offset: u64,
+  /// The bytes.
+  pub bytes: Vec<u8>,
 }
 
 /// What to read.
@@ -194,6 +209,7 @@ impl LogStream {
     if self.request.stream.is_some_and(|wanted| wanted != frame.stream) {
       return Ok(None);
     }
-    Ok(Some(LogChunk::Bytes(frame.stream, raw)))
+    let offset = frame.offset + skip as u64;
+    Ok(Some(LogChunk::Bytes(LogBytes { stream: frame.stream, at: frame.at, offset, bytes: raw })))
   }
 }

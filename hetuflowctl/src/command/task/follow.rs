@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use hetuflow_core::{Page, Stream, TaskEntity, TaskInstanceEntity, TaskInstanceId};
 
-use crate::cli::{LogOptions, StreamChoice};
-use crate::client::{Call, Client, CtlError, LogChunk, LogRequest, LogStream, path_of};
-use crate::output::LogPiece;
+use super::log_shape::{Pieces, RawPiece};
+use crate::cli::{LogOptions, StreamChoice, Tail};
+use crate::client::{Call, Client, CtlError, Exit, LogChunk, LogRequest, LogStream, path_of};
 
 /// Between looks at a task that has no attempt yet: quick at first, then calm.
 const LOOK_MIN: Duration = Duration::from_millis(20);
@@ -22,16 +22,12 @@ struct Follower {
   options: LogOptions,
   seen: Option<TaskInstanceId>,
   open: Option<LogStream>,
-  ready: VecDeque<LogPiece>,
+  ready: VecDeque<RawPiece>,
   done: bool,
 }
 
 /// Pieces of the output of a task's newest attempt; with `follow` of those after it too.
-pub fn pieces(
-  client: Client,
-  task: TaskEntity,
-  options: LogOptions,
-) -> BoxStream<'static, Result<LogPiece, CtlError>> {
+pub fn pieces(client: Client, task: TaskEntity, options: LogOptions) -> Pieces<RawPiece> {
   let follower =
     Follower { client, task, options, seen: None, open: None, ready: VecDeque::new(), done: false };
   stream::try_unfold(follower, |mut follower| async move {
@@ -45,11 +41,12 @@ pub fn of_attempt(
   client: Client,
   attempt: TaskInstanceEntity,
   options: LogOptions,
-) -> BoxStream<'static, Result<LogPiece, CtlError>> {
+) -> Pieces<RawPiece> {
+  let number = attempt.attempt;
   let begin = stream::once(async move {
     let stream = open(&client, attempt.id, Some(&attempt), &options).await?;
-    Ok::<_, CtlError>(stream::try_unfold(stream, |mut stream| async move {
-      Ok(piece(stream.next().await?).map(|piece| (piece, stream)))
+    Ok::<_, CtlError>(stream::try_unfold(stream, move |mut stream| async move {
+      Ok(piece(number, stream.next().await?).map(|piece| (piece, stream)))
     }))
   });
   begin
@@ -61,7 +58,7 @@ pub fn of_attempt(
 }
 
 impl Follower {
-  async fn next(&mut self) -> Result<Option<LogPiece>, CtlError> {
+  async fn next(&mut self) -> Result<Option<RawPiece>, CtlError> {
     loop {
       if let Some(piece) = self.ready.pop_front() {
         return Ok(Some(piece));
@@ -70,7 +67,7 @@ impl Follower {
         return Ok(None);
       }
       match &mut self.open {
-        Some(open) => match piece(open.next().await?) {
+        Some(open) => match piece(self.task.attempt, open.next().await?) {
           Some(piece) => return Ok(Some(piece)),
           None => self.open = None,
         },
@@ -82,6 +79,8 @@ impl Follower {
   /// Finds the next attempt to read, or the end.
   async fn advance(&mut self) -> Result<(), CtlError> {
     let mut wait = LOOK_MIN;
+    let limit = self.options.start_timeout.filter(|_| self.seen.is_none());
+    let begin = tokio::time::Instant::now();
     loop {
       match self.task.instance_id {
         Some(id) if self.seen != Some(id) => return self.begin(id).await,
@@ -91,12 +90,15 @@ impl Follower {
               if self.task.status.is_final() { "ended without output" } else { "has not started" };
             self
               .ready
-              .push_back(LogPiece::Note(format!("-- task {} {words} --", self.task.id.short())));
+              .push_back(RawPiece::Note(format!("-- task {} {words} --", self.task.id.short())));
           }
           self.done = true;
           return Ok(());
         }
         _ => {}
+      }
+      if let Some(limit) = limit.filter(|limit| begin.elapsed() >= *limit) {
+        return Err(late(&self.task, limit));
       }
       tokio::time::sleep(wait).await;
       wait = (wait * 2).min(LOOK_MAX);
@@ -114,17 +116,26 @@ impl Follower {
     if again {
       let agent =
         self.task.agent_id.as_ref().map(|agent| format!(" on {agent}")).unwrap_or_default();
-      self.ready.push_back(LogPiece::Note(format!("-- attempt {}{agent} --", self.task.attempt)));
+      self.ready.push_back(RawPiece::Note(format!("-- attempt {}{agent} --", self.task.attempt)));
       // Offsets and tails belong to the first attempt that was asked for.
       (self.options.from_offset, self.options.tail) = (None, None);
     }
     let attempt = match self.options.tail {
-      Some(_) => attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id),
-      None => None,
+      Some(Tail::Lines(_)) => {
+        attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id)
+      }
+      _ => None,
     };
     self.open = Some(open(&self.client, id, attempt.as_ref(), &self.options).await?);
     Ok(())
   }
+}
+
+fn late(task: &TaskEntity, limit: Duration) -> CtlError {
+  let limit = hetuflow_core::format_duration(limit);
+  CtlError::new(Exit::Timeout, format!("task {} has not started within {limit}", task.id.short()))
+    .fact(format!("it is {}", task.status))
+    .fact("it stays where it is")
 }
 
 async fn attempts(client: &Client, task: &TaskEntity) -> Result<Vec<TaskInstanceEntity>, CtlError> {
@@ -149,7 +160,7 @@ async fn open(
     follow: options.follow,
     stream,
   };
-  if let (Some(lines), Some(attempt)) = (options.tail, attempt) {
+  if let (Some(Tail::Lines(lines)), Some(attempt)) = (options.tail, attempt) {
     let end = u64::try_from(attempt.log_bytes).unwrap_or(0);
     request.from_offset = tail_begin(client, request, end, lines).await?;
   }
@@ -174,7 +185,7 @@ async fn tail_begin(
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < end - from {
       match reader.next().await? {
-        LogChunk::Bytes(_, piece) => bytes.extend(piece),
+        LogChunk::Bytes(piece) => bytes.extend(piece.bytes),
         LogChunk::End => break,
         LogChunk::Break(_) | LogChunk::Gap(_) => {}
       }
@@ -198,13 +209,13 @@ fn nth_line_from_end(bytes: &[u8], lines: u64) -> Option<u64> {
   ends.nth(nth).map(|(at, _)| at as u64 + 1)
 }
 
-fn piece(chunk: LogChunk) -> Option<LogPiece> {
+fn piece(attempt: i64, chunk: LogChunk) -> Option<RawPiece> {
   Some(match chunk {
-    LogChunk::Bytes(stream, bytes) => LogPiece::Bytes { stream, bytes, label: None },
+    LogChunk::Bytes(bytes) => RawPiece::Bytes(attempt, bytes),
     LogChunk::Break(down) => {
-      LogPiece::Note(format!("-- link was down {:.1} s, nothing lost --", down.as_secs_f64()))
+      RawPiece::Note(format!("-- link was down {:.1} s, nothing lost --", down.as_secs_f64()))
     }
-    LogChunk::Gap(bytes) => LogPiece::Note(format!("-- {bytes} bytes no longer kept --")),
+    LogChunk::Gap(bytes) => RawPiece::Lost(bytes),
     LogChunk::End => return None,
   })
 }

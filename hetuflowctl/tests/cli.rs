@@ -1,5 +1,8 @@
 //! The real program against a server of a few lines: exit codes, streams, errors.
 
+#[path = "cli/apply.rs"]
+mod apply;
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -69,6 +69,10 @@ pub enum Command {
   Describe(GetArgs),
   /// Make the server match YAML manifests, all or nothing
   Apply(ApplyArgs),
+  /// What apply would change, in full; exit 10 where there is something
+  Diff(DiffArgs),
+  /// Delete the jobs that YAML manifests describe
+  Delete(ManifestArgs),
   /// Read or follow the event log
   Events(EventsArgs),
   /// Jobs: what to run

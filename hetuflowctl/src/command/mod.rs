@@ -42,6 +42,8 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Ls(args) => object::list::any(session, args),
     Command::Describe(args) => object::describe::run(session, args).await,
     Command::Apply(args) => apply::run(session, args).await,
+    Command::Diff(args) => apply::diff(session, args).await,
+    Command::Delete(args) => apply::delete(session, args).await,
     Command::Events(args) => events::run(session, args).await,
     Command::Job(verb) => job(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,

@@ -23,7 +23,7 @@ pub use error::show_error;
 pub use fault::{Failure, Fault};
 pub use look::{Format, Look, TimeStyle, Wishes};
 pub use progress::Progress;
-pub use prompt::{ask, read_secret};
+pub use prompt::{ask, ask_word, read_secret};
 pub use sanitize::visible;
 pub use view::{Column, LogPiece, Outcome, Page, Record, Rows, TableRow, View};
 pub use work_rows::job_manifest;

@@ -2,6 +2,10 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/schedule.rs"]
+mod schedule;
+#[path = "cli/import.rs"]
+mod import;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -6,6 +6,7 @@ mod completions;
 mod dev;
 mod global;
 mod help;
+mod import;
 mod object;
 mod run;
 mod schedule;
@@ -18,6 +19,7 @@ pub use completions::{CompletionsArgs, write_completions};
 pub use dev::*;
 pub use global::*;
 pub use help::{HelpArgs, help_text};
+pub use import::*;
 pub use object::*;
 pub use run::*;
 pub use schedule::*;
@@ -73,6 +75,9 @@ pub enum Command {
   Diff(DiffArgs),
   /// Delete the jobs that YAML manifests describe
   Delete(ManifestArgs),
+  /// Take the work of another scheduler over, and prove that it fires at the same instants
+  #[command(subcommand)]
+  Import(ImportVerb),
   /// Read or follow the event log
   Events(EventsArgs),
   /// Jobs: what to run

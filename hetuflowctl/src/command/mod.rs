@@ -6,6 +6,7 @@ mod context;
 mod dev;
 mod events;
 mod fault;
+mod import;
 mod names;
 mod object;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Apply(args) => apply::run(session, args).await,
     Command::Diff(args) => apply::diff(session, args).await,
     Command::Delete(args) => apply::delete(session, args).await,
+    Command::Import(verb) => import::run(session, verb).await,
     Command::Events(args) => events::run(session, args).await,
     Command::Job(verb) => job(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
@@ -94,6 +96,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
+    ScheduleVerb::Check(args) => schedule::check::run(session, args).await,
     ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
   }
 }

@@ -74,6 +74,25 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
   Ok(view(&done, &shown).into())
 }
 
+/// Plans, asks where something that is there would change, and sends. `None`: nobody said yes.
+///
+/// # Errors
+/// What the server says.
+pub async fn ask_and_send(
+  session: &Session,
+  loaded: &Loaded,
+) -> Result<Option<ApplyResponse>, CtlError> {
+  let client = session.client()?;
+  let mut wish = Wish { dry_run: true, ..Wish::default() };
+  let plan = send(client, loaded, &wish).await?;
+  let shown = Shown { loaded, scope: &wish.scope, diff: false };
+  if !agreed(session, &plan, &shown)? {
+    return Ok(None);
+  }
+  wish.dry_run = false;
+  send(client, loaded, &wish).await.map(Some)
+}
+
 /// `diff`: what an apply would change, in full; exit 10 where there is something.
 ///
 /// # Errors

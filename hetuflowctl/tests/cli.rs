@@ -2,10 +2,12 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
-#[path = "cli/schedule.rs"]
-mod schedule;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/operate.rs"]
+mod operate;
+#[path = "cli/schedule.rs"]
+mod schedule;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

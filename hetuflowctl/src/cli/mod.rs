@@ -8,6 +8,7 @@ mod global;
 mod help;
 mod import;
 mod object;
+mod operate;
 mod run;
 mod schedule;
 mod task;
@@ -21,6 +22,7 @@ pub use global::*;
 pub use help::{HelpArgs, help_text};
 pub use import::*;
 pub use object::*;
+pub use operate::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
@@ -104,6 +106,13 @@ pub enum Command {
   /// Tokens
   #[command(subcommand, alias = "tokens")]
   Token(TokenVerb),
+  /// Check everything between here and a running task, and say how to fix it
+  Doctor(DoctorArgs),
+  /// Find things that should not be, and put them right by a plan
+  #[command(subcommand)]
+  Repair(RepairVerb),
+  /// Write a systemd unit for a server or an agent
+  InstallService(ServiceArgs),
   /// A whole hetuflow on this machine: server, agents, SQLite
   Dev(DevArgs),
   /// Keep a server and its token in a context

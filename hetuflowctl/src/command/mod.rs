@@ -4,14 +4,17 @@ mod api;
 mod apply;
 mod context;
 mod dev;
+mod doctor;
 mod events;
 mod fault;
 mod import;
 mod names;
 mod object;
+mod repair;
 #[cfg(test)]
 pub mod sample;
 mod schedule;
+mod service;
 mod session;
 mod status;
 mod task;
@@ -55,6 +58,9 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
+    Command::Doctor(args) => doctor::run(session, args).await,
+    Command::Repair(verb) => repair::run(session, verb).await,
+    Command::InstallService(args) => service::run(args),
     Command::Dev(args) => dev::run(session, args).await,
     Command::Login(args) => context::login::run(session, args).await,
     Command::Logout => context::logout::run(session),

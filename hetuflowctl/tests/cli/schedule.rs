@@ -24,7 +24,8 @@ fn batches_of_next() {
 {"expr":"@daily","count":0}
 {"expr":"@daily","from":"2026-01-01"}"#;
   let answers = ask(&["schedule", "next", "--stdin", "--count", "2"], questions);
-  let next = json!({ "next": ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"] });
+  let next =
+    json!({ "next": ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"] });
   assert_eq!(answers[0], next);
   let codes: Vec<&Value> = answers[1..5].iter().map(|one| &one["error"]["code"]).collect();
   assert_eq!(codes, ["cron.out_of_range", "json.invalid", "tz.unknown", "number.range"]);
@@ -66,14 +67,22 @@ fn checks() {
   let run = Run::alone();
   assert_eq!(run.code(&["schedule", "check", "0 9 * * *"]), 0);
   assert_eq!(run.code(&["schedule", "check", "0 0 31 2 *"]), 8);
-  assert_eq!(run.code(&["schedule", "check", "30 2 * * *", "--tz", "Europe/Berlin", "--strict"]), 1);
+  assert_eq!(
+    run.code(&["schedule", "check", "30 2 * * *", "--tz", "Europe/Berlin", "--strict"]),
+    1
+  );
   let manifest = |name: &str| {
-    format!("apiVersion: hetuflow/v1\nkind: Job\nmetadata: {{ name: {name} }}\nspec: {{ config: {{ command: x }}, schedules: [{{ cron: \"0 2 * * *\" }}] }}\n---\n")
+    format!(
+      "apiVersion: hetuflow/v1\nkind: Job\nmetadata: {{ name: {name} }}\nspec: {{ config: {{ command: x }}, schedules: [{{ cron: \"0 2 * * *\" }}] }}\n---\n"
+    )
   };
   std::fs::write(run.home.path().join("a.yaml"), manifest("a") + &manifest("b") + &manifest("c"))
     .expect("written");
   let output = run.run(&["schedule", "check", "-f", "a.yaml", "--herd", "3"]);
-  assert_eq!(text(&output.stdout), "warning: 3 schedules start at 02:00 UTC: a, b, c\n3 schedule(s) checked, 1 finding(s)\n");
+  assert_eq!(
+    text(&output.stdout),
+    "warning: 3 schedules start at 02:00 UTC: a, b, c\n3 schedule(s) checked, 1 finding(s)\n"
+  );
 }
 
 #[test]
@@ -93,5 +102,9 @@ fn the_schedules_of_a_server_are_checked() {
   let fake = Fake::default().json("GET /schedules", 200, &page);
   let output = Run::against(&fake).run(&["schedule", "check"]);
   assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-  assert!(text(&output.stdout).starts_with("error: a: unknown time zone"), "{}", text(&output.stdout));
+  assert!(
+    text(&output.stdout).starts_with("error: a: unknown time zone"),
+    "{}",
+    text(&output.stdout)
+  );
 }

@@ -10,7 +10,7 @@ use hetuflow_core::{
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::lines::answer_all;
 use super::next::cron_error;
@@ -82,7 +82,8 @@ pub async fn run(session: &Session, args: &CheckArgs) -> Result<Outcome, CtlErro
     .map(|one| format!("{}: {}\n", one.level, visible(&one.message)))
     .chain([format!("{} schedule(s) checked, {} finding(s)\n", all.len(), findings.len())])
     .collect();
-  let bad = findings.iter().any(|one| one.level == "error") || (args.strict && !findings.is_empty());
+  let bad =
+    findings.iter().any(|one| one.level == "error") || (args.strict && !findings.is_empty());
   let value = json!({ "checked": all.len(), "findings": findings });
   let outcome = Outcome::from(View::text(text, value));
   Ok(if bad { outcome.exit(Exit::Failure as u8) } else { outcome })
@@ -117,8 +118,7 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
 }
 
 fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
-  let manifests =
-    ManifestArgs { files: args.files.clone(), recursive: true, var: Vec::new() };
+  let manifests = ManifestArgs { files: args.files.clone(), recursive: true, var: Vec::new() };
   let loaded = load_files(&manifests)?;
   let mut all = Vec::new();
   for (job, _) in &loaded.jobs {
@@ -217,11 +217,7 @@ fn clocks(cron: &CronExpression, zone: &TimeZone, now: Ts) -> Option<String> {
 }
 
 /// Minutes of the day in which too many start, the fullest first.
-fn herds(
-  all: &[Timed],
-  minutes: &BTreeMap<i64, BTreeSet<usize>>,
-  herd: usize,
-) -> Vec<Finding> {
+fn herds(all: &[Timed], minutes: &BTreeMap<i64, BTreeSet<usize>>, herd: usize) -> Vec<Finding> {
   let mut of_day: BTreeMap<i64, (i64, &BTreeSet<usize>)> = BTreeMap::new();
   for (minute, members) in minutes.iter().filter(|(_, members)| members.len() >= herd) {
     let fullest = of_day.entry(minute.rem_euclid(1440)).or_insert((*minute, members));
@@ -283,7 +279,10 @@ mod tests {
         ("schedule.herd", "s0"),
       ]
     );
-    assert!(findings[4].message.starts_with("5 schedules start at 02:00 Asia/Shanghai"), "{findings:?}");
+    assert!(
+      findings[4].message.starts_with("5 schedules start at 02:00 Asia/Shanghai"),
+      "{findings:?}"
+    );
     assert!(findings[3].message.contains("2026-03-29"), "{findings:?}");
     assert_eq!(check(&all[..4], now, 5), []);
   }

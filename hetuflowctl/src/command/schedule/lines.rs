@@ -86,10 +86,7 @@ fn skip_line(reader: &mut impl std::io::BufRead) {
   }
 }
 
-fn answer_line(
-  line: &[u8],
-  answer: &impl Fn(&Question) -> Result<Value, CtlError>,
-) -> Value {
+fn answer_line(line: &[u8], answer: &impl Fn(&Question) -> Result<Value, CtlError>) -> Value {
   let question = if line.len() as u64 > LINE_BYTES_MAX {
     Err(CtlError::new(Exit::Invalid, "the line is longer than 64 KiB"))
   } else {

@@ -70,8 +70,7 @@ fn answer(flags: &NextArgs, question: &Question) -> Result<Value, CtlError> {
 fn offline(what: &str, args: &NextArgs) -> Result<SchedulePreview, CtlError> {
   let name = args.tz.as_deref().unwrap_or(hetuflow_core::DEFAULT_TIMEZONE);
   let zone = parse_time_zone(name).map_err(|error| cron_error(name, error))?;
-  let expression =
-    CronExpression::parse(what, 0).map_err(|error| cron_error(what, error))?;
+  let expression = CronExpression::parse(what, 0).map_err(|error| cron_error(what, error))?;
   let from = from_of(args, &zone)?;
   let mut after = from.unwrap_or_else(Ts::now).instant();
   let mut next = Vec::new();
@@ -192,7 +191,13 @@ mod tests {
   }
 
   fn args(what: &str, tz: &str, from: &str, count: u32) -> NextArgs {
-    NextArgs { what: Some(what.into()), tz: Some(tz.into()), count, from: Some(from.into()), stdin: false }
+    NextArgs {
+      what: Some(what.into()),
+      tz: Some(tz.into()),
+      count,
+      from: Some(from.into()),
+      stdin: false,
+    }
   }
 
   #[test]

@@ -4,6 +4,7 @@
 mod actor;
 mod agent_svc;
 mod apply_plan;
+mod apply_scope;
 mod apply_svc;
 mod attempt_end;
 mod error;

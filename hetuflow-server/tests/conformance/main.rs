@@ -6,6 +6,7 @@ mod engines;
 mod hot_path;
 mod plans;
 mod tables;
+mod watches;
 
 use engines::both_engines;
 
@@ -31,4 +32,6 @@ both_engines! {
   hot_path::marks_name_every_class_and_priority,
   hot_path::unreachable_attempts_are_found,
   plans::hot_statements_use_their_indexes,
+  watches::filters_mean_the_same,
+  watches::figures_of_lists_are_read,
 }

@@ -123,17 +123,32 @@ fn refused(error: &clap::Error) -> ExitCode {
     ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
   }) || std::env::var("HETUFLOW_OUTPUT")
     .is_ok_and(|form| form == "json" || form == "jsonl");
+  let plain = error.render().to_string();
+  let text = mask_passwords(&plain);
   if asked || !wants_json {
-    let _ = error.print();
+    if asked || text == plain {
+      let _ = error.print();
+    } else {
+      let _ = std::io::stderr().write_all(text.as_bytes());
+    }
     return ExitCode::from(if asked { 0 } else { Exit::Usage as u8 });
   }
-  let text = error.render().to_string();
   let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
   let first = lines.next().unwrap_or_default();
   let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first));
   told.facts = lines.map(str::to_owned).collect();
   let look = Look { format: Format::Json, ..Look::new(Wishes::default()) };
   fail(told, &look)
+}
+
+/// The same words without what stands between `//` and `@`: whoever types a password into an
+/// address must not find it in the log of a job.
+fn mask_passwords(text: &str) -> String {
+  let mask = |line: &str| match (line.find("//"), line.rfind('@')) {
+    (Some(from), Some(to)) if from < to => format!("{}//***{}", &line[..from], &line[to..]),
+    _ => line.to_owned(),
+  };
+  text.split_inclusive('\n').map(mask).collect()
 }
 
 fn fail(error: impl Into<Failure>, look: &Look) -> ExitCode {

@@ -1,5 +1,14 @@
 //! The real program against a server of a few lines: exit codes, streams, errors.
 
+#[path = "cli/apply.rs"]
+mod apply;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/operate.rs"]
+mod operate;
+#[path = "cli/schedule.rs"]
+mod schedule;
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

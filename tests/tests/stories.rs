@@ -23,6 +23,8 @@ mod examples;
 mod fail_over;
 #[path = "stories/feed.rs"]
 mod feed;
+#[path = "stories/feed_socket.rs"]
+mod feed_socket;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]
@@ -31,9 +33,13 @@ mod limits;
 mod main_job;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
+#[path = "stories/schedule_edits.rs"]
+mod schedule_edits;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]
 mod submit;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
+#[path = "stories/watches.rs"]
+mod watches;

@@ -6,18 +6,22 @@ mod bulk;
 mod choice;
 mod context;
 mod dev;
+mod doctor;
 mod events;
 mod expression;
 mod fault;
 mod filter_text;
+mod import;
 mod job;
 mod live;
 mod names;
 mod object;
 mod queue;
+mod repair;
 #[cfg(test)]
 pub mod sample;
 mod schedule;
+mod service;
 mod session;
 mod status;
 mod task;
@@ -52,6 +56,9 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Ls(args) => object::list::any(session, args),
     Command::Describe(args) => object::describe::run(session, args).await,
     Command::Apply(args) => apply::run(session, args).await,
+    Command::Diff(args) => apply::diff(session, args).await,
+    Command::Delete(args) => apply::delete(session, args).await,
+    Command::Import(verb) => import::run(session, verb).await,
     Command::Events(args) => events::run(session, args).await,
     Command::Top(args) => top::run(session, args).await,
     Command::Queue(verb) => queue::run(session, verb).await,
@@ -63,6 +70,9 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
+    Command::Doctor(args) => doctor::run(session, args).await,
+    Command::Repair(verb) => repair::run(session, verb).await,
+    Command::InstallService(args) => service::run(args),
     Command::Dev(args) => dev::run(session, args).await,
     Command::Login(args) => context::login::run(session, args).await,
     Command::Logout => context::logout::run(session),
@@ -111,6 +121,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
+    ScheduleVerb::Check(args) => schedule::check::run(session, args).await,
     ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
   }
 }

@@ -30,7 +30,7 @@ pub use fault::{Failure, Fault};
 pub use look::{Format, Look, TimeStyle, Wishes};
 pub use pattern::human_bytes;
 pub use progress::Progress;
-pub use prompt::{ask, read_secret};
+pub use prompt::{ask, ask_word, read_secret};
 pub use sanitize::visible;
 pub use view::{
   Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,

@@ -55,8 +55,8 @@ impl Client {
     Ok(Self { http, place, token, request_timeout, verbose })
   }
 
-  /// The token, for doors that are no requests of ours.
-  pub fn token(&self) -> Option<&str> {
+  /// The token, for what is no plain request.
+  pub(super) fn token(&self) -> Option<&str> {
     self.token.as_deref()
   }
 

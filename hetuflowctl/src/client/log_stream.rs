@@ -20,26 +20,13 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogChunk {
   /// Bytes of one stream.
-  Bytes(LogBytes),
+  Bytes(Stream, Vec<u8>),
   /// The link was down so long, and nothing was lost.
   Break(Duration),
   /// Bytes that are no longer kept.
   Gap(u64),
   /// All there is.
   End,
-}
-
-/// Bytes of one stream, with their place and time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogBytes {
-  /// Which stream.
-  pub stream: Stream,
-  /// When they were captured.
-  pub at: Ts,
-  /// Where they begin in the merged output.
-  pub offset: u64,
-  /// The bytes.
-  pub bytes: Vec<u8>,
 }
 
 /// What to read.
@@ -61,6 +48,7 @@ pub struct LogStream {
   client: Client,
   request: LogRequest,
   next_offset: u64,
+  last_at: Option<Ts>,
   response: Option<Response>,
   buffer: Vec<u8>,
   taken: usize,
@@ -75,12 +63,23 @@ impl LogStream {
       client,
       request,
       next_offset: request.from_offset,
+      last_at: None,
       response: None,
       buffer: Vec::new(),
       taken: 0,
       broken_since: None,
       breaks: 0,
     }
+  }
+
+  /// The byte after the last that was handed out.
+  pub fn next_offset(&self) -> u64 {
+    self.next_offset
+  }
+
+  /// When the last bytes that were handed out had been read from their pipe.
+  pub fn last_at(&self) -> Option<Ts> {
+    self.last_at
   }
 
   async fn connect(&mut self) -> Result<(), CtlError> {
@@ -204,12 +203,12 @@ impl LogStream {
       return Ok(Some(LogChunk::Gap(hole)));
     }
     self.next_offset = end;
+    self.last_at = Some(frame.at);
     self.breaks = 0;
     raw.drain(..skip);
     if self.request.stream.is_some_and(|wanted| wanted != frame.stream) {
       return Ok(None);
     }
-    let offset = frame.offset + skip as u64;
-    Ok(Some(LogChunk::Bytes(LogBytes { stream: frame.stream, at: frame.at, offset, bytes: raw })))
+    Ok(Some(LogChunk::Bytes(frame.stream, raw)))
   }
 }

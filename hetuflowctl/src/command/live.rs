@@ -13,13 +13,17 @@ use super::filter_text::combine;
 use super::session::Session;
 use super::window::{Change, Window};
 use crate::cli::Watching;
-use crate::client::{Call, Client, CtlError, Exit, Heard, WatchSocket};
+use crate::client::{Call, Client, CtlError, Exit, WatchItem, WatchSocket};
 use crate::output::{Column, Live, LiveFrame, Outcome, Page, Record, Rows, TableRow, View};
 
 /// Frames a second at most: a terminal is repainted no faster.
 const HZ: u8 = 5;
 /// A server that is away is looked for again after this.
 const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
+/// A socket that ended is opened again after this.
+const ENDED: std::time::Duration = std::time::Duration::from_millis(250);
+/// The server says something every second; after this much silence it is taken for gone.
+const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 /// The end of a watch that waits for a list without rows.
 const EMPTY: &str = "empty";
 
@@ -205,13 +209,20 @@ impl Watcher {
         self.connect().await?;
         continue;
       };
-      let frame = match socket.next().await? {
-        Heard::Frame(frame) if frame.id == self.watch.id => *frame,
-        Heard::Frame(_) => continue,
-        Heard::Closed => {
+      let item = match tokio::time::timeout(SILENCE_MAX, socket.next()).await {
+        Ok(Ok(item)) => item,
+        Ok(Err(error)) if !error.is_unreachable() => return Err(error),
+        // A connection that ended, or says nothing any more, is made anew.
+        Ok(Err(_)) | Err(_) => {
           self.socket = None;
+          tokio::time::sleep(ENDED).await;
           continue;
         }
+      };
+      let frame = match item {
+        WatchItem::Frame(frame) if frame.id == self.watch.id => *frame,
+        WatchItem::Refused(why) => return Err(CtlError::new(Exit::Invalid, why)),
+        _ => continue,
       };
       if let Some(error) = &frame.error {
         return Err(refused(&self.watch.filter, error));
@@ -226,7 +237,11 @@ impl Watcher {
   }
 
   async fn connect(&mut self) -> Result<(), CtlError> {
-    match WatchSocket::open(&self.client, std::slice::from_ref(&self.watch)).await {
+    let opened = match WatchSocket::open(&self.client).await {
+      Ok(mut socket) => socket.watch(&self.watch).await.map(|()| socket),
+      Err(error) => Err(error),
+    };
+    match opened {
       Ok(socket) => {
         (self.socket, self.opened) = (Some(socket), true);
         Ok(())

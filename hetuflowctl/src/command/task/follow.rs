@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use hetuflow_core::{Page, Stream, TaskEntity, TaskInstanceEntity, TaskInstanceId};
+use hetuflow_core::{Page, Stream, TaskEntity, TaskInstanceEntity, TaskInstanceId, Ts};
 
+use super::line_cut::LogBytes;
 use super::log_shape::{Pieces, RawPiece};
 use crate::cli::{LogOptions, StreamChoice, Tail};
 use crate::client::{Call, Client, CtlError, Exit, LogChunk, LogRequest, LogStream, path_of};
@@ -46,7 +47,8 @@ pub fn of_attempt(
   let begin = stream::once(async move {
     let stream = open(&client, attempt.id, Some(&attempt), &options).await?;
     Ok::<_, CtlError>(stream::try_unfold(stream, move |mut stream| async move {
-      Ok(piece(number, stream.next().await?).map(|piece| (piece, stream)))
+      let chunk = stream.next().await?;
+      Ok(piece(number, &stream, chunk).map(|piece| (piece, stream)))
     }))
   });
   begin
@@ -67,10 +69,13 @@ impl Follower {
         return Ok(None);
       }
       match &mut self.open {
-        Some(open) => match piece(self.task.attempt, open.next().await?) {
-          Some(piece) => return Ok(Some(piece)),
-          None => self.open = None,
-        },
+        Some(open) => {
+          let chunk = open.next().await?;
+          match piece(self.task.attempt, open, chunk) {
+            Some(piece) => return Ok(Some(piece)),
+            None => self.open = None,
+          }
+        }
         None => self.advance().await?,
       }
     }
@@ -185,7 +190,7 @@ async fn tail_begin(
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < end - from {
       match reader.next().await? {
-        LogChunk::Bytes(piece) => bytes.extend(piece.bytes),
+        LogChunk::Bytes(_, piece) => bytes.extend(piece),
         LogChunk::End => break,
         LogChunk::Break(_) | LogChunk::Gap(_) => {}
       }
@@ -209,9 +214,14 @@ fn nth_line_from_end(bytes: &[u8], lines: u64) -> Option<u64> {
   ends.nth(nth).map(|(at, _)| at as u64 + 1)
 }
 
-fn piece(attempt: i64, chunk: LogChunk) -> Option<RawPiece> {
+/// A chunk with the place and the time that the stream knows of it.
+fn piece(attempt: i64, from: &LogStream, chunk: LogChunk) -> Option<RawPiece> {
   Some(match chunk {
-    LogChunk::Bytes(bytes) => RawPiece::Bytes(attempt, bytes),
+    LogChunk::Bytes(stream, bytes) => {
+      let offset = from.next_offset().saturating_sub(bytes.len() as u64);
+      let at = from.last_at().unwrap_or_else(Ts::now);
+      RawPiece::Bytes(attempt, LogBytes { stream, at, offset, bytes })
+    }
     LogChunk::Break(down) => {
       RawPiece::Note(format!("-- link was down {:.1} s, nothing lost --", down.as_secs_f64()))
     }

@@ -1,12 +1,24 @@
 //! Cuts the chunks of an output into lines that know their time and place.
 
-use hetuflow_core::Stream;
+use hetuflow_core::{Stream, Ts};
 
-use crate::client::LogBytes;
 use crate::output::LogLine;
 
 /// A longer line is cut into parts of this length.
 const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of one stream, with their place and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogBytes {
+  /// Which stream.
+  pub stream: Stream,
+  /// When they were captured.
+  pub at: Ts,
+  /// Where they begin in the merged output.
+  pub offset: u64,
+  /// The bytes.
+  pub bytes: Vec<u8>,
+}
 
 /// Whose lines they are.
 #[derive(Debug, Clone)]
@@ -69,8 +81,6 @@ impl LineCut {
 
 #[cfg(test)]
 mod tests {
-  use hetuflow_core::Ts;
-
   use super::*;
 
   #[test]

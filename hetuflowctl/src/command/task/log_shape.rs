@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-use super::line_cut::{LineCut, Source};
+use super::line_cut::{LineCut, LogBytes, Source};
 use super::line_pick::LinePick;
 use crate::cli::{LogOptions, Timestamps};
-use crate::client::{CtlError, Exit, LogBytes};
+use crate::client::{CtlError, Exit};
 use crate::output::{Format, LogPiece, LogStyle, Look, Stamps, human_bytes};
 
 /// A piece of the output of one task.

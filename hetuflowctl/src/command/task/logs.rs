@@ -4,6 +4,7 @@ use futures_util::stream::{self, StreamExt as _};
 use hetuflow_core::TaskEntity;
 
 use super::line_cut::Source;
+use super::line_pick::LinePick;
 use super::log_shape::{Pieces, RawPiece, by_time, shape, style};
 use super::{chosen, follow, run::with_exit};
 use crate::cli::{Attempt, AttemptLogs, ExitStatus, LogsArgs};
@@ -26,6 +27,8 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<Outcome, CtlError
 }
 
 async fn tasks(session: &Session, args: &LogsArgs) -> Result<Outcome, CtlError> {
+  // An expression that cannot be read is told before anything is asked.
+  LinePick::new(&args.options)?;
   let tasks = chosen::tasks(session, &args.targets, SOURCES_MAX).await?.tasks;
   match tasks.as_slice() {
     [] => Ok(Outcome::from(View::Nothing).note("nothing found")),

@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod command;
 mod output;
+mod tui;
 
 use std::io::Write as _;
 use std::process::ExitCode;

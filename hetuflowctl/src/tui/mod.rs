@@ -4,6 +4,7 @@
 //! `view` draws the model into a buffer; `runtime` does the effects and writes the frame. Nothing
 //! but `runtime`, `link` and `terminal` does I/O.
 
+pub mod log;
 mod look;
 mod text;
 

@@ -65,8 +65,7 @@ impl Index {
   /// Takes note of bytes that follow what is there.
   pub fn append(&mut self, stream: Stream, at_us: i64, mut bytes: &[u8]) {
     while !bytes.is_empty() {
-      let full =
-        self.segments.back().is_none_or(|segment| segment.len as usize == SEGMENT_BYTES);
+      let full = self.segments.back().is_none_or(|segment| segment.len as usize == SEGMENT_BYTES);
       if full {
         self.next_segment();
       }
@@ -90,9 +89,10 @@ impl Index {
     let Some(segment) = self.segments.back_mut() else { return };
     let segment = Arc::make_mut(segment);
     let from = segment.len;
-    let same = segment.pieces.last().is_some_and(|last| {
-      last.stream == stream && last.at_us / 1000 == at_us / 1000
-    });
+    let same = segment
+      .pieces
+      .last()
+      .is_some_and(|last| last.stream == stream && last.at_us / 1000 == at_us / 1000);
     if !same {
       segment.pieces.push(Piece { from, stream, at_us });
     }

@@ -97,9 +97,9 @@ fn announced(before: &[u8]) -> bool {
   let end = trimmed.iter().rposition(|byte| !matches!(byte, b'"' | b'\'' | b':' | b'=' | b' '));
   let Some(end) = end.filter(|end| end + 1 < trimmed.len()) else { return false };
   let key = &trimmed[..=end];
-  [&b"level"[..], b"lvl", b"severity"].iter().any(|name| {
-    key.len() >= name.len() && key[key.len() - name.len()..].eq_ignore_ascii_case(name)
-  })
+  [&b"level"[..], b"lvl", b"severity"]
+    .iter()
+    .any(|name| key.len() >= name.len() && key[key.len() - name.len()..].eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

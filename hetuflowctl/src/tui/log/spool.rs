@@ -1,8 +1,8 @@
 //! Raw log bytes on disk: one temporary file that has no name and that nobody else can open.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -18,12 +18,14 @@ pub struct Spool {
 }
 
 impl Spool {
-  /// Makes the file; it has mode 0600 and no name from its first moment.
+  /// Makes the file; it never has a name, and its mode is 0600 before the first byte.
   ///
   /// # Errors
   /// When the temporary folder cannot be written.
   pub fn new() -> io::Result<Self> {
-    Ok(Self { file: tempfile::tempfile()?, gone: AtomicU64::new(0) })
+    let file = tempfile::tempfile()?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(Self { file, gone: AtomicU64::new(0) })
   }
 
   /// Writes bytes at their place.

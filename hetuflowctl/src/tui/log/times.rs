@@ -90,7 +90,10 @@ fn span(us: i64) -> String {
     3600..86_400 => {
       format!("{sign}{}h{:02}m{:02}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
-    _ => format!("{sign}{}d{:02}h{:02}m", seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60),
+    86_400..86_400_000 => {
+      format!("{sign}{}d{:02}h{:02}m", seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60)
+    }
+    _ => format!("{sign}{}d", seconds / 86_400),
   };
   format!("{text:>12}")
 }

@@ -85,8 +85,7 @@ mod tests {
 
   fn rows(text: &str, width: u16) -> Vec<String> {
     let line = glyphs(text.as_bytes());
-    let row =
-      |row: Row| " ".repeat(usize::from(row.indent)) + &text_of(&line[row.glyphs.clone()]);
+    let row = |row: Row| " ".repeat(usize::from(row.indent)) + &text_of(&line[row.glyphs.clone()]);
     wrap(&line, width).into_iter().map(row).collect()
   }
 

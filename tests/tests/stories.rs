@@ -35,3 +35,5 @@ mod server_kill;
 mod submit;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
+#[path = "stories/watches.rs"]
+mod watches;

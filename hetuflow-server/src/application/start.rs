@@ -22,8 +22,8 @@ use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake};
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
-  PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc,
-  TokenSvc,
+  OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc,
+  TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -440,6 +440,7 @@ fn api_state(
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),
+    watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
     tokens: tokens.clone(),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
@@ -450,6 +451,16 @@ fn api_state(
     started_at,
     server_id: server.clone(),
     version,
+  })
+}
+
+/// What this server counts, for its row in the list of servers.
+fn own_figures(gateway: &Arc<GatewayState>) -> OwnFigures {
+  let gateway = gateway.clone();
+  Box::new(move || {
+    let counters = gateway.stats.to_json(&gateway.roster);
+    let fields = counters.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect()
   })
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{
   AgentSvc, ApplySvc, FeedSvc, JobSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc, TaskSvc,
-  TokenSvc,
+  TokenSvc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -30,6 +30,8 @@ pub struct ApiState {
   pub logs: Arc<LogSvc>,
   /// The feed.
   pub feed: Arc<FeedSvc>,
+  /// Watches.
+  pub watches: Arc<WatchSvc>,
   /// Agents.
   pub agents: AgentSvc,
   /// Tokens.

@@ -32,6 +32,7 @@ mod task_ref;
 mod task_svc;
 mod token_cache;
 mod token_svc;
+mod watch;
 
 pub use actor::Actor;
 pub use agent_svc::*;
@@ -52,3 +53,4 @@ pub use submit_svc::SubmitSvc;
 pub use system_svc::*;
 pub use task_svc::{TaskSvc, normalise};
 pub use token_svc::*;
+pub use watch::{OwnFigures, WatchReader, WatchSvc};

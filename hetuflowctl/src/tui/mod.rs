@@ -12,6 +12,7 @@ mod draw;
 mod keys;
 mod link;
 mod link_state;
+pub mod log;
 pub mod look;
 mod memory;
 mod model;
@@ -34,4 +35,5 @@ mod update;
 mod view;
 mod widget;
 
+pub use look::Look;
 pub use open::{Options, Wanted, open, print_keys};

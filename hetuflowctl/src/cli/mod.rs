@@ -10,6 +10,7 @@ mod object;
 mod run;
 mod schedule;
 mod task;
+mod tui;
 mod value;
 
 pub use apply::*;
@@ -22,6 +23,7 @@ pub use object::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
+pub use tui::*;
 pub use value::*;
 
 use clap::{Parser, Subcommand};
@@ -71,6 +73,9 @@ pub enum Command {
   Apply(ApplyArgs),
   /// Read or follow the event log
   Events(EventsArgs),
+  /// The full-screen dashboard
+  #[command(visible_aliases = ["ui", "dash"])]
+  Tui(TuiArgs),
   /// Jobs: what to run
   #[command(subcommand, visible_alias = "j", alias = "jobs")]
   Job(JobVerb),

@@ -54,6 +54,11 @@ impl Client {
     Ok(Self { http, place, token, request_timeout, verbose })
   }
 
+  /// The token, for what is no plain request.
+  pub(super) fn token(&self) -> Option<&str> {
+    self.token.as_deref()
+  }
+
   /// The answer as a value.
   ///
   /// # Errors

@@ -184,7 +184,7 @@ fn status(model: &Model, ctx: &Ctx<'_>) -> String {
   match model.screen {
     Screen::Dash => dashboard::status(model, ctx),
     Screen::Tasks => tasks::status(model, ctx),
-    Screen::Task(_) => String::new(),
+    Screen::Task(_) => model.log.as_ref().map(|(_, pane)| pane.status()).unwrap_or_default(),
     Screen::Jobs => jobs::status(model, ctx),
     Screen::Agents => agents::status(model, ctx),
     Screen::Events => events::status(model, ctx),
@@ -197,6 +197,9 @@ fn hints(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let place = model.screen.place();
   let order = [Group::Screen, Group::Acting, Group::Lists, Group::Everywhere];
   let mut x = area.x + 1;
+  if let Some((_, pane)) = &model.log {
+    x = put_cut(buf, (x, area.y), area.right(), &pane.footer(), (ctx.style(Role::Dim), ctx.look)) + 2;
+  }
   for group in order {
     for row in TABLE.iter().filter(|row| row.group == group && row.place.meets(place)) {
       if row.hint.is_empty() || (model.site.read_only && group == Group::Acting) {

@@ -35,5 +35,5 @@ mod update;
 mod view;
 mod widget;
 
-pub use look::Look;
+pub use look::{Depth, Look, Role, Theme};
 pub use open::{Options, Wanted, open, print_keys};

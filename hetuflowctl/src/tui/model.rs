@@ -10,6 +10,7 @@ use ratatui::layout::Rect;
 use super::draw::TimeMode;
 use super::keys::{Keys, Place};
 use super::link_state::{Condition, LinkState};
+use super::log::LogPane;
 use super::look::{Look, Role};
 use super::overlay::Overlay;
 use super::store::{Entry, Object, Store, View};
@@ -167,7 +168,7 @@ pub enum Hit {
 }
 
 /// Everything.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Model {
   /// Keys.
   pub keys: Keys,
@@ -201,6 +202,8 @@ pub struct Model {
   pub dash_frozen: Option<Box<View>>,
   /// The attempt that the task screen shows; none is the newest.
   pub attempt: Option<usize>,
+  /// The output of the task screen's task, by its id.
+  pub log: Option<(String, LogPane)>,
   /// Rows or board.
   pub tasks_view: TasksView,
   /// The board is shown because of a flood.
@@ -261,6 +264,7 @@ impl Model {
       dash: [const { None }; 4],
       dash_frozen: None,
       attempt: None,
+      log: None,
       tasks_view: TasksView::Auto,
       flood: false,
       typing: None,

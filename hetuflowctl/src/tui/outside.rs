@@ -72,6 +72,14 @@ pub fn pager(text: &str) -> std::io::Result<()> {
   child.wait().map(drop)
 }
 
+/// Waits until a person has read what a command left on the terminal.
+pub fn wait_for_return() -> std::io::Result<()> {
+  let mut out = std::io::stdout();
+  out.write_all(b"\n-- Return goes back --\n")?;
+  out.flush()?;
+  std::io::stdin().read_line(&mut String::new()).map(drop)
+}
+
 /// The names of the server's namespaces.
 pub async fn namespaces(client: &Client) -> Option<Vec<String>> {
   let answer: Value = client.fetch(Call::get("/namespaces").query("limit", 200)).await.ok()?;

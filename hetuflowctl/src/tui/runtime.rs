@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
 use super::link::{self, LinkNews, LinkOrder};
+use super::log::{self, LogAsk};
 use super::look::Role;
 use super::memory;
 use super::model::Model;
@@ -67,6 +68,7 @@ pub struct Runtime {
   news: Receiver<LinkNews>,
   tasks: JoinSet<Option<Msg>>,
   links: JoinSet<()>,
+  feeders: JoinSet<()>,
   start: Instant,
   plan: Plan,
 }
@@ -129,6 +131,7 @@ enum Woken {
   News(LinkNews),
   Done(Option<Msg>),
   Time,
+  Logged,
   Continued,
   Ended(u8),
 }
@@ -142,7 +145,7 @@ impl Runtime {
       Source::Recording(_) => None,
     };
     let (orders, news) = connect(&mut links, source);
-    Self { model, client, orders, news, tasks: JoinSet::new(), links, start: Instant::now(), plan }
+    Self { model, client, orders, news, tasks: JoinSet::new(), links, feeders: JoinSet::new(), start: Instant::now(), plan }
   }
 
   fn tell(&mut self, msg: Msg) -> Vec<Effect> {
@@ -152,7 +155,18 @@ impl Runtime {
         self.model.toast(Role::Bad, "the recording ended: the disk is full");
       }
     }
-    update(&mut self.model, msg, self.start.elapsed())
+    let effects = update(&mut self.model, msg, self.start.elapsed());
+    self.feed_log();
+    effects
+  }
+
+  /// Runs the reader of the output that is shown; a pane that is gone ends its own.
+  fn feed_log(&mut self) {
+    while self.feeders.try_join_next().is_some() {}
+    let feeder = self.model.log.as_mut().and_then(|(_, pane)| pane.take_feeder());
+    if let (Some(feeder), Some(client)) = (feeder, self.client.clone()) {
+      self.feeders.spawn(feeder.run(client));
+    }
   }
 
   /// Waits for the first whole picture and gives it as a frame.
@@ -247,6 +261,12 @@ impl Runtime {
             effects.extend(self.tell(msg));
           }
         }
+        Woken::Logged => {
+          if let Some((_, pane)) = &mut self.model.log {
+            pace.wanted |= pane.poll();
+          }
+          self.feed_log();
+        }
         Woken::Time => {
           let due = pace.due().is_some_and(|due| due <= Instant::now());
           pace.wanted |= !due;
@@ -296,6 +316,13 @@ impl Runtime {
         None => std::future::pending().await,
       }
     };
+    let wake = self.model.log.as_ref().map(|(_, pane)| pane.wake());
+    let logged = async {
+      match wake {
+        Some(wake) => wake.notified().await,
+        None => std::future::pending().await,
+      }
+    };
     let [terminate, hang_up, interrupt] = &mut signals.end;
     tokio::select! {
       biased;
@@ -307,6 +334,7 @@ impl Runtime {
         _ => Woken::InputEnded,
       },
       _ = signals.goes_on.recv() => Woken::Continued,
+      () = logged => Woken::Logged,
       Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Woken::Done(done.ok().flatten()),
       Some(news) = self.news.recv() => Woken::News(news),
       () = sleep => Woken::Time,
@@ -353,17 +381,8 @@ impl Runtime {
         Ok(path) => self.model.toast(Role::Good, format!("written: {}", path.display())),
         Err(error) => self.model.toast(Role::Bad, format!("not written: {error}")),
       },
-      Effect::Pager(text) => {
-        screen.leave();
-        let shown = outside::pager(&text);
-        if screen.enter().is_err() {
-          return Some(Next::Leave);
-        }
-        if let Err(error) = shown {
-          self.model.toast(Role::Bad, format!("no pager: {error}"));
-        }
-        return Some(Next::Back);
-      }
+      Effect::Pager(text) => return Some(self.aside(screen, || outside::pager(&text))),
+      Effect::Log(ask) => return self.log(ask, screen),
       Effect::Suspend => {
         screen.leave();
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
@@ -382,6 +401,49 @@ impl Runtime {
       Effect::Quit => return Some(Next::Leave),
     }
     None
+  }
+
+  /// Gives the terminal to another program until that has ended.
+  fn aside(&mut self, screen: &mut Screen, work: impl FnOnce() -> std::io::Result<()>) -> Next {
+    screen.leave();
+    let done = work();
+    if screen.enter().is_err() {
+      return Next::Leave;
+    }
+    if let Err(error) = done {
+      self.model.toast(Role::Bad, format!("that did not work: {error}"));
+    }
+    Next::Back
+  }
+
+  fn log(&mut self, ask: LogAsk, screen: &mut Screen) -> Option<Next> {
+    match ask {
+      LogAsk::Pager(log) => Some(self.aside(screen, || log::page(&log).map(drop))),
+      LogAsk::Pipe(log, command) => Some(self.aside(screen, || {
+        let done = log::pipe(&log, &command).map(drop);
+        outside::wait_for_return()?;
+        done
+      })),
+      LogAsk::Export(log, name) => {
+        let written = tokio::task::spawn_blocking(move || {
+          let path = std::path::PathBuf::from(name);
+          log::export(&log, &path).map(|done| (path, done))
+        });
+        self.tasks.spawn(async move {
+          let (role, words) = match written.await {
+            Ok(Ok((path, done))) => {
+              let bytes = super::text::count(done.bytes);
+              (Role::Good, format!("{}: {bytes} bytes, sha256 {}", path.display(), done.sha256))
+            }
+            Ok(Err(error)) => (Role::Bad, format!("not written: {error}")),
+            Err(error) => (Role::Bad, format!("not written: {error}")),
+          };
+          Some(Msg::Note(role, words))
+        });
+        None
+      }
+      LogAsk::Copy(_) => None,
+    }
   }
 
   async fn order(&mut self, order: LinkOrder) {

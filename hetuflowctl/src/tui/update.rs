@@ -9,6 +9,7 @@ use super::act::Plan;
 use super::actions;
 use super::command_line;
 use super::link::LinkNews;
+use super::log::{LogAsk, LogOutcome};
 use super::look::Role;
 use super::model::{Asked, Hit, Model};
 use super::overlay::{Choice, MenuKind, Overlay, Reading, Told};
@@ -43,7 +44,7 @@ pub enum Msg {
 }
 
 /// Something to do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Effect {
   /// Ask the server this.
   Watch(Box<Watch>),
@@ -67,6 +68,8 @@ pub enum Effect {
   Context(String),
   /// Ask for the namespaces.
   Namespaces,
+  /// Something with the output of a task.
+  Log(LogAsk),
   /// Remember columns and order.
   Remember,
   /// Leave.
@@ -94,6 +97,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
     Msg::Note(role, text) => model.toast(role, text),
   }
   follow_lists(model);
+  screen::task::sync_log(model);
   let Asked { watch, unwatch } = model.sync_watches();
   effects.extend(unwatch.into_iter().map(Effect::Unwatch));
   effects.extend(watch.into_iter().map(|watch| Effect::Watch(Box::new(watch))));
@@ -114,9 +118,26 @@ fn key_pressed(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
     type_filter(model, key);
     return;
   }
+  if log_key(model, key, effects) {
+    return;
+  }
   if let Some(action) = model.keys.action(key, model.screen.place()) {
     actions::run(model, action, effects);
   }
+}
+
+/// The output of the task screen takes a key before the screen does.
+fn log_key(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) -> bool {
+  let Some((_, pane)) = &mut model.log else { return false };
+  let outcome = pane.handle(key);
+  model.attempt = pane.attempt();
+  match outcome {
+    LogOutcome::Handled => {}
+    LogOutcome::Ignored => return false,
+    LogOutcome::Ask(LogAsk::Copy(text)) => effects.push(Effect::Copy(text)),
+    LogOutcome::Ask(ask) => effects.push(Effect::Log(ask)),
+  }
+  true
 }
 
 /// `^C` leaves from everywhere, whatever the table says.
@@ -219,6 +240,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
         reading.top = reading.top.saturating_add_signed(by).min(last);
       }
       Some(_) => {}
+      None if model.log.is_some() => roll_log(model, by),
       None => actions::scroll(model, by as i64),
     }
     return;
@@ -229,6 +251,17 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
     return;
   };
   clicked(model, hit, effects);
+}
+
+/// The wheel moves the output by rows, as the keys do.
+fn roll_log(model: &mut Model, by: isize) {
+  use crossterm::event::{KeyCode, KeyModifiers};
+  let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
+  if let Some((_, pane)) = &mut model.log {
+    for _ in 0..by.unsigned_abs() {
+      let _handled = pane.handle(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+  }
 }
 
 fn clicked(model: &mut Model, hit: Hit, effects: &mut Vec<Effect>) {

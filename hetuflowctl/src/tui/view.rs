@@ -66,8 +66,11 @@ fn body_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Ve
   match model.screen {
     Screen::Dash => dashboard::draw(model, ctx, area, buf),
     Screen::Task(_) => {
-      let rest = task::draw(model, ctx, area, buf);
-      task::no_output(model, ctx, rest, buf);
+      let rest = if model.zoom { area } else { task::draw(model, ctx, area, buf) };
+      match &mut model.log {
+        Some((_, pane)) => pane.draw(rest, buf, ctx.look),
+        None => task::no_output(model, ctx, rest, buf),
+      }
       Vec::new()
     }
     Screen::Tasks if model.shows_board() => {

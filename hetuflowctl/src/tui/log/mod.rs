@@ -26,7 +26,6 @@ mod tests;
 mod times;
 mod wrap;
 
-pub use feeder::Feeder;
 pub use hand_out::{export, page, pipe};
 pub use pane::{LogAsk, LogOutcome, LogPane};
 pub use target::{LogAttempt, LogTarget};

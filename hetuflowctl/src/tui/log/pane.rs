@@ -192,6 +192,14 @@ impl LogPane {
     }
   }
 
+  /// The chosen attempt by its place; none follows the newest or shows all.
+  pub fn attempt(&self) -> Option<usize> {
+    match self.which {
+      Which::One(nth) => Some(nth),
+      Which::Latest | Which::All => None,
+    }
+  }
+
   /// Says something in the status line until the next key.
   pub fn say(&mut self, words: impl Into<String>) {
     self.message = Some(words.into());

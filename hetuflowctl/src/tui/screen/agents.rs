@@ -30,7 +30,7 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "AGENT", sort: "id", width: 12, grow: 2, priority: 0, right: false,
+  Column { name: "AGENT", sort: "name", width: 12, grow: 2, priority: 0, right: false,
     cell: cell!(|_ctx, agent| (agent.id.to_string(), Role::Text)) },
   Column { name: "STATE", sort: "state", width: 10, grow: 0, priority: 1, right: false,
     cell: cell!(|ctx, agent| state(ctx, agent)) },
@@ -40,7 +40,7 @@ pub static COLUMNS: &[Column] = &[
     cell: cell!(|ctx, agent| percent(ctx, agent.cpu_percent)) },
   Column { name: "MEM", sort: "memory", width: 4, grow: 0, priority: 5, right: true,
     cell: cell!(|ctx, agent| percent(ctx, agent.memory_percent)) },
-  Column { name: "BEAT", sort: "", width: 5, grow: 0, priority: 3, right: true,
+  Column { name: "BEAT", sort: "age", width: 5, grow: 0, priority: 3, right: true,
     cell: cell!(|ctx, agent| beat(ctx, agent)) },
   Column { name: "VERSION", sort: "", width: 8, grow: 0, priority: 8, right: false,
     cell: cell!(|_ctx, agent| (agent.version.clone(), Role::Dim)) },

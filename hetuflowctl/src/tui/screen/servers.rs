@@ -29,9 +29,9 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "SERVER", sort: "id", width: 14, grow: 1, priority: 0, right: false,
+  Column { name: "SERVER", sort: "", width: 14, grow: 1, priority: 0, right: false,
     cell: cell!(|ctx, server| name(ctx, server)) },
-  Column { name: "STATE", sort: "state", width: 10, grow: 0, priority: 1, right: false,
+  Column { name: "STATE", sort: "", width: 10, grow: 0, priority: 1, right: false,
     cell: cell!(|ctx, server| state(ctx, server)) },
   Column { name: "VERSION", sort: "", width: 9, grow: 0, priority: 4, right: false,
     cell: cell!(|_ctx, server| (server.version.clone(), Role::Text)) },
@@ -39,7 +39,7 @@ pub static COLUMNS: &[Column] = &[
     cell: cell!(|ctx, server| (ctx.age(server.started_at), Role::Text)) },
   Column { name: "BEAT", sort: "", width: 5, grow: 0, priority: 5, right: true,
     cell: cell!(|ctx, server| (ctx.age_brief(server.last_heartbeat_at), Role::Text)) },
-  Column { name: "AGENTS", sort: "agents", width: 6, grow: 0, priority: 2, right: true,
+  Column { name: "AGENTS", sort: "", width: 6, grow: 0, priority: 2, right: true,
     cell: cell!(|_ctx, server| (count(u64::from(server.agents)), Role::Text)) },
   Column { name: "ADDRESS", sort: "", width: 16, grow: 2, priority: 6, right: false,
     cell: cell!(|_ctx, server| (server.address.clone(), Role::Dim)) },

@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 
 use super::tasks::{command_of, ran};
 use crate::tui::draw::{Ctx, Pane, put, put_cut};
+use crate::tui::log::{LogAttempt, LogPane, LogTarget};
 use crate::tui::look::{Role, task_word};
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Screen};
 use crate::tui::text::{count, pad, took, width};
 use crate::tui::widget::table::CellText;
 
@@ -52,6 +53,36 @@ pub fn turn(model: &mut Model, by: isize) {
   let to = at.saturating_add_signed(by).min(last);
   // The newest is followed, also when there is a newer one later.
   model.attempt = (to < last).then_some(to);
+}
+
+/// Brings the output in line with the task that the screen is about.
+pub fn sync_log(model: &mut Model) {
+  let Screen::Task(_) = &model.screen else {
+    model.log = None;
+    return;
+  };
+  let Some(detail) = model.task_detail("task") else { return };
+  let id = detail.task.id.to_string();
+  let attempts: Vec<LogAttempt> = detail
+    .attempts
+    .iter()
+    .map(|one| LogAttempt {
+      instance_id: one.id,
+      number: one.attempt,
+      agent: one.agent_id.as_ref().map(ToString::to_string),
+    })
+    .collect();
+  let job: String =
+    detail.task.job.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+  let name = format!("{job}-{}", detail.task.id.short());
+  match &mut model.log {
+    Some((known, pane)) if *known == id => pane.set_attempts(attempts),
+    _ if attempts.is_empty() => model.log = None,
+    _ => match LogPane::new(LogTarget { name, attempts }) {
+      Ok(pane) => model.log = Some((id, pane)),
+      Err(error) => model.toast(Role::Bad, format!("no room for the output: {error}")),
+    },
+  }
 }
 
 /// Draws the screen; the place of the output.

@@ -167,18 +167,6 @@ actions! {
   Quit "quit" ["ctrl-c"] Place::ALL, Everywhere, "", "quit at once";
 }
 
-impl Action {
-  /// Its row of the table.
-  pub fn binding(self) -> &'static Binding {
-    TABLE.iter().find(|row| row.action == self).expect("the macro gives every action a row")
-  }
-
-  /// Whether it changes the server.
-  pub fn acts(self) -> bool {
-    self.binding().group == Group::Acting
-  }
-}
-
 /// One key press, without what terminals add to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -406,7 +394,7 @@ mod tests {
 
   #[test]
   fn no_lower_case_key_acts() {
-    for row in TABLE.iter().filter(|row| row.action.acts()) {
+    for row in TABLE.iter().filter(|row| row.group == Group::Acting) {
       for key in row.keys {
         let upper = key.len() == 1 && key.chars().all(char::is_uppercase);
         assert!(upper || *key == "delete", "{} acts on {key}", row.name);

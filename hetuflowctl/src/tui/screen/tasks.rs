@@ -36,7 +36,7 @@ macro_rules! cell {
 pub static COLUMNS: &[Column] = &[
   Column { name: "TASK", sort: "id", width: 8, grow: 0, priority: 4, right: false,
     cell: cell!(|_ctx, task| (task.id.short(), Role::Text)) },
-  Column { name: "STATE", sort: "state", width: 10, grow: 0, priority: 0, right: false,
+  Column { name: "STATE", sort: "state", width: 11, grow: 0, priority: 0, right: false,
     cell: cell!(|ctx, task| state(ctx, task)) },
   Column { name: "JOB", sort: "job", width: 12, grow: 2, priority: 1, right: false,
     cell: cell!(|_ctx, task| (task.job.clone(), Role::Text)) },

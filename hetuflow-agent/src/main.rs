@@ -111,7 +111,7 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
     settings.agent.state_dir.display()
   );
   let runtime = tokio::runtime::Builder::new_multi_thread()
-    .worker_threads(std::env::var("HF_W").ok().and_then(|v| v.parse().ok()).unwrap_or(2))
+    .worker_threads(2)
     .max_blocking_threads(64)
     .enable_all()
     .build()

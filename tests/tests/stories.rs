@@ -13,6 +13,8 @@ mod agent_link;
 mod agent_loss;
 #[path = "stories/bytes.rs"]
 mod bytes;
+#[path = "stories/command_line.rs"]
+mod command_line;
 #[path = "stories/database_link.rs"]
 mod database_link;
 #[path = "stories/examples.rs"]
@@ -39,3 +41,5 @@ mod server_kill;
 mod submit;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
+#[path = "stories/watches.rs"]
+mod watches;

@@ -6,6 +6,7 @@ pub mod cron;
 mod duration_text;
 mod enums;
 mod error;
+pub mod filter;
 mod id;
 mod interval;
 mod name;
@@ -19,6 +20,9 @@ pub use cron::{CronError, CronExpression, CronFire, cron_fields, parse_time_zone
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
 pub use enums::*;
 pub use error::{ErrorCode, ErrorResponse, FieldError, pointer_part};
+pub use filter::{
+  Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
+};
 pub use id::*;
 pub use interval::{check_interval, next_interval};
 pub use name::{NAME_CHARS_MAX, check_name};

@@ -22,9 +22,9 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
-  PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc,
-  TokenSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
+  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc,
+  SvcError, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -467,6 +467,8 @@ fn api_state(
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),
+    lists: ListSvc::new(store.clone()),
+    watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
     tokens: tokens.clone(),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
@@ -477,6 +479,16 @@ fn api_state(
     started_at,
     server_id: server.clone(),
     version,
+  })
+}
+
+/// What this server counts, for its row in the list of servers.
+fn own_figures(gateway: &Arc<GatewayState>) -> OwnFigures {
+  let gateway = gateway.clone();
+  Box::new(move || {
+    let counters = gateway.stats.to_json(&gateway.roster);
+    let fields = counters.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect()
   })
 }
 

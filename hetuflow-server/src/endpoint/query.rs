@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ApiError;
-use crate::service::{Cursor, PageArgs};
+use crate::service::{Cursor, ListWish, PageArgs};
 
 /// What pages of a list are cut by.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +89,23 @@ impl Args {
       Some(text) => Some(text.parse().map_err(|_| bad_limit(&text))?),
     };
     page_args(&PageQuery { limit, cursor: self.text("cursor") }, order, &self.list)
+  }
+
+  /// A filter and an order, where one is given; then nothing else but the page and the namespace.
+  ///
+  /// # Errors
+  /// 400 for a page that is none.
+  pub(super) fn wish(&mut self) -> Result<Option<ListWish>, ApiError> {
+    let (filter, sort) = (self.text("filter"), self.text("sort"));
+    if filter.is_none() && sort.is_none() {
+      return Ok(None);
+    }
+    let cursor = self.text("cursor");
+    let from = cursor.map_or(Ok(0), |text| text.parse().map_err(|_| bad_cursor()))?;
+    let limit = self.page(Order::Id)?.limit;
+    let namespace_id = self.namespace()?;
+    let (filter, sort) = (filter.unwrap_or_default(), sort.unwrap_or_default());
+    Ok(Some(ListWish { namespace_id, filter, sort, from, limit }))
   }
 
   /// All parameters were known.

@@ -165,7 +165,7 @@ const ADDRESSES: &[(&str, &str, u16, &str, &str)] = &[
   ("B048", "/tasks?cursor=garbage", 400, "page.cursor", "?cursor"),
   ("B049", "/tasks?status=runnning", 400, "filter.value", "?status"),
   ("B049", "/jobs?status=runnning", 400, "filter.value", "?status"),
-  ("B049", "/jobs?sort=;drop%20table", 400, "query.unknown", "?sort"),
+  ("B049", "/jobs?sort=;drop%20table", 422, "sort.field", "sort"),
   ("B049", "/jobs?limit=1&limit=2", 400, "filter.value", "?limit"),
 ];
 

@@ -105,7 +105,13 @@ pub async fn list_after(
   let sql = "select seq, namespace_id, data from sched_event_batch where seq > $1 \
     order by seq limit $2";
   let values = vec![Value::BigInt(Some(after)), Value::BigInt(Some(limit))];
-  let rows: Vec<(i64, NamespaceId, Vec<u8>)> = conn.fetch_sql(sql, values).await?;
+  unpack_rows(conn.fetch_sql(sql, values).await?)
+}
+
+/// Rows of number, namespace and packed changes.
+pub(super) fn unpack_rows(
+  rows: Vec<(i64, NamespaceId, Vec<u8>)>,
+) -> Result<Vec<EventBatch>, DbError> {
   rows
     .into_iter()
     .map(|(seq, namespace_id, data)| {
@@ -117,6 +123,16 @@ pub async fn list_after(
       Ok(EventBatch { seq, namespace_id, changes })
     })
     .collect()
+}
+
+/// The newest number; zero for an empty journal.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn newest(conn: &mut Conn) -> Result<i64, DbError> {
+  let last: Vec<Row1<Option<i64>>> =
+    conn.fetch_sql("select max(seq) from sched_event_batch", Vec::new()).await?;
+  Ok(last.first().and_then(|row| row.0).unwrap_or(0))
 }
 
 /// The oldest and the newest number; zeros for an empty journal.

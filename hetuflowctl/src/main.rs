@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod command;
 mod output;
+mod tui;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -13,8 +14,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, help_text, write_completions};
-use crate::client::{CtlError, Exit};
+use crate::cli::{Cli, Command, TuiArgs, help_text, write_completions};
+use crate::client::{Client, CtlError, Exit, Origin, Place};
 use crate::command::{Session, look};
 use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
 
@@ -54,7 +55,11 @@ fn main() -> ExitCode {
     Err(error) => return fail(CtlError::from(error), &look(&cli.global)),
   };
   let session = Session::new(cli.global);
-  let exit = match runtime.block_on(supervised(&session, &cli.command)) {
+  let done = match &cli.command {
+    Command::Tui(args) => runtime.block_on(full_screen(&session, args)),
+    command => runtime.block_on(supervised(&session, command)),
+  };
+  let exit = match done {
     Ok(exit) => ExitCode::from(exit),
     Err(error) => fail(error, &session.look),
   };
@@ -102,6 +107,42 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
     _ = terminate.recv() => {}
     () = tokio::time::sleep(POLITE_TIME_MAX) => {}
   }
+  Ok(exit)
+}
+
+/// The full-screen face has its own signals, and its own end.
+async fn full_screen(session: &Session, args: &TuiArgs) -> Result<u8, Failure> {
+  let mut out = std::io::stdout();
+  if args.print_keys {
+    let place = session.place()?;
+    out.write_all(tui::print_keys(&place.config)?.as_bytes())?;
+    return Ok(0);
+  }
+  let client = session.client()?.clone();
+  let (global, origin) = (session.global.clone(), session.origin()?);
+  let wanted = tui::Wanted {
+    screen: args.screen.clone(),
+    filter: args.filter.clone(),
+    namespace: session.list_namespace()?,
+    ascii: args.ascii,
+    no_mouse: args.no_mouse,
+    theme: args.theme.clone(),
+    color: match global.color {
+      cli::When::Auto => None,
+      cli::When::Always => Some(true),
+      cli::When::Never => Some(false),
+    },
+    fps: args.fps,
+    snapshot: args.snapshot.then_some((args.size, args.ansi)),
+    record: args.record.clone(),
+    replay: args.replay.clone(),
+  };
+  let switch = Box::new(move |name: &str| {
+    let wish = Origin { context: Some(name.to_owned()), server: None, ..origin.clone() };
+    Client::new(Place::settle(&wish)?, global.request_timeout, 0)
+  });
+  let (exit, text) = tui::open(tui::Options { wanted, client, switch }).await?;
+  out.write_all(text.as_bytes())?;
   Ok(exit)
 }
 

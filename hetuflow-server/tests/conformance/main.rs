@@ -9,6 +9,7 @@ mod hot_path;
 mod planner;
 mod plans;
 mod tables;
+mod watches;
 
 use engines::both_engines;
 
@@ -47,4 +48,6 @@ both_engines! {
   planner::an_older_run_is_asked_to_stop_or_killed,
   planner::catching_up_has_its_limits,
   plans::hot_statements_use_their_indexes,
+  watches::filters_mean_the_same,
+  watches::figures_of_lists_are_read,
 }

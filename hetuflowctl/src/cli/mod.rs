@@ -12,6 +12,7 @@ mod operate;
 mod run;
 mod schedule;
 mod task;
+mod tui;
 mod value;
 
 pub use apply::*;
@@ -26,6 +27,7 @@ pub use operate::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
+pub use tui::*;
 pub use value::*;
 
 use clap::{Parser, Subcommand};
@@ -87,6 +89,9 @@ pub enum Command {
   /// What waits to be started
   #[command(subcommand, visible_alias = "q")]
   Queue(QueueVerb),
+  /// The full-screen dashboard
+  #[command(visible_aliases = ["ui", "dash"])]
+  Tui(TuiArgs),
   /// Jobs: what to run
   #[command(subcommand, visible_alias = "j", alias = "jobs")]
   Job(JobVerb),

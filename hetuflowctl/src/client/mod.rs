@@ -17,6 +17,6 @@ pub use context::{DEFAULT_SERVER, Origin, Place, TokenSource, check_token, read_
 pub use error::{CtlError, Exit};
 pub use http::Client;
 pub use log_stream::{LogChunk, LogRequest, LogStream};
-pub use places::{config_file, data_folder, token_file};
+pub use places::{config_file, data_folder, state_folder, token_file};
 pub use sse::{FeedItem, FeedStream};
 pub use watch_socket::{WatchItem, WatchSocket};

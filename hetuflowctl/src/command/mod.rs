@@ -80,8 +80,8 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Context(verb) => context_verb(session, verb),
     Command::Api(args) => api::run(session, args).await,
     Command::Version(args) => version::run(session, args).await,
-    Command::Completions(_) | Command::Help(_) | Command::Child(_) => {
-      Err(CtlError::failure("this command is done before a runtime is built"))
+    Command::Completions(_) | Command::Help(_) | Command::Child(_) | Command::Tui(_) => {
+      Err(CtlError::failure("this command is done elsewhere"))
     }
   }
 }

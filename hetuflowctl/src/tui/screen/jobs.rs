@@ -39,7 +39,7 @@ pub static COLUMNS: &[Column] = &[
     cell: cell!(|ctx, job| schedule(ctx, job)) },
   Column { name: "NEXT FIRE", sort: "", width: 12, grow: 1, priority: 2, right: false,
     cell: cell!(|ctx, job| next_fire(ctx, job)) },
-  Column { name: "LAST RUNS", sort: "", width: 16, grow: 0, priority: 1, right: false,
+  Column { name: "LAST 16 RUNS", sort: "", width: 16, grow: 0, priority: 1, right: false,
     cell: cell!(|ctx, job| last_runs(ctx, job)) },
   Column { name: "P95", sort: "", width: 6, grow: 0, priority: 4, right: true,
     cell: cell!(|ctx, job| p95(ctx, job)) },
@@ -82,7 +82,7 @@ fn next_fire(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
     return (format!("! {problem}"), Role::Warn);
   }
   match job.next_fire_at {
-    Some(at) => (format!("{} in {}", ctx.format(at, "%H:%M"), ctx.until(at)), Role::Text),
+    Some(at) => (format!("{} {}", ctx.format(at, "%H:%M"), ctx.in_brief(at)), Role::Text),
     None => match job.schedules.first() {
       Some(one) if one.status != "enabled" => (one.status.clone(), Role::Dim),
       _ => (ctx.look.glyphs.none.to_owned(), Role::Dim),
@@ -147,7 +147,7 @@ fn fires(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
   }
   let line = |fire: &hetuflow_core::FireRow| {
     let note = if fire.note.is_empty() { String::new() } else { format!("  ! {}", fire.note) };
-    (format!("{}  in {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.until(fire.at)), Role::Text)
+    (format!("{}  {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.in_words(fire.at)), Role::Text)
   };
   detail.fires.iter().take(8).map(line).collect()
 }
@@ -159,7 +159,7 @@ fn facts(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
   if !days.is_empty() {
     let runs: u64 = detail.days.iter().map(|day| day.done).sum();
     let failed: u64 = detail.days.iter().map(|day| day.failed).sum();
-    lines.push((format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 30)), Role::Text));
+    lines.push((format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 20)), Role::Text));
     lines.push((format!("runs      {} ended {dot} {} failed", count(runs), count(failed)), Role::Text));
   }
   if job.duration.n > 0 {
@@ -190,7 +190,7 @@ pub fn status(model: &Model, ctx: &Ctx<'_>) -> String {
     let of = |name: &str| overview.jobs.get(name).copied().unwrap_or(0);
     text.push_str(&format!(" {dot} {} enabled {dot} {} disabled", count(of("enabled")), count(of("disabled"))));
     if let Some(fire) = overview.fires.first() {
-      text.push_str(&format!(" {dot} next fire in {}", ctx.until(fire.at)));
+      text.push_str(&format!(" {dot} next fire {}", ctx.in_words(fire.at)));
     }
   }
   text

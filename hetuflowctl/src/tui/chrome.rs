@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::draw::{Ctx, put, put_cut, put_right};
-use super::keys::{Group, TABLE};
+use super::keys::{Action, Binding, Group, TABLE};
 use super::link_state::Condition;
 use super::look::Role;
 use super::model::{Hit, Model, Screen};
@@ -128,7 +128,9 @@ pub fn tabs(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Vec<(
     x = after;
   }
   let words = if area.width >= 120 { ": command   ^P find   @ where   ? help " } else { ": ^P ? " };
-  put_right(buf, (x, area.y), area.right(), words, ctx.style(Role::Dim));
+  if usize::from(area.right().saturating_sub(x)) > width(words) {
+    put_right(buf, (x, area.y), area.right(), words, ctx.style(Role::Dim));
+  }
   hits
 }
 
@@ -214,25 +216,28 @@ fn status(model: &Model, ctx: &Ctx<'_>) -> String {
 /// The keys that this screen has, from the table, as far as they fit.
 fn hints(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let place = model.screen.place();
-  let order = [Group::Screen, Group::Acting, Group::Lists, Group::Everywhere];
+  // First what is done most: open and read, then act, then the rest.
+  let first = |row: &&Binding| matches!(row.action, Action::Open | Action::Logs);
   let mut x = area.x + 1;
   if let Some((_, pane)) = &model.log {
     x =
       put_cut(buf, (x, area.y), area.right(), &pane.footer(), (ctx.style(Role::Dim), ctx.look)) + 2;
   }
-  for group in order {
-    for row in TABLE.iter().filter(|row| row.group == group && row.place.meets(place)) {
-      if row.hint.is_empty() || (model.site.read_only && group == Group::Acting) {
-        continue;
-      }
-      let key = model.keys.label(row.action, ctx.look.glyphs.enter);
-      let cells = width(&key) + width(row.hint) + 3;
-      if key.is_empty() || usize::from(area.right().saturating_sub(x)) < cells {
-        continue;
-      }
-      x = put(buf, (x, area.y), area.right(), &key, ctx.style(Role::Key));
-      x = put(buf, (x + 1, area.y), area.right(), row.hint, ctx.style(Role::Dim)) + 2;
+  let acting = |row: &&Binding| row.group == Group::Acting;
+  let rest = |row: &&Binding| !first(row) && !acting(row);
+  let rows =
+    TABLE.iter().filter(first).chain(TABLE.iter().filter(acting)).chain(TABLE.iter().filter(rest));
+  for row in rows.filter(|row| row.place.meets(place) && !row.hint.is_empty()) {
+    if model.site.read_only && row.group == Group::Acting {
+      continue;
     }
+    let key = model.keys.label(row.action, ctx.look.glyphs.enter);
+    let cells = width(&key) + width(row.hint) + 3;
+    if key.is_empty() || usize::from(area.right().saturating_sub(x)) < cells {
+      continue;
+    }
+    x = put(buf, (x, area.y), area.right(), &key, ctx.style(Role::Key));
+    x = put(buf, (x + 1, area.y), area.right(), row.hint, ctx.style(Role::Dim)) + 2;
   }
 }
 

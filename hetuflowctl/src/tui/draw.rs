@@ -122,6 +122,28 @@ impl<'a> Ctx<'a> {
     age(left)
   }
 
+  /// `in 29s`, `in 15m`, `now`: how long until then, in the largest unit.
+  pub fn in_brief(&self, at: Ts) -> String {
+    let left = at.since(self.now);
+    let step = match left.as_secs() {
+      0 if left.is_zero() => return "now".to_owned(),
+      ..60 => 1_000_000,
+      60..3600 => 60_000_000,
+      _ => 3_600_000_000_u64,
+    };
+    let micros = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
+    self.changes_at(self.now.plus(Duration::from_micros(micros % step + 1)));
+    format!("in {}", age_brief(left))
+  }
+
+  /// `in 15m29s`, `now`.
+  pub fn in_words(&self, at: Ts) -> String {
+    match self.until(at).as_str() {
+      "now" => "now".to_owned(),
+      left => format!("in {left}"),
+    }
+  }
+
   /// `14:02:31`, that ticks.
   pub fn clock(&self) -> String {
     let second = self.now.micros().div_euclid(1_000_000);

@@ -112,7 +112,7 @@ actions! {
   Pager "pager" ["o"] Place::ALL, Screen, "", "the same in $PAGER";
   View "view" ["v"] Place::TASKS, Screen, "view", "rows or board";
   Export "export" ["e"] Place::LISTS, Screen, "export", "write the rows to a file";
-  PrevAttempt "previous-attempt" ["left"] Place::TASK, Screen, "attempt", "attempt before";
+  PrevAttempt "previous-attempt" ["left"] Place::TASK, Screen, "", "attempt before";
   NextAttempt "next-attempt" ["right"] Place::TASK, Screen, "", "attempt after";
   ActionMenu "actions" ["x"] Place::ALL, Screen, "actions", "every action on this row";
   Run "run" ["T"] WORK.or(Place::JOBS), Acting, "run job", "run the job now";

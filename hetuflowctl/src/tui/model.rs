@@ -452,7 +452,8 @@ impl Model {
     let preview =
       (self.now < self.moved_at + PREVIEW_AFTER).then_some(self.moved_at + PREVIEW_AFTER);
     let link = self.link.next_change(self.now);
-    toasts.chain(leaving).chain(preview).chain(link).filter(|at| *at > self.now).min()
+    let flood = self.flood.then(|| self.now + Duration::from_secs(1));
+    toasts.chain(flood).chain(leaving).chain(preview).chain(link).filter(|at| *at > self.now).min()
   }
 
   /// Whether the preview is of the row under the cursor.

@@ -149,7 +149,9 @@ mod tests {
 
   #[test]
   fn cutting_and_filling_count_cells() {
-    assert_eq!(pad("etl-清洗-订单", 10, "…"), "etl-清洗… ");
+    assert_eq!(pad("etl-清洗-订单", 10, "…"), "etl-清洗-…");
+    assert_eq!(pad("etl-清洗-订单", 12, "…"), "etl-清洗-订…");
+    assert_eq!(pad("etl-清洗-订单", 11, "…"), "etl-清洗-… ");
     assert_eq!(width(&pad("etl-清洗-订单", 9, "…")), 9);
     assert_eq!(pad("abc", 5, "…"), "abc  ");
     assert_eq!(pad_left("12", 4, "…"), "  12");

@@ -96,6 +96,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
     Msg::Namespaces(names) => namespaces(model, names),
     Msg::Note(role, text) => model.toast(role, text),
   }
+  model.flood = is_flood(model);
   follow_lists(model);
   screen::task::sync_log(model);
   let Asked { watch, unwatch } = model.sync_watches();
@@ -304,7 +305,6 @@ fn link_told(model: &mut Model, news: LinkNews, effects: &mut Vec<Effect>) {
       if let (Verdict::AskAgain, Some(watch)) = model.store.apply(*frame, model.now) {
         effects.push(Effect::Watch(Box::new(watch)));
       }
-      model.flood = is_flood(model);
     }
     LinkNews::Refused(words) => model.toast(Role::Bad, words),
     LinkNews::Tick(_) | LinkNews::Rtt(_) | LinkNews::Down { .. } => {}

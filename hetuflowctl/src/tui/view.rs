@@ -128,6 +128,7 @@ fn rows_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Ve
     return Vec::new();
   };
   let empty = match (view.seen, list.filter.is_empty()) {
+    _ if view.error.is_some() => "the server cannot answer this question; see below",
     (false, _) => "reading …",
     (true, false) => "nothing matches the filter; Esc clears it",
     (true, true) => "nothing here",

@@ -444,12 +444,8 @@ fn fires(
     let y = inside.y + u16::try_from(row - first).unwrap_or(0);
     let day = if ctx.format(fire.at, "%F") == ctx.format(ctx.now, "%F") { "" } else { "+" };
     let clock = format!("{}{day}", ctx.format(fire.at, "%H:%M:%S"));
-    let text = format!(
-      "{} {} {}",
-      pad(&clock, 9, ""),
-      pad(&format!("in {}", ctx.until(fire.at)), 9, ""),
-      fire.job
-    );
+    let text =
+      format!("{} {} {}", pad(&clock, 9, ""), pad(&ctx.in_words(fire.at), 9, ""), fire.job);
     put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
     cursor_style(model, ctx, (2, row == at), Rect { y, height: 1, ..inside }, buf);
     hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(2, row)));

@@ -68,7 +68,7 @@ pub static COLUMNS: &[Column] = &[
     cell: cell!(|ctx, job| next_fire(ctx, job)),
   },
   Column {
-    name: "LAST RUNS",
+    name: "LAST 16 RUNS",
     sort: "",
     width: 16,
     grow: 0,
@@ -151,7 +151,7 @@ fn next_fire(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
     return (format!("! {problem}"), Role::Warn);
   }
   match job.next_fire_at {
-    Some(at) => (format!("{} in {}", ctx.format(at, "%H:%M"), ctx.until(at)), Role::Text),
+    Some(at) => (format!("{} {}", ctx.format(at, "%H:%M"), ctx.in_brief(at)), Role::Text),
     None => match job.schedules.first() {
       Some(one) if one.status != "enabled" => (one.status.clone(), Role::Dim),
       _ => (ctx.look.glyphs.none.to_owned(), Role::Dim),
@@ -225,7 +225,7 @@ fn fires(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
   let line = |fire: &hetuflow_core::FireRow| {
     let note = if fire.note.is_empty() { String::new() } else { format!("  ! {}", fire.note) };
     (
-      format!("{}  in {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.until(fire.at)),
+      format!("{}  {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.in_words(fire.at)),
       Role::Text,
     )
   };
@@ -241,7 +241,7 @@ fn facts(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
     let runs: u64 = detail.days.iter().map(|day| day.done).sum();
     let failed: u64 = detail.days.iter().map(|day| day.failed).sum();
     lines.push((
-      format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 30)),
+      format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 20)),
       Role::Text,
     ));
     lines.push((
@@ -287,7 +287,7 @@ pub fn status(model: &Model, ctx: &Ctx<'_>) -> String {
       count(of("disabled"))
     ));
     if let Some(fire) = overview.fires.first() {
-      text.push_str(&format!(" {dot} next fire in {}", ctx.until(fire.at)));
+      text.push_str(&format!(" {dot} next fire {}", ctx.in_words(fire.at)));
     }
   }
   text

@@ -230,7 +230,10 @@ fn ended_words(ctx: &Ctx<'_>, detail: &TaskDetail, attempt: &AttemptRow) -> Stri
 pub fn no_output(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let Some(detail) = model.task_detail("task") else { return };
   let at = chosen(model, detail).and_then(|at| detail.attempts.get(at));
-  let title = at.map_or_else(|| "log".to_owned(), |one| format!("log · attempt {}", one.attempt));
+  let title = at.map_or_else(
+    || "log".to_owned(),
+    |one| format!("log {} attempt {}", ctx.look.glyphs.dot, one.attempt),
+  );
   let note =
     at.map_or_else(String::new, |one| format!("{} bytes", count(one.log_bytes.max(0) as u64)));
   let inside = Pane { title: &title, note: &note, ..Pane::default() }.draw(ctx, area, buf);

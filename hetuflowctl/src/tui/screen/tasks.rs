@@ -164,7 +164,7 @@ fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
     } else {
       format!(" {} {}", ctx.look.glyphs.dot, task.why)
     };
-    return (format!("in {}{more}", ctx.until(at)), Role::Text);
+    return (format!("{}{more}", ctx.in_words(at)), Role::Text);
   }
   let text =
     if task.why.is_empty() { task.reason.clone().unwrap_or_default() } else { task.why.clone() };
@@ -181,7 +181,8 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let title = format!("{} {dot} {}", detail.task.id.short(), detail.task.job);
   let inside = Pane { title: &title, ..Pane::default() }.draw(ctx, area, buf);
   let wide = inside.width >= 70;
-  let lines = if wide { facts(ctx, detail, 2) } else { facts(ctx, detail, 1) };
+  let half = usize::from(inside.width).saturating_sub(4) / 2;
+  let lines = facts(ctx, detail, wide.then_some(half));
   let mut y = inside.y;
   for (text, role) in lines.into_iter().take(usize::from(inside.height)) {
     put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(role), ctx.look));
@@ -189,10 +190,11 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   }
 }
 
-fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, per_line: usize) -> Vec<CellText> {
+/// `half`: the cells of each of two attempts on one line; none where each has its own.
+fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, half: Option<usize>) -> Vec<CellText> {
   let (task, dot) = (&detail.task, ctx.look.glyphs.dot);
   let mut lines: Vec<CellText> = Vec::new();
-  if per_line == 1 {
+  if half.is_none() {
     let (glyph, role) = ctx.look.task(task.status);
     lines.push((format!("id      {}", task.id), Role::Text));
     lines.push((format!("state   {glyph} {}", task.status), role));
@@ -207,9 +209,12 @@ fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, per_line: usize) -> Vec<CellText> {
   let skip = detail.attempts.len().saturating_sub(8);
   let attempts: Vec<CellText> =
     detail.attempts[skip..].iter().map(|one| attempt_line(ctx, one)).collect();
-  for pair in attempts.chunks(per_line) {
+  for pair in attempts.chunks(if half.is_some() { 2 } else { 1 }) {
     let role = pair.last().map_or(Role::Text, |(_, role)| *role);
-    let cells: Vec<String> = pair.iter().map(|(text, _)| pad(text, 36, "")).collect();
+    let cell = |text: &str| {
+      half.map_or_else(|| text.to_owned(), |cells| pad(text, cells, ctx.look.glyphs.ellipsis))
+    };
+    let cells: Vec<String> = pair.iter().map(|(text, _)| cell(text)).collect();
     lines.push((cells.join("  "), role));
   }
   if !task.why.is_empty() {

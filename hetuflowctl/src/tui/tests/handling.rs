@@ -121,7 +121,9 @@ fn filters_are_asked_of_the_server_and_escape_clears_them() {
 #[test]
 fn screens_remember_the_way() {
   let mut model = data::model(Screen::Dash, Stage::Full);
-  press(&mut model, KeyCode::Char('3'));
+  let effects = press(&mut model, KeyCode::Char('3'));
+  let now = model.now;
+  data::serve(&mut model, effects, Stage::Full, now);
   press(&mut model, KeyCode::Enter);
   assert_eq!(model.screen, Screen::Tasks);
   assert_eq!(model.list().expect("a list").filter, "job=etl-daily");

@@ -37,8 +37,11 @@ impl House {
     let db = Db::open(&DbOptions::for_url(url)).await.expect("a store");
     migrate(&db).await.expect("migrated");
     let store = Store::new(db, Arc::new(Bus::default()));
-    let tasks =
-      TaskSvc::new(store.clone(), SubmitSvc::new(store.clone()), Arc::new(JobCache::default()));
+    let tasks = TaskSvc::new(
+      store.clone(),
+      SubmitSvc::new(store.clone(), None),
+      Arc::new(JobCache::default()),
+    );
     let tasks = Arc::new(tasks);
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let stop = CancellationToken::new();

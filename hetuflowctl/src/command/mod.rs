@@ -2,14 +2,18 @@
 
 mod api;
 mod apply;
+mod complete;
+mod config;
 mod context;
 mod dev;
 mod doctor;
 mod events;
 mod fault;
 mod import;
+mod man;
 mod names;
 mod object;
+mod openapi;
 mod repair;
 #[cfg(test)]
 pub mod sample;
@@ -20,15 +24,16 @@ mod status;
 mod task;
 mod version;
 
+pub use config::{Outside, outside};
 pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
-  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
-  TaskVerb, TokenVerb,
+  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
+  ServerVerb, TaskVerb, TokenVerb,
 };
 use crate::client::CtlError;
-use crate::output::Outcome;
+use crate::output::{Outcome, View};
 
 /// Runs a command.
 ///
@@ -67,11 +72,27 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Whoami => context::whoami::run(session).await,
     Command::Context(verb) => context_verb(session, verb),
     Command::Api(args) => api::run(session, args).await,
+    Command::Openapi => openapi::run(session).await,
+    Command::Schema(args) => openapi::schema(session, args).await,
+    Command::Explain(args) => openapi::explain(session, args).await,
+    Command::Config(verb) => config::run(session, verb),
+    Command::Alias(verb) => config::alias(session, verb),
+    Command::Plugin(PluginVerb::List) => Ok(plugins()),
+    Command::Man(args) => man::run(args),
+    Command::Complete(args) => Ok(complete::run(session, args).await),
     Command::Version(args) => version::run(session, args).await,
     Command::Completions(_) | Command::Help(_) | Command::Child(_) => {
       Err(CtlError::failure("this command is done before a runtime is built"))
     }
   }
+}
+
+fn plugins() -> Outcome {
+  let found = config::plugins();
+  let text: String =
+    found.iter().map(|(name, path)| format!("{name:<16} {}\n", path.display())).collect();
+  let names = found.keys().cloned().collect();
+  View::Text { text, value: serde_json::json!(found), names }.into()
 }
 
 async fn job(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError> {

@@ -5,7 +5,7 @@ pub mod control;
 mod exit_code;
 mod follow;
 pub mod logs;
-mod order;
+pub mod order;
 pub mod retry;
 pub mod run;
 pub mod wait;

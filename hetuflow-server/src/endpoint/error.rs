@@ -67,6 +67,13 @@ impl ApiError {
     self
   }
 
+  /// Adds facts for a program.
+  #[must_use]
+  pub(super) fn about(mut self, details: serde_json::Value) -> Self {
+    self.response.details = Some(details);
+    self
+  }
+
   /// The body, for doors that are no HTTP answers.
   pub(super) fn into_body(self) -> ErrorResponse {
     self.log();

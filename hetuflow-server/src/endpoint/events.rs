@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use hetuflow_core::{ErrorCode, Subscribe, Topic};
+use hetuflow_core::{ErrorCode, Scope, Subscribe, Topic, Watch, WatchFrame};
 use serde::Serialize;
 
 use super::auth::{Caller, StreamRight, is_upgrade};
-use super::error::ApiError;
+use super::error::{Answer, ApiError};
 use super::events_socket::serve_socket;
 use super::operation::{Door, Operation};
 use super::query::Args;
@@ -40,7 +41,38 @@ pub(super) fn operations() -> Vec<Operation> {
   vec![
     one(Operation::get("/api/v1/events", feed)),
     one(Operation::get("/api/v1/events/stream", feed)),
+    Operation::get("/api/v1/events/snapshot", snapshot)
+      .summary("What a watch would show now: one full frame")
+      .query("scope", "string", "overview, tasks, jobs, agents, events, servers, fires, task, job")
+      .query("namespace_id", "string", "only this namespace")
+      .query("filter", "string", "only rows that it lets through")
+      .query("sort", "string", "fields, separated by commas; - before one turns it around")
+      .query("from", "integer", "first row, counted from 0")
+      .query("len", "integer", "rows, 1 to 500; 100 where not said")
+      .query("target", "string", "the task or job, for the scopes task and job")
+      .answers::<WatchFrame>(),
   ]
+}
+
+async fn snapshot(State(api): Api, caller: Caller, mut args: Args) -> Answer<WatchFrame> {
+  let scope: Option<Scope> = args.value("scope")?;
+  let Some(scope) = scope else {
+    let message = format!("say what to show: one of {}", Scope::expected());
+    return Err(ApiError::new(ErrorCode::BadRequest, "filter.value", "?scope", message));
+  };
+  let watch = Watch {
+    id: scope.to_string(),
+    scope,
+    namespace_id: args.namespace()?,
+    filter: args.text("filter").unwrap_or_default(),
+    sort: args.text("sort").unwrap_or_default(),
+    from: args.value("from")?.unwrap_or(0),
+    len: args.value("len")?.unwrap_or(0),
+    max_hz: 0,
+    target: args.text("target"),
+  };
+  args.finish()?;
+  Ok(Json(api.watches.snapshot(&caller.0, &watch).await?))
 }
 
 async fn feed(

@@ -10,6 +10,7 @@ mod docs;
 mod error;
 mod events;
 mod events_socket;
+mod events_watches;
 mod gateway_figures;
 mod jobs;
 mod json_body;

@@ -5,6 +5,7 @@
 
 mod codec;
 mod link;
+mod refused_reports;
 mod registration;
 mod session;
 mod stats;

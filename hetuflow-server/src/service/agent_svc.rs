@@ -129,7 +129,12 @@ impl AgentSvc {
 
 /// Whether the asker may know of this agent.
 fn sees(actor: &Actor, agent: &AgentEntity) -> bool {
-  let Some(own) = &actor.namespace_id else { return true };
+  serves(agent, actor.namespace_id.as_ref())
+}
+
+/// Whether an agent serves a namespace; none is all of them.
+pub(super) fn serves(agent: &AgentEntity, namespace: Option<&NamespaceId>) -> bool {
+  let Some(own) = namespace else { return true };
   agent.namespaces.is_empty() || agent.namespaces.iter().any(|served| served == own.as_str())
 }
 

@@ -101,7 +101,7 @@ async fn all_of(work: &mut Work, namespace: &NamespaceId) -> SvcResult<Vec<JobEn
   let mut all: Vec<JobEntity> = Vec::new();
   loop {
     let after = all.last().map(|job| Cursor::Id(job.id.0));
-    let args = PageArgs { limit: PAGE_LIMIT_MAX, after };
+    let args = PageArgs { after, ..PageArgs::first(PAGE_LIMIT_MAX) };
     let page = job_bmc::list(&mut work.tx, &filter, &args).await.map_err(SvcError::from)?;
     let more = page.page.next_cursor.is_some();
     all.extend(page.data);

@@ -17,6 +17,8 @@ const BACKLOG_MAX: usize = 1024;
 const BATCH_MAX: i64 = 200;
 /// How often the journal is read without a wake.
 const POLL: Duration = Duration::from_secs(1);
+/// Shortest time between two looks at the journal's number where nobody reads the journal itself.
+const PULSE_GAP: Duration = Duration::from_millis(40);
 /// How often a quiet feed says that it lives.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -39,13 +41,21 @@ pub struct FeedSvc {
   epoch: String,
   frames: broadcast::Sender<Arc<EventBatch>>,
   position: watch::Sender<Option<i64>>,
+  /// The newest number of the journal, while anybody wants to know.
+  pulse: watch::Sender<i64>,
 }
 
 impl FeedSvc {
   /// A feed over a store whose journal has this epoch.
   pub fn new(store: Store, epoch: String) -> Arc<Self> {
     let frames = broadcast::channel(BACKLOG_MAX).0;
-    Arc::new(Self { store, epoch, frames, position: watch::channel(None).0 })
+    Arc::new(Self {
+      store,
+      epoch,
+      frames,
+      position: watch::channel(None).0,
+      pulse: watch::channel(0).0,
+    })
   }
 
   /// The journal's epoch.
@@ -61,14 +71,40 @@ impl FeedSvc {
         () = tokio::time::sleep(POLL) => {}
         () = stop.cancelled() => return,
       }
-      if self.frames.receiver_count() == 0 {
+      let followed = if self.frames.receiver_count() == 0 {
         self.position.send_replace(None);
-        continue;
-      }
-      if let Err(error) = self.follow().await {
+        self.beat().await
+      } else {
+        self.follow().await
+      };
+      if let Err(error) = followed {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the journal");
       }
     }
+  }
+
+  /// Hears the journal's newest number grow.
+  pub(super) fn pulse(&self) -> watch::Receiver<i64> {
+    let pulse = self.pulse.subscribe();
+    self.store.bus.events.notify_one();
+    pulse
+  }
+
+  /// Looks at the journal's number alone, where somebody wants to know no more.
+  async fn beat(&self) -> Result<(), crate::infra::db::DbError> {
+    if self.pulse.receiver_count() == 0 {
+      return Ok(());
+    }
+    let mut conn = self.store.db.read().await?;
+    let newest = event_bmc::newest(&mut conn).await?;
+    drop(conn);
+    self.tell_pulse(newest);
+    tokio::time::sleep(PULSE_GAP).await;
+    Ok(())
+  }
+
+  fn tell_pulse(&self, newest: i64) {
+    self.pulse.send_if_modified(|known| std::mem::replace(known, newest) != newest);
   }
 
   async fn follow(&self) -> Result<(), crate::infra::db::DbError> {
@@ -79,6 +115,7 @@ impl FeedSvc {
       None => {
         let newest = event_bmc::bounds(&mut conn).await?.1;
         self.position.send_replace(Some(newest));
+        self.tell_pulse(newest);
         newest
       }
     };
@@ -91,6 +128,7 @@ impl FeedSvc {
         let _listeners = self.frames.send(Arc::new(batch));
       }
       self.position.send_replace(Some(at));
+      self.tell_pulse(at);
     }
   }
 
@@ -157,6 +195,11 @@ pub struct FeedReader {
 }
 
 impl FeedReader {
+  /// The last number that the subscriber was told.
+  pub fn told(&self) -> i64 {
+    self.told
+  }
+
   /// The next item. Cancelling it loses nothing.
   pub async fn next(&mut self) -> FeedItem {
     if let Some((namespace_id, events)) = self.first.pop() {

@@ -13,6 +13,7 @@ mod operate;
 mod run;
 mod schedule;
 mod task;
+mod tui;
 mod value;
 
 pub use apply::*;
@@ -28,6 +29,7 @@ pub use operate::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
+pub use tui::*;
 pub use value::*;
 
 use clap::{Parser, Subcommand};
@@ -41,7 +43,7 @@ use clap::{Parser, Subcommand};
   arg_required_else_help = true,
   disable_help_subcommand = true,
   max_term_width = 100,
-  after_help = "More: hetuflowctl help exit-codes | formats | environment | time"
+  after_help = "More: hetuflowctl help exit-codes | filters | formats | environment | time"
 )]
 pub struct Cli {
   /// Flags of every command.
@@ -84,6 +86,14 @@ pub enum Command {
   Import(ImportVerb),
   /// Read or follow the event log
   Events(EventsArgs),
+  /// What is going on, live: tasks, jobs, agents, servers, fires, events
+  Top(TopArgs),
+  /// What waits to be started
+  #[command(subcommand, visible_alias = "q")]
+  Queue(QueueVerb),
+  /// The full-screen dashboard
+  #[command(visible_aliases = ["ui", "dash"])]
+  Tui(TuiArgs),
   /// Jobs: what to run
   #[command(subcommand, visible_alias = "j", alias = "jobs")]
   Job(JobVerb),

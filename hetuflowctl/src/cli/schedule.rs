@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
 
-use super::object::{Name, Names, Paging};
+use super::object::{Many, Name, Names, Paging};
 use super::value::{read_duration, read_instant};
 
 /// Verbs of schedules.
@@ -23,17 +23,17 @@ pub enum ScheduleVerb {
   Set(ScheduleSet),
   /// Delete schedules
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Let schedules fire
-  Enable(Names),
+  Enable(Many),
   /// Switch schedules off
-  Disable(Names),
+  Disable(Many),
   /// Hold schedules
-  Pause(Names),
+  Pause(Many),
   /// Let held schedules fire again
-  Resume(Names),
+  Resume(Many),
   /// Fire schedules once, now
-  Trigger(Names),
+  Trigger(Many),
   /// The next fires of a schedule, a job or an expression
   Next(NextArgs),
   /// An expression in words, field by field

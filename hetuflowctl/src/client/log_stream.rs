@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use hetuflow_core::{CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId};
+use hetuflow_core::{
+  CHUNK_BYTES_MAX, OUTPUT_HEADER_BYTES, OutputFrame, Stream, TaskInstanceId, Ts,
+};
 use reqwest::Response;
 
 use super::call::{Call, path_of};
@@ -46,6 +48,7 @@ pub struct LogStream {
   client: Client,
   request: LogRequest,
   next_offset: u64,
+  last_at: Option<Ts>,
   response: Option<Response>,
   buffer: Vec<u8>,
   taken: usize,
@@ -60,12 +63,23 @@ impl LogStream {
       client,
       request,
       next_offset: request.from_offset,
+      last_at: None,
       response: None,
       buffer: Vec::new(),
       taken: 0,
       broken_since: None,
       breaks: 0,
     }
+  }
+
+  /// The byte after the last that was handed out.
+  pub fn next_offset(&self) -> u64 {
+    self.next_offset
+  }
+
+  /// When the last bytes that were handed out had been read from their pipe.
+  pub fn last_at(&self) -> Option<Ts> {
+    self.last_at
   }
 
   async fn connect(&mut self) -> Result<(), CtlError> {
@@ -189,6 +203,7 @@ impl LogStream {
       return Ok(Some(LogChunk::Gap(hole)));
     }
     self.next_offset = end;
+    self.last_at = Some(frame.at);
     self.breaks = 0;
     raw.drain(..skip);
     if self.request.stream.is_some_and(|wanted| wanted != frame.stream) {

@@ -9,6 +9,7 @@ mod log_stream;
 mod places;
 mod retry;
 mod sse;
+mod watch_socket;
 
 pub use call::{Call, path_of};
 pub use config::{Config, ContextEntry, write_private};
@@ -16,5 +17,6 @@ pub use context::{DEFAULT_SERVER, Origin, Place, TokenSource, check_token, read_
 pub use error::{CtlError, Exit};
 pub use http::Client;
 pub use log_stream::{LogChunk, LogRequest, LogStream};
-pub use places::{config_file, data_folder, token_file};
+pub use places::{config_file, data_folder, state_folder, token_file};
 pub use sse::{FeedItem, FeedStream};
+pub use watch_socket::{WatchItem, WatchSocket};

@@ -33,3 +33,13 @@ pub fn token_file(config: &Path, context: &str) -> PathBuf {
 pub fn data_folder() -> Result<PathBuf, CtlError> {
   Ok(folders()?.data_dir().join("hetuflow/dev"))
 }
+
+/// The folder of what the full-screen face remembers.
+///
+/// # Errors
+/// When there is no home folder.
+pub fn state_folder() -> Result<PathBuf, CtlError> {
+  let folders = folders()?;
+  let state = folders.state_dir().unwrap_or_else(|| folders.data_dir());
+  Ok(state.join("hetuflow"))
+}

@@ -105,7 +105,13 @@ pub async fn list_after(
   let sql = "select seq, namespace_id, data from sched_event_batch where seq > $1 \
     order by seq limit $2";
   let values = vec![Value::BigInt(Some(after)), Value::BigInt(Some(limit))];
-  let rows: Vec<(i64, NamespaceId, Vec<u8>)> = conn.fetch_sql(sql, values).await?;
+  unpack_rows(conn.fetch_sql(sql, values).await?)
+}
+
+/// Rows of number, namespace and packed changes.
+pub(super) fn unpack_rows(
+  rows: Vec<(i64, NamespaceId, Vec<u8>)>,
+) -> Result<Vec<EventBatch>, DbError> {
   rows
     .into_iter()
     .map(|(seq, namespace_id, data)| {
@@ -117,6 +123,16 @@ pub async fn list_after(
       Ok(EventBatch { seq, namespace_id, changes })
     })
     .collect()
+}
+
+/// The newest number; zero for an empty journal.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn newest(conn: &mut Conn) -> Result<i64, DbError> {
+  let last: Vec<Row1<Option<i64>>> =
+    conn.fetch_sql("select max(seq) from sched_event_batch", Vec::new()).await?;
+  Ok(last.first().and_then(|row| row.0).unwrap_or(0))
 }
 
 /// The oldest and the newest number; zeros for an empty journal.
@@ -132,10 +148,13 @@ pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64), DbError> {
   Ok((value(first), value(last)))
 }
 
-/// Drops the journal before an instant; returns how many rows went.
+/// Drops the journal before an instant; returns how many rows went. The newest row always stays:
+/// the numbers go on from it, and readers know by it how far the journal is.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn delete_before(conn: &mut Conn, before: Ts) -> Result<u64, DbError> {
-  conn.execute_sql("delete from sched_event_batch where at < $1", vec![ts(before)]).await
+  let sql = "delete from sched_event_batch where at < $1 \
+    and seq < (select max(seq) from sched_event_batch)";
+  conn.execute_sql(sql, vec![ts(before)]).await
 }

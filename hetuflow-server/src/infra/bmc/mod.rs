@@ -2,6 +2,7 @@
 
 pub mod agent_bmc;
 pub mod event_bmc;
+pub mod filter_sql;
 pub mod fire_bmc;
 pub mod hot;
 pub mod job_bmc;
@@ -10,9 +11,16 @@ pub mod namespace_bmc;
 mod page;
 pub mod schedule_bmc;
 pub mod server_bmc;
+mod sql_text;
 pub mod task_bmc;
 pub mod task_instance_bmc;
 pub mod token_bmc;
+pub mod watch_agents;
+pub mod watch_attempts;
+pub mod watch_events;
+pub mod watch_jobs;
+pub mod watch_schedules;
+pub mod watch_tasks;
 
 pub use page::{Cursor, PageArgs};
 

@@ -10,8 +10,8 @@ use super::page::{PageArgs, by_id};
 use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, uuid};
 use crate::infra::db::{Conn, DbError};
 
-const TABLE: &str = "sched_schedule";
-const COLUMNS: [&str; 30] = [
+pub(super) const TABLE: &str = "sched_schedule";
+pub(super) const COLUMNS: [&str; 30] = [
   "id",
   "job_id",
   "namespace_id",

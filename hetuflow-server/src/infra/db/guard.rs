@@ -166,7 +166,12 @@ impl Conn {
     self.execute_text(sql.to_owned(), values).await
   }
 
-  async fn fetch_text<T: AnyRow>(
+  /// Runs a text that a file of statements put together from its own constants; whatever came from
+  /// outside is in the values (`$1` …).
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub(in crate::infra) async fn fetch_text<T: AnyRow>(
     &mut self,
     sql: String,
     values: Vec<Value>,

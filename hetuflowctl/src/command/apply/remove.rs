@@ -3,6 +3,7 @@
 use super::plan::{load_files, put_in_namespace};
 use crate::cli::ManifestArgs;
 use crate::client::{Call, CtlError};
+use crate::command::bulk::{Deed, Item};
 use crate::command::object::{Kind, act::each};
 use crate::command::session::Session;
 use crate::output::{Outcome, View, ask};
@@ -44,7 +45,9 @@ pub async fn run(session: &Session, args: &ManifestArgs) -> Result<Outcome, CtlE
     if !ask(&session.look, &question)? {
       return Ok(Outcome::from(View::Nothing).note("nothing was done"));
     }
-    each(session, Kind::Job, "deleted", calls).await?
+    let deed = Deed { verb: "delete", command: "job delete", what: "job", done: "deleted" };
+    let items = calls.into_iter().map(|(name, call)| Item { name, call }).collect();
+    each(session, Kind::Job, deed, items).await?
   };
   outcome.notes.extend(notes);
   Ok(outcome)

@@ -1,0 +1,105 @@
+//! Things outside: the clipboard, files, the pager, lists that are asked for once.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::client::{Call, Client};
+
+/// The sequence that puts a text into the terminal's clipboard, through tmux where we are in one.
+pub fn clipboard(text: &str, tmux: bool) -> Vec<u8> {
+  let coded = base64(text.as_bytes());
+  let plain = format!("\x1b]52;c;{coded}\x07");
+  if tmux {
+    // tmux takes the plain one for its own buffer and passes the wrapped one on.
+    return format!("{plain}\x1bPtmux;\x1b{plain}\x1b\\").into_bytes();
+  }
+  plain.into_bytes()
+}
+
+fn base64(bytes: &[u8]) -> String {
+  const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+  for chunk in bytes.chunks(3) {
+    let word = chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte))
+      << (8 * (3 - chunk.len()));
+    for at in 0..4 {
+      if at <= chunk.len() {
+        out.push(char::from(DIGITS[(word >> (18 - 6 * at) & 63) as usize]));
+      } else {
+        out.push('=');
+      }
+    }
+  }
+  out
+}
+
+/// Writes a new file in the working folder; a number is added where the name is taken.
+pub fn export(name: &str, text: &str) -> std::io::Result<PathBuf> {
+  let (stem, end) = name.rsplit_once('.').unwrap_or((name, "txt"));
+  for number in 0..1000 {
+    let path = match number {
+      0 => PathBuf::from(name),
+      _ => PathBuf::from(format!("{stem}-{number}.{end}")),
+    };
+    let mut options = std::fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(&path) {
+      Ok(mut file) => {
+        file.write_all(text.as_bytes())?;
+        return Ok(path);
+      }
+      Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+      Err(error) => return Err(error),
+    }
+  }
+  Err(std::io::ErrorKind::AlreadyExists.into())
+}
+
+/// Shows a text in `$PAGER` until a person leaves it.
+pub fn pager(text: &str) -> std::io::Result<()> {
+  let wanted = std::env::var("PAGER").ok().filter(|pager| !pager.trim().is_empty());
+  let wanted = wanted.unwrap_or_else(|| "less -R".to_owned());
+  let mut words = wanted.split_whitespace();
+  let program = words.next().unwrap_or("less");
+  let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
+  if let Some(mut input) = child.stdin.take() {
+    // A pager that was left early does not read the rest.
+    let _ = input.write_all(text.as_bytes());
+  }
+  child.wait().map(drop)
+}
+
+/// Waits until a person has read what a command left on the terminal.
+pub fn wait_for_return() -> std::io::Result<()> {
+  let mut out = std::io::stdout();
+  out.write_all(b"\n-- Return goes back --\n")?;
+  out.flush()?;
+  std::io::stdin().read_line(&mut String::new()).map(drop)
+}
+
+/// The names of the server's namespaces.
+pub async fn namespaces(client: &Client) -> Option<Vec<String>> {
+  let answer: Value = client.fetch(Call::get("/namespaces").query("limit", 200)).await.ok()?;
+  let items = answer.get("items").and_then(Value::as_array)?;
+  let name = |item: &Value| item.get("id").and_then(Value::as_str).map(str::to_owned);
+  Some(items.iter().filter_map(name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn the_clipboard_gets_base64() {
+    assert_eq!(base64(b"7qk2m9xa"), "N3FrMm05eGE=");
+    assert_eq!(
+      (base64(b""), base64(b"a"), base64(b"ab")),
+      (String::new(), "YQ==".into(), "YWI=".into())
+    );
+    assert_eq!(clipboard("ab", false), b"\x1b]52;c;YWI=\x07");
+    assert!(clipboard("ab", true).windows(6).any(|part| part == b"Ptmux;"));
+  }
+}

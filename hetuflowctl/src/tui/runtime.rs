@@ -1,0 +1,536 @@
+//! Does what the model wants: owns the link, the terminal and the tasks that change the server.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt as _;
+use hetuflow_core::Ts;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
+
+use super::link::{self, LinkNews, LinkOrder};
+use super::log::{self, LogAsk};
+use super::look::Role;
+use super::memory;
+use super::model::Model;
+use super::outside;
+use super::record::Recorder;
+use super::terminal::Screen;
+use super::update::{Effect, Msg, update};
+use super::view::view;
+use crate::client::{Client, CtlError};
+
+/// Messages that may wait.
+const NEWS_MAX: usize = 64;
+/// A write that takes longer halves the frames.
+const SLOW_WRITE: Duration = Duration::from_millis(50);
+/// Longest pause between frames of a slow terminal.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Pause between frames while nobody looks.
+const UNSEEN_PAUSE: Duration = Duration::from_secs(1);
+/// The steady clock stands still while a machine sleeps; the wall clock does not.
+const SLEPT: Duration = Duration::from_secs(5);
+
+/// Makes a client for another context.
+pub type Switch = Box<dyn Fn(&str) -> Result<(Client, super::model::Site), CtlError>>;
+
+/// Where what the link tells comes from.
+pub enum Source {
+  /// A server.
+  Server(Client),
+  /// A recording.
+  Recording(Vec<(Duration, LinkNews)>),
+}
+
+/// How the loop runs.
+pub struct Plan {
+  /// Frames a second at most, for data.
+  pub fps: u32,
+  /// The mouse is ours.
+  pub mouse: bool,
+  /// A recording to write.
+  pub recorder: Option<Recorder>,
+  /// Makes a client for another context.
+  pub switch: Switch,
+  /// What is remembered between sessions.
+  pub memory: Option<PathBuf>,
+}
+
+/// The running program.
+pub struct Runtime {
+  model: Model,
+  client: Option<Client>,
+  orders: Sender<LinkOrder>,
+  news: Receiver<LinkNews>,
+  tasks: JoinSet<Option<Msg>>,
+  links: JoinSet<()>,
+  feeders: JoinSet<()>,
+  start: Instant,
+  plan: Plan,
+}
+
+/// When the next frame may be drawn.
+struct Pace {
+  drawn_at: Option<Instant>,
+  pause: Duration,
+  floor: Duration,
+  seen: bool,
+  wanted: bool,
+  at_once: bool,
+}
+
+impl Pace {
+  fn due(&self) -> Option<Instant> {
+    if !self.wanted {
+      return None;
+    }
+    let pause = if self.seen { self.pause } else { UNSEEN_PAUSE };
+    match (self.at_once, self.drawn_at) {
+      (false, Some(at)) => Some(at + pause),
+      _ => Some(Instant::now()),
+    }
+  }
+
+  fn wrote(&mut self, took: Duration) {
+    self.drawn_at = Some(Instant::now());
+    (self.wanted, self.at_once) = (false, false);
+    self.pause = if took > SLOW_WRITE {
+      (self.pause * 2).min(PAUSE_MAX)
+    } else {
+      (self.pause / 2).max(self.floor)
+    };
+  }
+}
+
+struct Signals {
+  end: [Signal; 3],
+  goes_on: Signal,
+}
+
+impl Signals {
+  fn new() -> std::io::Result<Self> {
+    Ok(Self {
+      end: [
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+        signal(SignalKind::interrupt())?,
+      ],
+      goes_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+    })
+  }
+}
+
+/// What a turn of the loop was woken by.
+enum Woken {
+  Input(Event),
+  InputEnded,
+  News(LinkNews),
+  Done(Option<Msg>),
+  Time,
+  Logged,
+  Continued,
+  Ended(u8),
+}
+
+impl Runtime {
+  /// Prepares; the link begins at once.
+  pub fn new(model: Model, source: Source, plan: Plan) -> Self {
+    let mut links = JoinSet::new();
+    let client = match &source {
+      Source::Server(client) => Some(client.clone()),
+      Source::Recording(_) => None,
+    };
+    let (orders, news) = connect(&mut links, source);
+    Self {
+      model,
+      client,
+      orders,
+      news,
+      tasks: JoinSet::new(),
+      links,
+      feeders: JoinSet::new(),
+      start: Instant::now(),
+      plan,
+    }
+  }
+
+  fn tell(&mut self, msg: Msg) -> Vec<Effect> {
+    if let (Msg::Link(news), Some(recorder)) = (&msg, &mut self.plan.recorder) {
+      if recorder.add(self.start.elapsed(), news).is_err() {
+        self.plan.recorder = None;
+        self.model.toast(Role::Bad, "the recording ended: the disk is full");
+      }
+    }
+    let effects = update(&mut self.model, msg, self.start.elapsed());
+    self.feed_log();
+    effects
+  }
+
+  /// Runs the reader of the output that is shown; a pane that is gone ends its own.
+  fn feed_log(&mut self) {
+    while self.feeders.try_join_next().is_some() {}
+    let feeder = self.model.log.as_mut().and_then(|(_, pane)| pane.take_feeder());
+    if let (Some(feeder), Some(client)) = (feeder, self.client.clone()) {
+      self.feeders.spawn(feeder.run(client));
+    }
+  }
+
+  /// Waits for the first whole picture and gives it as a frame.
+  ///
+  /// # Errors
+  /// When none comes in time.
+  pub async fn snapshot(
+    mut self,
+    (width, height): (u16, u16),
+    wait: Duration,
+  ) -> Result<Buffer, CtlError> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let area = Rect::new(0, 0, width, height);
+    let mut effects = self.tell(Msg::Resize(width, height));
+    loop {
+      for effect in effects {
+        if let Effect::Watch(watch) = effect {
+          let _ = self.orders.send(LinkOrder::Watch(watch)).await;
+        }
+      }
+      let mut frame = Buffer::empty(area);
+      view(&mut self.model, &mut frame);
+      if self.model.link.up && self.model.store.is_synced() && self.model.is_settled() {
+        return Ok(frame);
+      }
+      let pause = Duration::from_millis(50);
+      effects = tokio::select! {
+        news = self.news.recv() => match news {
+          Some(news) => self.tell(Msg::Link(news)),
+          None => return Err(CtlError::failure("the recording ended before the first picture")),
+        },
+        () = tokio::time::sleep(pause) => self.tell(Msg::Tick),
+        () = tokio::time::sleep_until(deadline) => {
+          let why = if self.model.link.error.is_empty() { "no whole picture came in time" } else { &self.model.link.error };
+          return Err(CtlError::new(crate::client::Exit::Unreachable, why));
+        }
+      };
+    }
+  }
+
+  /// Runs until a person leaves; the exit code.
+  ///
+  /// # Errors
+  /// When there is no terminal.
+  pub async fn run(mut self) -> Result<u8, CtlError> {
+    let mut signals = Signals::new()?;
+    let mut screen = Screen::take(self.plan.mouse)?;
+    let mut input = EventStream::new();
+    let floor = Duration::from_secs(1) / self.plan.fps.max(1);
+    let mut pace =
+      Pace { drawn_at: None, pause: floor, floor, seen: true, wanted: true, at_once: true };
+    let (width, height) = screen.size();
+    let mut effects = self.tell(Msg::Resize(width, height));
+    let mut next_change: Option<Ts> = None;
+    let mut wall = std::time::SystemTime::now();
+    loop {
+      for effect in std::mem::take(&mut effects) {
+        match self.effect(effect, &mut screen).await {
+          Some(Next::Leave) => return Ok(0),
+          Some(Next::Back) => {
+            input = EventStream::new();
+            (pace.wanted, pace.at_once) = (true, true);
+          }
+          None => {}
+        }
+      }
+      if pace.due().is_some_and(|due| due <= Instant::now()) {
+        match self.draw(&mut screen, &mut pace) {
+          Ok(next) => next_change = next,
+          // Nobody is there to see it any more.
+          Err(_) => return Ok(0),
+        }
+      }
+      let wake = self.wake(&pace, next_change);
+      let woken = self.wait(&mut input, &mut signals, wake).await;
+      let now_wall = std::time::SystemTime::now();
+      let slept =
+        now_wall.duration_since(wall).is_ok_and(|passed| passed > self.max_quiet(wake) + SLEPT);
+      wall = now_wall;
+      if slept {
+        effects.extend(self.tell(Msg::Woke));
+      }
+      match woken {
+        Woken::Ended(exit) => return Ok(exit),
+        Woken::InputEnded => return Ok(0),
+        Woken::Input(event) => {
+          (pace.wanted, pace.at_once) = (true, true);
+          effects.extend(self.input(event, &mut pace));
+        }
+        Woken::News(news) => {
+          let visible = !matches!(news, LinkNews::Tick(_)) || self.model.link.lost_at.is_some();
+          pace.wanted |= visible;
+          effects.extend(self.tell(Msg::Link(news)));
+        }
+        Woken::Done(msg) => {
+          (pace.wanted, pace.at_once) = (true, true);
+          if let Some(msg) = msg {
+            effects.extend(self.tell(msg));
+          }
+        }
+        Woken::Logged => {
+          if let Some((_, pane)) = &mut self.model.log {
+            pace.wanted |= pane.poll();
+          }
+          self.feed_log();
+        }
+        Woken::Time => {
+          let due = pace.due().is_some_and(|due| due <= Instant::now());
+          pace.wanted |= !due;
+          effects.extend(self.tell(Msg::Tick));
+        }
+        Woken::Continued => {
+          let _ = screen.enter();
+          (pace.wanted, pace.at_once) = (true, true);
+          let (width, height) = screen.size();
+          effects.extend(self.tell(Msg::Resize(width, height)));
+          effects.extend(self.tell(Msg::Woke));
+        }
+      }
+    }
+  }
+
+  fn max_quiet(&self, wake: Option<Instant>) -> Duration {
+    wake.map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()))
+  }
+
+  fn draw(&mut self, screen: &mut Screen, pace: &mut Pace) -> std::io::Result<Option<Ts>> {
+    let (width, height) = self.model.size;
+    self.model.now = self.start.elapsed();
+    self.model.slow_tty = pace.pause > pace.floor;
+    let mut frame = Buffer::empty(Rect::new(0, 0, width, height));
+    let drawn = view(&mut self.model, &mut frame);
+    let took = screen.show(frame, drawn.cursor)?;
+    pace.wrote(took);
+    Ok(drawn.next_change)
+  }
+
+  /// When the loop has to turn without any message.
+  fn wake(&self, pace: &Pace, next_change: Option<Ts>) -> Option<Instant> {
+    let text = next_change.map(|at| {
+      let now = self.model.link.server_now(self.start.elapsed());
+      Instant::now() + at.since(now) + Duration::from_millis(1)
+    });
+    let text = text.filter(|_| pace.seen);
+    let model = self.model.next_wake().map(|at| self.start + at);
+    [text, model, pace.due()].into_iter().flatten().min()
+  }
+
+  async fn wait(
+    &mut self,
+    input: &mut EventStream,
+    signals: &mut Signals,
+    wake: Option<Instant>,
+  ) -> Woken {
+    let sleep = async {
+      match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+      }
+    };
+    let wake = self.model.log.as_ref().map(|(_, pane)| pane.wake());
+    let logged = async {
+      match wake {
+        Some(wake) => wake.notified().await,
+        None => std::future::pending().await,
+      }
+    };
+    let [terminate, hang_up, interrupt] = &mut signals.end;
+    tokio::select! {
+      biased;
+      _ = terminate.recv() => Woken::Ended(143),
+      _ = hang_up.recv() => Woken::Ended(129),
+      _ = interrupt.recv() => Woken::Ended(130),
+      event = input.next() => match event {
+        Some(Ok(event)) => Woken::Input(event),
+        _ => Woken::InputEnded,
+      },
+      _ = signals.goes_on.recv() => Woken::Continued,
+      () = logged => Woken::Logged,
+      Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Woken::Done(done.ok().flatten()),
+      Some(news) = self.news.recv() => Woken::News(news),
+      () = sleep => Woken::Time,
+    }
+  }
+
+  fn input(&mut self, event: Event, pace: &mut Pace) -> Vec<Effect> {
+    match event {
+      Event::Key(key) => self.tell(Msg::Key(key)),
+      Event::Mouse(mouse) => self.tell(Msg::Mouse(mouse)),
+      Event::Paste(text) => self.tell(Msg::Paste(text)),
+      Event::Resize(width, height) => self.tell(Msg::Resize(width, height)),
+      Event::FocusGained => {
+        pace.seen = true;
+        Vec::new()
+      }
+      Event::FocusLost => {
+        pace.seen = false;
+        Vec::new()
+      }
+    }
+  }
+
+  async fn effect(&mut self, effect: Effect, screen: &mut Screen) -> Option<Next> {
+    match effect {
+      Effect::Watch(watch) => self.order(LinkOrder::Watch(watch)).await,
+      Effect::Unwatch(id) => self.order(LinkOrder::Unwatch(id)).await,
+      Effect::Reconnect => self.order(LinkOrder::Retry).await,
+      Effect::Act(plan) => self.act(plan),
+      Effect::Namespaces => {
+        if let Some(client) = self.client.clone() {
+          self.tasks.spawn(async move { outside::namespaces(&client).await.map(Msg::Namespaces) });
+        }
+      }
+      Effect::Copy(text) => {
+        let bytes = outside::clipboard(&text, std::env::var_os("TMUX").is_some());
+        let words = match screen.say(&bytes) {
+          Ok(()) => format!("copied {} characters (OSC 52)", text.chars().count()),
+          Err(error) => format!("not copied: {error}"),
+        };
+        self.model.toast(Role::Good, words);
+      }
+      Effect::Export(name, text) => match outside::export(&name, &text) {
+        Ok(path) => self.model.toast(Role::Good, format!("written: {}", path.display())),
+        Err(error) => self.model.toast(Role::Bad, format!("not written: {error}")),
+      },
+      Effect::Pager(text) => return Some(self.aside(screen, || outside::pager(&text))),
+      Effect::Log(ask) => return self.log(ask, screen),
+      Effect::Suspend => {
+        screen.leave();
+        let _ =
+          rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
+        if screen.enter().is_err() {
+          return Some(Next::Leave);
+        }
+        return Some(Next::Back);
+      }
+      Effect::Redraw => screen.draw_all(),
+      Effect::Remember => {
+        if let Some(path) = &self.plan.memory {
+          memory::save(path, &self.model);
+        }
+      }
+      Effect::Context(name) => self.switch(&name),
+      Effect::Quit => return Some(Next::Leave),
+    }
+    None
+  }
+
+  /// Gives the terminal to another program until that has ended.
+  fn aside(&mut self, screen: &mut Screen, work: impl FnOnce() -> std::io::Result<()>) -> Next {
+    screen.leave();
+    let done = work();
+    if screen.enter().is_err() {
+      return Next::Leave;
+    }
+    if let Err(error) = done {
+      self.model.toast(Role::Bad, format!("that did not work: {error}"));
+    }
+    Next::Back
+  }
+
+  fn log(&mut self, ask: LogAsk, screen: &mut Screen) -> Option<Next> {
+    match ask {
+      LogAsk::Pager(log) => Some(self.aside(screen, || log::page(&log).map(drop))),
+      LogAsk::Pipe(log, command) => Some(self.aside(screen, || {
+        let done = log::pipe(&log, &command).map(drop);
+        outside::wait_for_return()?;
+        done
+      })),
+      LogAsk::Export(log, name) => {
+        let written = tokio::task::spawn_blocking(move || {
+          let path = std::path::PathBuf::from(name);
+          log::export(&log, &path).map(|done| (path, done))
+        });
+        self.tasks.spawn(async move {
+          let (role, words) = match written.await {
+            Ok(Ok((path, done))) => {
+              let bytes = super::text::count(done.bytes);
+              (Role::Good, format!("{}: {bytes} bytes, sha256 {}", path.display(), done.sha256))
+            }
+            Ok(Err(error)) => (Role::Bad, format!("not written: {error}")),
+            Err(error) => (Role::Bad, format!("not written: {error}")),
+          };
+          Some(Msg::Note(role, words))
+        });
+        None
+      }
+      LogAsk::Copy(_) => None,
+    }
+  }
+
+  async fn order(&mut self, order: LinkOrder) {
+    let _ = self.orders.send(order).await;
+  }
+
+  fn act(&mut self, plan: super::act::Plan) {
+    let Some(client) = self.client.clone() else {
+      self.model.acting = false;
+      self.model.toast(Role::Warn, "this is a recording: nothing was sent");
+      return;
+    };
+    self.tasks.spawn(async move {
+      let mut results = Vec::new();
+      for (target, call) in plan.calls() {
+        let result = client.send(call).await.map_err(|error| error.message.clone());
+        results.push((target.label, result));
+      }
+      Some(Msg::Acted(plan, results))
+    });
+  }
+
+  /// Another context: another link, an empty store, the same screen.
+  fn switch(&mut self, name: &str) {
+    let (client, site) = match (self.plan.switch)(name) {
+      Ok(found) => found,
+      Err(error) => return self.model.toast(Role::Bad, error.message.clone()),
+    };
+    self.links.abort_all();
+    (self.orders, self.news) = connect(&mut self.links, Source::Server(client.clone()));
+    self.client = Some(client);
+    let model = &self.model;
+    let mut fresh =
+      Model::new(model.look, model.keys.clone(), site, Ts::now().minus(self.start.elapsed()));
+    fresh.size = model.size;
+    fresh.mode = model.mode;
+    fresh.now = model.now;
+    fresh.screen = match &model.screen {
+      super::model::Screen::Task(_) => super::model::Screen::Tasks,
+      other => other.clone(),
+    };
+    fresh.lists.clone_from(&model.lists);
+    for list in fresh.lists.values_mut() {
+      list.marks.clear();
+      list.frozen = None;
+      list.home();
+    }
+    fresh.recent.clone_from(&model.recent);
+    fresh.done.clone_from(&model.done);
+    self.model = fresh;
+  }
+}
+
+/// What an effect means for the loop.
+enum Next {
+  Leave,
+  Back,
+}
+
+fn connect(links: &mut JoinSet<()>, source: Source) -> (Sender<LinkOrder>, Receiver<LinkNews>) {
+  let (orders, wanted) = channel(NEWS_MAX);
+  let (told, news) = channel(NEWS_MAX);
+  match source {
+    Source::Server(client) => links.spawn(link::run(client, wanted, told)),
+    Source::Recording(lines) => links.spawn(link::replay(lines, wanted, told)),
+  };
+  (orders, news)
+}

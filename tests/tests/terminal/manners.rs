@@ -1,0 +1,167 @@
+//! The terminal is given back as it was, at any size nothing breaks, and no key does harm.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use hetuflow_tests::terminal::{Recipe, Terminal};
+use hetuflow_tests::{binaries::Binaries, wait};
+use rustix::process::Signal;
+
+use crate::stage::{LIMIT, Stage};
+
+#[tokio::test]
+async fn the_terminal_is_given_back() -> Result<()> {
+  let stage = Stage::new().await?;
+  for (name, keys, signal) in [
+    ("q", "q", None),
+    ("^C", "\x03", None),
+    ("TERM", "", Some(Signal::TERM)),
+    ("HUP", "", Some(Signal::HUP)),
+    ("INT", "", Some(Signal::INT)),
+  ] {
+    let words = ["tui"];
+    let mut terminal = Terminal::spawn(&stage.ctl(&words)?)?;
+    let before = terminal.settings()?;
+    terminal.wait_text("LIVE", LIMIT).await?;
+    ensure!(terminal.is_full_screen(), "{name}: not on its own screen");
+    ensure!(terminal.settings()? != before, "{name}: keys are not its own");
+    terminal.keys(keys).await?;
+    if let Some(signal) = signal {
+      terminal.signal(signal)?;
+    }
+    terminal.wait_end(LIMIT).await?;
+    wait::until(&format!("{name}: the shell's screen"), LIMIT, || async {
+      (!terminal.is_full_screen()).then_some(())
+    })
+    .await?;
+    assert_eq!(terminal.settings()?, before, "{name}");
+    let left = terminal.bytes_from(0);
+    let tail = String::from_utf8_lossy(&left[left.len().saturating_sub(200)..]).into_owned();
+    ensure!(tail.contains("\x1b[?25h"), "{name}: the cursor stays hidden: {tail:?}");
+  }
+  Ok(())
+}
+
+#[tokio::test]
+async fn stop_and_go_on_as_a_job_of_a_shell() -> Result<()> {
+  let stage = Stage::new().await?;
+  let shell = Recipe::new(Path::new("/bin/sh"), &["-i"], stage.dir()).environment("PS1", "ready> ");
+  let terminal = Terminal::spawn(&stage.surroundings(shell))?;
+  terminal.wait_text("ready>", LIMIT).await?;
+  let before = terminal.settings()?;
+  terminal.keys(format!("'{}' tui\n", Binaries::find()?.ctl.display())).await?;
+  terminal.wait_text("LIVE", LIMIT).await?;
+  terminal.keys("\x1a").await?;
+  terminal.wait_text("Stopped", LIMIT).await?;
+  assert_eq!(terminal.settings()?, before, "while it is stopped");
+  ensure!(!terminal.is_full_screen(), "the shell has no screen");
+  terminal.keys("fg\n").await?;
+  terminal.wait_for("the full screen again", LIMIT, |screen| screen.contains("LIVE")).await?;
+  ensure!(terminal.is_full_screen(), "not on its own screen");
+  terminal.keys("q").await?;
+  terminal.wait_for("the shell", LIMIT, |screen| !screen.contains("LIVE")).await?;
+  wait::until_ok("the settings of before", LIMIT, || async {
+    let now = terminal.settings().map_err(|error| error.to_string())?;
+    if now == before { Ok(()) } else { Err(now) }
+  })
+  .await
+}
+
+#[tokio::test]
+async fn two_hundred_sizes() -> Result<()> {
+  let stage = Stage::new().await?;
+  let terminal = stage.tui(&[]).await?;
+  let mut state = 0x9e37_79b9_u32;
+  let mut next = |max: u32| {
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    u16::try_from(1 + state % max).unwrap_or(1)
+  };
+  for turn in 0..200 {
+    terminal.resize(next(80), next(300)).await?;
+    if turn % 7 == 0 {
+      terminal.keys(["1", "2", "3", "5", "6", "7"][turn / 7 % 6]).await?;
+    }
+    tokio::task::yield_now().await;
+  }
+  terminal.resize(24, 80).await?;
+  terminal.keys("2").await?;
+  terminal
+    .wait_for("tasks at 80x24", LIMIT, |screen| {
+      screen.contains("LIVE") && screen.contains("etl-job-")
+    })
+    .await?;
+  terminal.resize(4, 20).await?;
+  terminal.wait_for("something at 20x4", LIMIT, |screen| screen.trim().len() > 10).await
+}
+
+#[tokio::test]
+async fn no_key_changes_anything_unasked() -> Result<()> {
+  let stage = Stage::new().await?;
+  let mut terminal = stage.tui(&[]).await?;
+  let keys: Vec<u8> = (0x20..0x7f).chain(1..0x1a).filter(|key| *key != 0x1a).collect();
+  for screen in b'1'..=b'7' {
+    for key in &keys {
+      // Leaving is no change; a stopped program could not be asked any further.
+      if matches!(key, b'q' | 0x03) {
+        continue;
+      }
+      terminal.keys([screen]).await?;
+      terminal.keys([*key]).await?;
+      for _ in 0..3 {
+        terminal.keys("\x1b").await?;
+        // An escape directly before a key would be Alt with this key.
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+      }
+      if terminal.pid().is_err() || !terminal.is_full_screen() {
+        let _ended =
+          tokio::time::timeout(std::time::Duration::from_millis(300), terminal.wait_end(LIMIT))
+            .await;
+        if terminal.pid().is_err() {
+          terminal = stage.tui(&[]).await?;
+        }
+      }
+    }
+  }
+  let asked = stage.feed.changes_asked();
+  ensure!(asked.is_empty(), "unasked changes: {asked:?}");
+  Ok(())
+}
+
+#[tokio::test]
+async fn each_frame_is_whole_and_nothing_is_cleared_without_need() -> Result<()> {
+  let stage = Stage::new().await?;
+  let terminal = stage.tui(&["tasks"]).await?;
+  let from = terminal.bytes_from(0).len();
+  for number in 0..5 {
+    let name = format!("new-{number}");
+    stage.feed.change(|world| world.add_task(&name, "running"));
+    terminal.keys("j").await?;
+    terminal.wait_text(&name, LIMIT).await?;
+  }
+  let bytes = String::from_utf8_lossy(&terminal.bytes_from(from)).into_owned();
+  ensure!(!bytes.contains("\x1b[2J") && !bytes.contains("\x1b[3J"), "the screen was cleared");
+  let mut rest = bytes.as_str();
+  while let Some(begin) = rest.find("\x1b[?2026h") {
+    ensure!(rest[..begin].trim().is_empty(), "outside of a frame: {:?}", &rest[..begin]);
+    let Some(end) = rest.find("\x1b[?2026l") else { return Ok(()) };
+    rest = &rest[end + 8..];
+  }
+  ensure!(rest.is_empty(), "outside of a frame: {rest:?}");
+  Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_needs_no_terminal() -> Result<()> {
+  let stage = Stage::new().await?;
+  let mut command = tokio::process::Command::new(Binaries::find()?.ctl);
+  command.args(["tui", "tasks", "--snapshot", "--size", "100x30"]).env_clear();
+  command.env("HETUFLOW_SERVER", stage.feed.url()).env("HOME", stage.dir());
+  command.current_dir(stage.dir()).stdin(std::process::Stdio::null());
+  let output = tokio::time::timeout(LIMIT, command.output()).await??;
+  let text = String::from_utf8_lossy(&output.stdout);
+  ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+  ensure!(text.contains("etl-job-059") && !text.contains('\x1b'), "{text}");
+  Ok(())
+}

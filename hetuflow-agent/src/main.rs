@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use hetuflow_agent::application::{agent_id, run, start_logging};
+use hetuflow_agent::application::{agent_id, allow_open_files, lock_state, run, start_logging};
 use hetuflow_agent::config::{Loaded, Source, load};
 use hetuflow_core::config_text::Problem;
 
@@ -101,7 +101,9 @@ fn start(loaded: &Loaded) -> ExitCode {
 fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
   let settings = &loaded.settings;
   let agent_id = agent_id(settings)?;
+  let _own = lock_state(settings)?;
   let _log = start_logging(&settings.log);
+  allow_open_files(settings.polling.max_concurrent_tasks)?;
   let servers: Vec<_> = settings.connection.servers.iter().map(url::Url::as_str).collect();
   println!(
     "hetuflow-agent {agent_id} · server {} · state {}",

@@ -213,18 +213,30 @@ async fn nothing_a_server_sends_ends_the_agent() {
   link.ack(u64::MAX).await;
 
   // A broken task does not spoil its neighbours.
-  let (good, nul) = (task(0), task(0));
-  let mut answer = json!({ "specs": [], "tasks": [good, nul, { "fence": "?" }] });
-  answer["specs"] = json!([{ "job_id": JobId::generate(), "job_version": 1, "job_name": "j",
-    "namespace_id": "default", "config": { "command": "true" } }]);
-  answer["tasks"][1]["task"]["config"] = json!({ "cmd": "exec", "args": ["a\u{0}b"] });
+  let [good, nul, when, spec] = [(); 4].map(|()| task(0));
+  let mut answer = json!({ "specs": [], "tasks": [{ "fence": "?" }, when, nul, spec, good] });
+  answer["specs"] = json!([{ "job_id": 5 }, { "job_id": JobId::generate(), "job_version": 1,
+    "job_name": "j", "namespace_id": "default", "config": { "command": "true" } }]);
+  for index in [1, 2, 4] {
+    answer["tasks"][index]["task"]["spec"] = json!(1);
+  }
+  answer["tasks"][1]["task"]["scheduled_at"] = json!("yesterday");
+  answer["tasks"][2]["task"]["config"] = json!({ "cmd": "exec", "args": ["a\u{0}b"] });
   link.send(MessageKind::TaskPollResponse, answer).await;
-  let (first, second) = (link.end().await, link.end().await);
-  link.ack(first.0.max(second.0)).await;
-  let mut ends = [first.1, second.1];
-  ends.sort_by_key(|end| end.instance_id != good.task_instance.id);
-  assert_eq!(ends[0].status, TaskInstanceStatus::Succeeded);
-  assert_eq!(ends[1].reason.as_deref(), Some("not_started(refused)"));
+  let mut ends = std::collections::HashMap::new();
+  while ends.len() < 4 {
+    let (seq, end) = link.end().await;
+    link.ack(seq).await;
+    assert_eq!((end.fence, end.attempt), (11, 1));
+    assert!(end.timestamp > 1_700_000_000_000, "{end:?}");
+    ends.insert(end.instance_id, (end.status, end.reason.unwrap_or_default()));
+  }
+  let end = |task: &ScheduledTask| &ends[&task.task_instance.id];
+  assert_eq!(end(&good).0, TaskInstanceStatus::Succeeded);
+  for (task, reason) in [(&nul, "refused"), (&when, "unreadable"), (&spec, "unreadable")] {
+    let reason = format!("not_started({reason})");
+    assert_eq!(*end(task), (TaskInstanceStatus::NotStarted, reason));
+  }
 
   // The year 1 is over; a deadline there, too; and a spec that was not sent.
   let mut old = task(0);

@@ -21,6 +21,8 @@ use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
+/// Longest work after a signal.
+const POLITE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn main() -> ExitCode {
   let cli = match Cli::try_parse() {
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         None => {
           let error =
             CtlError::usage(format!("no help on \"{}\"", args.words.join(" ").escape_debug()))
-              .help("topics: exit-codes, formats, environment, time; or any command");
+              .help("topics: exit-codes, filters, formats, environment, time; or any command");
           fail(error, &look(&cli.global))
         }
       };
@@ -88,11 +90,24 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
   };
   let (mut interrupt, mut terminate) =
     (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+  let exit = tokio::select! {
+    exit = bounded => return exit,
+    _ = interrupt.recv() => INTERRUPTED,
+    _ = terminate.recv() => TERMINATED,
+  };
+  // What was asked for with the first signal is done politely; the second one ends at once.
+  let politely = async {
+    if let Some(words) = session.interrupt().await {
+      session.look.say(words);
+    }
+  };
   tokio::select! {
-    exit = bounded => exit,
-    _ = interrupt.recv() => Ok(interrupted(session, INTERRUPTED)),
-    _ = terminate.recv() => Ok(interrupted(session, TERMINATED)),
+    () = politely => {}
+    _ = interrupt.recv() => {}
+    _ = terminate.recv() => {}
+    () = tokio::time::sleep(POLITE_TIME_MAX) => {}
   }
+  Ok(exit)
 }
 
 /// The full-screen face has its own signals, and its own end.
@@ -131,13 +146,6 @@ async fn full_screen(session: &Session, args: &TuiArgs) -> Result<u8, Failure> {
   Ok(exit)
 }
 
-fn interrupted(session: &Session, exit: u8) -> u8 {
-  if let Some(words) = session.what_goes_on() {
-    session.look.say(words);
-  }
-  exit
-}
-
 fn timed_out(session: &Session, limit: std::time::Duration) -> CtlError {
   let limit = hetuflow_core::format_duration(limit);
   let error = CtlError::new(Exit::Timeout, format!("--timeout {limit} passed"));
@@ -153,19 +161,35 @@ fn refused(error: &clap::Error) -> ExitCode {
   let wants_json = std::env::args_os().skip(1).collect::<Vec<_>>().windows(2).any(|pair| {
     (pair[0] == "-o" || pair[0] == "--output") && (pair[1] == "json" || pair[1] == "jsonl")
   }) || std::env::args_os().any(|word| {
-    ["-ojson", "-ojsonl", "--output=json", "--output=jsonl"].iter().any(|json| word == *json)
-  });
+    ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
+  }) || std::env::var("HETUFLOW_OUTPUT")
+    .is_ok_and(|form| form == "json" || form == "jsonl");
+  let plain = error.render().to_string();
+  let text = mask_passwords(&plain);
   if asked || !wants_json {
-    let _ = error.print();
+    if asked || text == plain {
+      let _ = error.print();
+    } else {
+      let _ = std::io::stderr().write_all(text.as_bytes());
+    }
     return ExitCode::from(if asked { 0 } else { Exit::Usage as u8 });
   }
-  let text = error.render().to_string();
   let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
   let first = lines.next().unwrap_or_default();
   let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first));
   told.facts = lines.map(str::to_owned).collect();
   let look = Look { format: Format::Json, ..Look::new(Wishes::default()) };
   fail(told, &look)
+}
+
+/// The same words without what stands between `//` and `@`: whoever types a password into an
+/// address must not find it in the log of a job.
+fn mask_passwords(text: &str) -> String {
+  let mask = |line: &str| match (line.find("//"), line.rfind('@')) {
+    (Some(from), Some(to)) if from < to => format!("{}//***{}", &line[..from], &line[to..]),
+    _ => line.to_owned(),
+  };
+  text.split_inclusive('\n').map(mask).collect()
 }
 
 fn fail(error: impl Into<Failure>, look: &Look) -> ExitCode {

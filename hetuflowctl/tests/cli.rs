@@ -1,5 +1,14 @@
 //! The real program against a server of a few lines: exit codes, streams, errors.
 
+#[path = "cli/apply.rs"]
+mod apply;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/operate.rs"]
+mod operate;
+#[path = "cli/schedule.rs"]
+mod schedule;
+
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -194,7 +203,20 @@ fn words_that_make_no_sense() {
     (&["--server", "http://", "status"], "invalid --server"),
     (&["--server", "http://h:70000", "status"], "invalid --server"),
     (&["--server", "http://u:p@h", "status"], "invalid --server"),
-    (&["job", "list", "-o", "yamll"], "possible values"),
+    (&["job", "list", "-o", "yamll"], "did you mean yaml?"),
+    (&["job", "list", "-o", "jsonpath="], "nothing follows"),
+    (&["job", "list", "-o", "jsonpath=$.["], "jsonpath"),
+    (&["version", "-F", "state=failed"], "-F is for lists"),
+    (&["whoami", "--sort", "name"], "--sort is for lists"),
+    (&["task", "list", "-l", "a b"], "no label"),
+    (&["cancel"], "nothing is named"),
+    (&["logs", "x", "--grep", "("], "--grep is refused"),
+    (&["logs", "x", "-i"], "--grep"),
+    (&["schedule", "list", "--watch"], "unexpected argument"),
+    (&["ls", "schedules", "-w"], "cannot be watched"),
+    (&["wait", "x", "--for", "nonsense"], "an expression"),
+    (&["run", "x", "--cancel-on-interrupt"], "--wait"),
+    (&["events", "--object", "x"], "has no kind"),
     (&["run", "x", "--in", "5x"], "is not a duration"),
     (&["run"], "required"),
     (&["task", "list", "--state", "runing"], "running"),
@@ -456,7 +478,7 @@ fn one_stream_alone() {
 #[test]
 fn signals_have_their_codes() {
   for (signal, code) in [("INT", 130), ("TERM", 143)] {
-    let fake = finished("running", "");
+    let fake = finished("running", "").bytes("GET /events", 200, "text/event-stream", b"");
     let run = Run::against(&fake);
     let child = run.command(&["wait", TASK]).spawn().expect("it runs");
     let begin = Instant::now();

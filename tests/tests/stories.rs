@@ -13,6 +13,8 @@ mod agent_link;
 mod agent_loss;
 #[path = "stories/bytes.rs"]
 mod bytes;
+#[path = "stories/command_line.rs"]
+mod command_line;
 #[path = "stories/database_link.rs"]
 mod database_link;
 #[path = "stories/examples.rs"]
@@ -21,6 +23,8 @@ mod examples;
 mod fail_over;
 #[path = "stories/feed.rs"]
 mod feed;
+#[path = "stories/feed_socket.rs"]
+mod feed_socket;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]
@@ -29,6 +33,8 @@ mod limits;
 mod main_job;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
+#[path = "stories/schedule_edits.rs"]
+mod schedule_edits;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]

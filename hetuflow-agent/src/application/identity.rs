@@ -12,6 +12,14 @@ use crate::connection::Introduction;
 /// Why there is no id.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
+  /// Another agent has the state folder.
+  #[error("another agent{owner} uses the folder {path}; give each agent a state_dir of its own")]
+  Taken {
+    /// Which.
+    path: String,
+    /// Its process, as ` (pid 7)`, where that is known.
+    owner: String,
+  },
   /// The folder cannot be made.
   #[error("cannot make the folder {path}")]
   Folder {
@@ -30,6 +38,38 @@ pub enum IdentityError {
     #[source]
     source: std::io::Error,
   },
+}
+
+/// The state folder as this agent's own, for as long as this lives; the kernel gives it back
+/// whatever becomes of the process.
+#[derive(Debug)]
+pub struct StateLock {
+  _file: std::fs::File,
+}
+
+/// Takes the state folder for this process. Call it after [`agent_id`], which makes the folder.
+///
+/// # Errors
+/// [`IdentityError::Taken`] while another agent lives in it.
+pub fn lock_state(settings: &Settings) -> Result<StateLock, IdentityError> {
+  let path = settings.agent.state_dir.join("lock");
+  let failed = |source| IdentityError::File { path: path.display().to_string(), source };
+  let mut options = std::fs::OpenOptions::new();
+  let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+  let mut file = options.open(&path).map_err(failed)?;
+  match file.try_lock() {
+    Ok(()) => {}
+    Err(std::fs::TryLockError::WouldBlock) => {
+      let pid = std::fs::read_to_string(&path).unwrap_or_default();
+      let known = pid.trim().parse::<u32>().ok();
+      let owner = known.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+      let path = settings.agent.state_dir.display().to_string();
+      return Err(IdentityError::Taken { path, owner });
+    }
+    Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+  }
+  file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+  Ok(StateLock { _file: file })
 }
 
 /// The configured id, or the one made at the first start.

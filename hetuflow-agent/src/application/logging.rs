@@ -1,7 +1,7 @@
 //! The agent's own log: stderr, and a file per day.
 
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_appender::rolling::{Builder, Rotation};
+use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -17,17 +17,7 @@ pub struct LogGuard {
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
   let filter = || EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
-  let file =
-    std::fs::create_dir_all(&section.dir).map_err(|error| error.to_string()).and_then(|()| {
-      Builder::new()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("hetuflow-agent")
-        .filename_suffix("log")
-        .max_log_files(section.keep)
-        .build(&section.dir)
-        .map_err(|error| error.to_string())
-    });
-  let (file, problem) = match file {
+  let (file, problem) = match log_file(section) {
     Ok(file) => (Some(tracing_appender::non_blocking(file)), None),
     Err(error) => (None, Some(error)),
   };
@@ -45,4 +35,63 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
     tracing::warn!(dir = %section.dir.display(), problem, "no log file; stderr only");
   }
   LogGuard { _file: guard }
+}
+
+/// The file of today; of the older ones as many are kept as the settings say.
+fn log_file(section: &LogSection) -> Result<RollingFileAppender, String> {
+  std::fs::create_dir_all(&section.dir).map_err(|error| error.to_string())?;
+  Builder::new()
+    .rotation(Rotation::DAILY)
+    .filename_prefix("hetuflow-agent")
+    .filename_suffix("log")
+    .max_log_files(section.keep)
+    .build(&section.dir)
+    .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+  use std::io::Write;
+
+  use super::*;
+
+  fn section(dir: &std::path::Path) -> LogSection {
+    LogSection { level: "info".to_owned(), json: false, dir: dir.to_owned(), keep: 3 }
+  }
+
+  #[test]
+  fn a_file_per_day_and_only_so_many() {
+    let dir = tempfile::tempdir().expect("dir");
+    let mine = |day: u32| format!("hetuflow-agent.2020-01-0{day}.log");
+    for day in 1..=5 {
+      std::fs::write(dir.path().join(mine(day)), "old").expect("written");
+      // Which is older is told by the time of making, which must differ.
+      std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::fs::write(dir.path().join("notes.log"), "of somebody else").expect("written");
+    let section = section(dir.path());
+    let names = || {
+      let files = std::fs::read_dir(dir.path()).expect("read");
+      let names =
+        files.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned());
+      let mut names: Vec<String> = names.collect();
+      names.sort_unstable();
+      names
+    };
+    log_file(&section).expect("a file").write_all(b"first\n").expect("written");
+    let first = names();
+    let [fourth, fifth, today, others] = first.as_slice() else { panic!("{first:?}") };
+    assert_eq!((fourth, fifth), (&mine(4), &mine(5)));
+    assert!(today.starts_with("hetuflow-agent.20") && others == "notes.log", "{first:?}");
+    // A restart on the same day goes on in the same file.
+    log_file(&section).expect("a file").write_all(b"second\n").expect("written");
+    assert!(names().iter().all(|name| first.contains(name)), "{:?}", names());
+    let text = std::fs::read_to_string(dir.path().join(today)).expect("read");
+    assert_eq!(text, "first\nsecond\n");
+  }
+
+  #[test]
+  fn a_folder_that_cannot_be_made_is_no_end() {
+    assert!(log_file(&section(std::path::Path::new("/proc/nowhere"))).is_err());
+  }
 }

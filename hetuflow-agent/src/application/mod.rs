@@ -3,9 +3,11 @@
 mod identity;
 mod logging;
 mod metrics;
+mod open_files;
 mod run;
 mod wiring;
 
-pub use identity::{IdentityError, agent_id};
+pub use identity::{IdentityError, StateLock, agent_id, lock_state};
 pub use logging::{LogGuard, start_logging};
+pub use open_files::{FilesError, allow_open_files};
 pub use run::{Agent, RunError, run};

@@ -21,6 +21,9 @@ pub fn tell(orders: UnboundedSender<Order>, leave: CancellationToken) -> connect
       Told::Tasks { message_id, connection_epoch, answer } => {
         Order::Tasks { message_id, connection_epoch, answer }
       }
+      Told::Unreadable { connection_epoch, update } => {
+        Order::Unreadable { connection_epoch, update }
+      }
       Told::Control { message_id, control } => Order::Control { message_id, control },
       Told::Reconcile(verdicts) if verdicts.is_empty() => return true,
       Told::Reconcile(verdicts) => Order::Reconcile(verdicts),

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AcquireTaskResponse, AgentCommand, AgentRegisterResponse, DispatchTaskRequest,
-  DispatchTaskResponse, Envelope, HeartbeatResponse, JobSpec, MessageError, MessageKind, Nack,
-  RawMessage, ScheduledTask, TaskControl, read_message,
+  DispatchTaskResponse, Envelope, HeartbeatResponse, MessageError, MessageKind, Nack, RawMessage,
+  TaskControl, read_message,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::tungstenite::Message;
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::answer::refusal;
 use super::dial::Socket;
 use super::frames::{frame, text_of};
+use super::salvage::Salvage;
 use super::{Clock, Tell, Told};
 
 /// What the session itself must hear. The queue is bounded by what was sent: one answer to a
@@ -141,31 +142,22 @@ impl Inbox<'_> {
 
   fn take_tasks(&self, message: &RawMessage<'_>) -> Result<(), MessageError> {
     let message_id = message.message_id;
+    let (connection_epoch, mut unreadable) = (self.connection_epoch, Vec::new());
     let answer = match message.read::<AcquireTaskResponse>() {
       Ok(answer) => answer,
       Err(error) => {
-        let readable = self.salvage(message)?;
+        let salvaged = Salvage::from_message(message)?;
         tracing::warn!(error = %chain(&error), "some tasks of the server are not readable");
         self.answer(refusal(Some(message_id), "invalid", &chain(&error)));
-        readable
+        unreadable = salvaged.refused;
+        salvaged.answer
       }
     };
-    let connection_epoch = self.connection_epoch;
     (self.tell)(Told::Tasks { message_id, connection_epoch, answer });
-    Ok(())
-  }
-
-  /// One broken task does not spoil the others; the server takes it back when its claim ends.
-  fn salvage(&self, message: &RawMessage<'_>) -> Result<AcquireTaskResponse, MessageError> {
-    #[derive(serde::Deserialize)]
-    struct Loose {
-      specs: Vec<JobSpec>,
-      tasks: Vec<serde_json::Value>,
+    for update in unreadable {
+      (self.tell)(Told::Unreadable { connection_epoch, update });
     }
-    let loose: Loose = message.read()?;
-    let readable = |task| serde_json::from_value::<ScheduledTask>(task).ok();
-    let tasks = loose.tasks.into_iter().filter_map(readable).collect();
-    Ok(AcquireTaskResponse { specs: loose.specs, tasks, ..AcquireTaskResponse::default() })
+    Ok(())
   }
 
   /// The push form: one task with its job, acknowledged at once.

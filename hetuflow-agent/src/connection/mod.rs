@@ -11,6 +11,7 @@ mod inbox;
 mod link;
 mod outbox;
 mod register;
+mod salvage;
 mod session;
 
 use std::time::Duration;
@@ -67,6 +68,13 @@ pub enum Told {
     connection_epoch: i64,
     /// The tasks.
     answer: AcquireTaskResponse,
+  },
+  /// A task that is not readable, as the report that it was not started; its time is not set.
+  Unreadable {
+    /// Over which connection.
+    connection_epoch: i64,
+    /// The report.
+    update: Box<TaskInstanceUpdate>,
   },
   /// Do something with an attempt.
   Control {

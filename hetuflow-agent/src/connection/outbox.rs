@@ -23,6 +23,13 @@ const OUTPUT_IN_FLIGHT: usize = 8 << 20;
 const BUSY: Duration = Duration::from_millis(50);
 /// How long a start waits for its end while tasks are short.
 const HOLD: Duration = Duration::from_millis(5);
+/// Ends that follow each other this closely are a rush.
+const RUSH: Duration = Duration::from_millis(4);
+/// How long an end waits for company in a rush: one commit for many costs the database little more
+/// than one for each.
+const GATHER: Duration = Duration::from_millis(8);
+/// Reports that have gathered wait no longer once there are this many.
+const GATHER_MAX: usize = 64;
 
 /// A numbered report.
 #[derive(Debug)]
@@ -71,6 +78,8 @@ pub struct Outbox {
   batches: VecDeque<u64>,
   output_in_flight: usize,
   last_end: Option<Instant>,
+  /// Until then `pending` gathers; only in a rush.
+  gather_until: Option<Instant>,
 }
 
 impl Default for Outbox {
@@ -85,6 +94,7 @@ impl Default for Outbox {
       batches: VecDeque::new(),
       output_in_flight: 0,
       last_end: None,
+      gather_until: None,
     }
   }
 }
@@ -102,7 +112,10 @@ impl Outbox {
       return;
     }
     if update.status.is_final() {
-      self.last_end = Some(now);
+      let rush = self.last_end.replace(now).is_some_and(|end| now < end + RUSH);
+      if rush && self.pending.is_empty() {
+        self.gather_until = Some(now + GATHER);
+      }
       if let Some(start) = self.states.remove(&id) {
         update.started_at_us = start.started_at_us;
         update.start_skew_us = start.start_skew_us;
@@ -117,6 +130,7 @@ impl Outbox {
   /// Takes output in.
   pub fn output(&mut self, frame: Box<OutputFrame>, hold: OwnedSemaphorePermit) {
     self.release(frame.instance_id);
+    self.gather_until = None;
     self.pending.push_back(Item::Output { frame, _hold: hold });
   }
 
@@ -127,14 +141,14 @@ impl Outbox {
     }
   }
 
-  /// When a start that is held back must go, at the latest.
+  /// When what is held back must go, at the latest.
   ///
   /// `None` while nothing can go before an ack comes: waking then would be a busy wait.
   pub fn next_wake(&self) -> Option<Instant> {
     if self.batches.len() >= BATCHES_IN_FLIGHT {
       return None;
     }
-    self.state_order.front().map(|(at, _)| *at)
+    self.gather_until.or_else(|| self.state_order.front().map(|(at, _)| *at))
   }
 
   /// What can be sent now; [`Self::note_sent`] must follow.
@@ -156,6 +170,10 @@ impl Outbox {
 
   /// Numbers what may go now, so that at most `most` numbered reports are unsent.
   fn number(&mut self, most: usize, now: Instant) {
+    if self.gather_until.is_some_and(|until| now < until) && self.pending.len() < GATHER_MAX {
+      return;
+    }
+    self.gather_until = None;
     while self.log.len() - self.sent < most {
       match self.state_order.front() {
         Some((at, id)) if *at <= now || !self.states.contains_key(id) => {

@@ -97,8 +97,9 @@ async fn a_chunk_forces_the_start_out_and_splits_the_batch() {
 
 #[tokio::test]
 async fn at_most_four_batches_are_in_flight() {
-  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let (mut outbox, mut now) = (Outbox::default(), Instant::now());
   for _ in 0..6 {
+    now += RUSH;
     outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
     send_all(&mut outbox, now);
   }
@@ -108,23 +109,46 @@ async fn at_most_four_batches_are_in_flight() {
   assert!(!outbox.ack(7), "an ack of what was never sent changes nothing");
 }
 
+#[test]
+fn ends_in_a_rush_gather_into_one_batch() {
+  let (mut outbox, start) = (Outbox::default(), Instant::now());
+  let end = || update(TaskInstanceId::generate(), TaskInstanceStatus::Failed);
+  outbox.update(end(), start);
+  assert_eq!(send_all(&mut outbox, start), [batch(1, 1)], "a lone end goes at once");
+  let ms = Duration::from_millis(1);
+  for step in 1..4 {
+    outbox.update(end(), start + ms * step);
+    assert_eq!(send_all(&mut outbox, start + ms * step), [], "those behind it gather");
+  }
+  let due = outbox.next_wake().expect("they are not kept for ever");
+  assert_eq!(due, start + ms + GATHER);
+  assert_eq!(send_all(&mut outbox, due), [batch(2, 3)]);
+  for _ in 0..GATHER_MAX {
+    outbox.update(end(), due);
+  }
+  assert_eq!(send_all(&mut outbox, due), [batch(5, GATHER_MAX)], "enough to go");
+}
+
 #[tokio::test]
 async fn a_new_connection_sends_again_under_the_same_numbers() {
   let memory = Arc::new(Semaphore::new(100));
-  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let (mut outbox, mut now) = (Outbox::default(), Instant::now());
   let a = TaskInstanceId::generate();
   outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  now += RUSH;
   let (frame, hold) = chunk(a, &memory);
   outbox.output(frame, hold);
   outbox.update(update(a, TaskInstanceStatus::Failed), now);
   assert_eq!(send_all(&mut outbox, now).len(), 3);
   assert_eq!(outbox.untold_ends().count(), 2);
   outbox.resume(1);
+  now += RUSH;
   outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
   assert_eq!(outbox.chunk().map(|bytes| OutputFrame::decode(&bytes).expect("own").seq), Some(2));
   assert_eq!(send_all(&mut outbox, now), [Next::Chunk { seq: 2 }, batch(3, 2)]);
   outbox.resume(99);
   assert!(outbox.is_empty(), "a server that knows more than was sent is believed");
+  now += RUSH;
   outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
   assert_eq!(send_all(&mut outbox, now), [batch(5, 1)]);
 }

@@ -11,6 +11,7 @@ mod environment;
 mod noop;
 mod prepare;
 mod room;
+mod running;
 mod stop;
 mod supervise;
 #[cfg(test)]

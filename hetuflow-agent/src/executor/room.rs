@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::task::TaskTracker;
 
-use super::supervise::{Control, supervise};
+use super::running::Control;
+use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
 use crate::config::TaskType;
 
@@ -42,6 +43,8 @@ pub(super) struct Shared {
   pub(super) clock: SteadyClock,
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
+  /// Attempts whose first moments a thread watches now.
+  pub(super) short_lives: AtomicUsize,
   events: UnboundedSender<Event>,
 }
 
@@ -88,7 +91,8 @@ impl Executor {
   /// An executor with nothing to do.
   pub fn new(parts: Parts) -> Self {
     let Parts { settings, base, clock, memory, tracker, commands, events, tick } = parts;
-    let shared = Arc::new(Shared { settings, base, clock, memory, tracker, events });
+    let short_lives = AtomicUsize::new(0);
+    let shared = Arc::new(Shared { settings, base, clock, memory, tracker, short_lives, events });
     Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
   }
 

@@ -161,7 +161,7 @@ fn alive(pid: &str) -> bool {
     .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_and_signals_are_told_truly() {
   for (command, exit) in [
     ("true", Exit::Code(0)),
@@ -175,7 +175,7 @@ async fn exit_codes_and_signals_are_told_truly() {
   }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_output_rides_in_the_end_with_its_streams() {
   let story = Bench::run(json!({ "command": "echo out; echo err >&2; printf 'a\\0\\xff'" })).await;
   assert!(story.frames.is_empty());
@@ -184,7 +184,7 @@ async fn small_output_rides_in_the_end_with_its_streams() {
   assert_eq!(story.ended.log_bytes, 11);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_megabyte_without_a_line_end_is_exact() {
   let command = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2";
   let story = Bench::run(json!({ "command": command })).await;
@@ -199,7 +199,7 @@ async fn a_megabyte_without_a_line_end_is_exact() {
   }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_bytes_of_a_long_task_come_soon() {
   let mut bench = Bench::new();
   let begun = Instant::now();
@@ -217,7 +217,7 @@ async fn the_first_bytes_of_a_long_task_come_soon() {
   assert_eq!(story.ended.log_bytes, 6);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grandchild_that_ignores_the_signal_is_killed_with_its_group() {
   let mut bench = Bench::new();
   let command = "trap 'exit 0' TERM; \
@@ -238,7 +238,7 @@ async fn a_grandchild_that_ignores_the_signal_is_killed_with_its_group() {
   assert!(!alive(&pid), "the end is told only when nothing of the group lives");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_time_limit_ends_the_attempt() {
   let config = json!({ "command": "trap '' TERM; while :; do sleep 0.05; done",
     "timeout": 0.1, "stop_grace_secs": 0.1 });
@@ -246,7 +246,7 @@ async fn a_time_limit_ends_the_attempt() {
   assert_eq!((story.ended.cause, story.ended.exit), (Cause::TimedOut, Some(Exit::Signal(9))));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_uses_the_jobs_signal_and_a_frozen_task_can_obey() {
   let mut bench = Bench::new();
   let id = bench.start(json!({
@@ -266,7 +266,7 @@ async fn a_stop_uses_the_jobs_signal_and_a_frozen_task_can_obey() {
   assert!(story.text(Stream::Stdout).contains("got INT"), "{:?}", story.text(Stream::Stdout));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_start_says_why() {
   for (config, reason) in [
     (json!({"cmd":"exec","args":["no-such-program"]}), "spawn_failed(ENOENT, no-such-program)"),
@@ -288,7 +288,7 @@ async fn what_cannot_start_says_why() {
   }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scripts_run_from_a_private_file_that_is_removed() {
   let mut bench = Bench::new();
   bench.start(json!({ "script": "stat -c %a \"$0\"; pwd; echo \"$1\"; cat", "args": ["a b"],
@@ -302,7 +302,7 @@ async fn scripts_run_from_a_private_file_that_is_removed() {
   assert_eq!(left, 0, "the run's folder is gone");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_runs_if_it_is_there() {
   let story = Bench::run(json!({ "cmd": "python", "script": "import sys; sys.exit(7)" })).await;
   let missing =
@@ -310,7 +310,7 @@ async fn python_runs_if_it_is_there() {
   assert!(missing || story.ended.exit == Some(Exit::Code(7)), "{:?}", story.ended);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_environment_is_the_contract_and_nothing_of_ours() {
   let mut bench = Bench::new();
   bench.start_with(json!({ "command": "env" }), |task| {
@@ -336,7 +336,7 @@ async fn the_environment_is_the_contract_and_nothing_of_ours() {
   }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_gets_its_payload() {
   let mut bench = Bench::new();
   bench.start_with(json!({ "cmd": "handler", "task_type": "count" }), |task| {
@@ -345,7 +345,7 @@ async fn a_handler_gets_its_payload() {
   assert_eq!(bench.story().await.text(Stream::Stdout).trim(), "7");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orphans_that_hold_the_pipes_do_not_hold_the_end() {
   let mut bench = Bench::new();
   let begun = Instant::now();
@@ -360,7 +360,7 @@ async fn orphans_that_hold_the_pipes_do_not_hold_the_end() {
     .expect("left alone, as a daemon");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_can_be_switched_off_or_limited() {
   let story = Bench::run(json!({ "command": "echo x", "capture_output": false })).await;
   assert_eq!((story.ended.log_bytes, story.ended.output), (0, None));
@@ -370,7 +370,7 @@ async fn output_can_be_switched_off_or_limited() {
   assert!(story.text(Stream::System).contains("400000 bytes dropped"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_memory_is_used_up_the_task_waits_and_nothing_is_lost() {
   let mut bench = Bench::new();
   let id = bench.start(json!({ "command": "head -c 8000000 /dev/urandom" }));

@@ -5,11 +5,13 @@
 mod clock;
 mod group;
 mod pipe;
+mod spawned;
 mod unix;
 mod watch;
 
 pub use clock::SteadyClock;
 pub use group::{group_is_alive, signal_group};
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
-pub use unix::{Exit, Launch, Process, SpawnError, find_program, spawn};
+pub use spawned::{Exit, Process, Spawned};
+pub use unix::{Launch, SpawnError, find_program, spawn};
 pub use watch::watch;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::{Errno, ioctl_fionbio, read};
+use rustix::io::{Errno, read};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -43,12 +43,11 @@ pub struct ReadyPipe<'a> {
 }
 
 impl Pipe {
-  /// Takes over the reading end; only inside a runtime.
+  /// Takes over a reading end that never blocks; only inside a runtime.
   ///
   /// # Errors
   /// When the kernel refuses to watch it.
   pub fn new(fd: OwnedFd) -> io::Result<Self> {
-    ioctl_fionbio(&fd, true)?;
     Ok(Self { fd: watch(fd)?, talkative: AtomicBool::new(false) })
   }
 
@@ -88,4 +87,23 @@ impl ReadyPipe<'_> {
     }
     outcome
   }
+}
+
+/// Adds at most `room` waiting bytes to `buffer`, without waiting, as a first read of a task does.
+pub(super) fn read_small(fd: &OwnedFd, buffer: &mut Vec<u8>, room: usize) -> ReadOutcome {
+  let before = buffer.len();
+  buffer.resize(before + room.min(SMALL_READ), 0);
+  let outcome = loop {
+    match read(fd, &mut buffer[before..]) {
+      Err(Errno::INTR) => {}
+      other => break other,
+    }
+  };
+  let (count, outcome) = match outcome {
+    Err(Errno::AGAIN) => (0, ReadOutcome::Empty),
+    Ok(0) | Err(_) => (0, ReadOutcome::Closed),
+    Ok(count) => (count, ReadOutcome::Bytes(count)),
+  };
+  buffer.truncate(before + count);
+  outcome
 }

@@ -1,4 +1,4 @@
-//! Starting a process and hearing of its end, on Linux.
+//! Starting a process, on Linux.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
-use rustix::process::{
-  Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid, waitpid,
-};
-use tokio::io::unix::AsyncFd;
+use rustix::io::ioctl_fionbio;
+use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, waitpid};
 
-use super::Pipe;
-use super::watch::watch;
+use super::spawned::Spawned;
 
 /// Everything that is needed to start one process.
 #[derive(Debug, Default)]
@@ -33,27 +30,6 @@ pub struct Launch {
   pub stdin: Option<Vec<u8>>,
   /// Whether its output is wanted.
   pub capture: bool,
-}
-
-/// A process that was started and not yet reaped.
-#[derive(Debug)]
-pub struct Process {
-  /// Its number, which is also its group's.
-  pub pid: Pid,
-  watch: AsyncFd<OwnedFd>,
-  /// Its standard output.
-  pub stdout: Option<Pipe>,
-  /// Its standard error.
-  pub stderr: Option<Pipe>,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-  /// By itself, with this code.
-  Code(i32),
-  /// By this signal.
-  Signal(i32),
 }
 
 /// Why a process was not started.
@@ -120,15 +96,14 @@ pub fn find_program(name: &OsStr, path: &OsStr, directory: &Path) -> Result<Path
   Err(SpawnError::new(Path::new(name), error.into()))
 }
 
-/// Starts a process in a group of its own; only inside a runtime, and it blocks until the program
-/// is loaded.
+/// Starts a process in a group of its own; it blocks until the program is loaded.
 ///
 /// No `pre_exec` and no user change, so that the standard library takes its `posix_spawn` way:
 /// the agent's memory is not copied, and the cost does not grow with the agent.
 ///
 /// # Errors
 /// [`SpawnError`] with the path that is to blame.
-pub fn spawn(launch: &Launch) -> Result<Process, SpawnError> {
+pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   let blame = |source: io::Error| blame(launch, source);
   let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
   let stdin = match &launch.stdin {
@@ -158,14 +133,12 @@ pub fn spawn(launch: &Launch) -> Result<Process, SpawnError> {
   })
 }
 
-fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Process> {
+fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Spawned> {
   let handle = pidfd_open(pid, PidfdFlags::empty())?;
-  Ok(Process {
-    pid,
-    watch: watch(handle)?,
-    stdout: stdout.map(Pipe::new).transpose()?,
-    stderr: stderr.map(Pipe::new).transpose()?,
-  })
+  for pipe in stdout.iter().chain(&stderr) {
+    ioctl_fionbio(pipe, true)?;
+  }
+  Ok(Spawned { pid, handle, stdout, stderr })
 }
 
 /// The kernel says `ENOENT` for a missing program and for a missing directory alike.
@@ -191,26 +164,4 @@ fn stdin_file(bytes: &[u8]) -> io::Result<OwnedFd> {
   file.write_all(bytes)?;
   rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
   Ok(file.into())
-}
-
-impl Process {
-  /// Waits until the process has ended. Cancelling loses nothing.
-  pub async fn ended(&self) {
-    let _guard = self.watch.readable().await;
-  }
-
-  /// How it ended, without waiting; with `reap` its number is given back to the system.
-  pub fn exit(&self, reap: bool) -> Option<Exit> {
-    let keep = if reap { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
-    match waitid(WaitId::PidFd(rustix::fd::AsFd::as_fd(self.watch.get_ref())), options) {
-      Ok(Some(status)) => status
-        .exit_status()
-        .map(Exit::Code)
-        .or_else(|| status.terminating_signal().map(Exit::Signal)),
-      Ok(None) => None,
-      // Reaped by somebody else: cannot happen while nobody else waits; do not wait for ever.
-      Err(_) => Some(Exit::Code(-1)),
-    }
-  }
 }

@@ -25,7 +25,7 @@ impl Scheduler {
     for task in answer.tasks {
       match specs.get(task.task.spec) {
         Some(spec) => self.take_one(message_id, task, Arc::clone(spec), now_us),
-        None => self.refuse_unreadable(&task, now_us),
+        None => self.refuse_without_spec(&task, now_us),
       }
     }
   }
@@ -66,7 +66,7 @@ impl Scheduler {
   }
 
   /// A task that names a job which was not sent along.
-  fn refuse_unreadable(&self, task: &ScheduledTask, now_us: i64) {
+  fn refuse_without_spec(&self, task: &ScheduledTask, now_us: i64) {
     let (id, now) = (task.task_instance.id, Ts::from_micros(now_us));
     let mut update = TaskInstanceUpdate::new(id, task.task.id, TaskInstanceStatus::NotStarted, now);
     update.attempt = task.attempt;
@@ -74,6 +74,20 @@ impl Scheduler {
     update.reason = Some("not_started(refused)".to_owned());
     update.error_message = Some(format!("spec {} was not sent with the task", task.task.spec));
     (self.reports)(Report::Update(Box::new(update)));
+  }
+
+  /// A task that could not be read: the server must not take it for one that may be running.
+  pub(super) fn refuse_unreadable(&mut self, epoch: i64, mut update: Box<TaskInstanceUpdate>) {
+    if epoch == self.connection_epoch {
+      self.received += 1;
+    }
+    if self.seen.judge(update.task_id, update.fence) != Novelty::New {
+      return;
+    }
+    let now = self.server_time(self.clock.now_us());
+    update.timestamp = now.millis();
+    update.timestamp_us = Some(now.micros());
+    (self.reports)(Report::Update(update));
   }
 
   /// Says of each attempt that has waited long enough that it is here.

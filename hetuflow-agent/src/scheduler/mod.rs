@@ -48,6 +48,13 @@ pub enum Order {
     /// The tasks and what they share.
     answer: AcquireTaskResponse,
   },
+  /// A task came that is not readable: the report that it was not started, without its time.
+  Unreadable {
+    /// Over which connection.
+    connection_epoch: i64,
+    /// The report.
+    update: Box<TaskInstanceUpdate>,
+  },
   /// Do something with one attempt.
   Control {
     /// The message, for answers.

@@ -160,6 +160,9 @@ impl Scheduler {
       Order::Tasks { message_id, connection_epoch, answer } => {
         self.take(message_id, connection_epoch, answer);
       }
+      Order::Unreadable { connection_epoch, update } => {
+        self.refuse_unreadable(connection_epoch, update);
+      }
       Order::Control { message_id, control } => self.control(message_id, control),
       Order::Reconcile(verdicts) => verdicts.into_iter().for_each(|one| self.reconcile(&one)),
       Order::Clock(offset_us) => self.offset_us = offset_us,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::types::{
   Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, Selector, TaskInstanceStatus,
-  parse_duration,
+  parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -438,7 +438,7 @@ pub fn check_environment(environment: &Environment, field: &str, errors: &mut Ve
     return;
   }
   for (key, value) in environment {
-    let here = format!("{field}/{}", shorten(key));
+    let here = format!("{field}/{}", pointer_part(key));
     let mut bytes = key.bytes();
     let fine = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
       && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');

@@ -124,6 +124,28 @@ impl FieldError {
   }
 }
 
+/// Characters of one part of a pointer that are shown.
+const POINTER_PART_MAX: usize = 64;
+
+/// One name as a part of a JSON pointer (RFC 6901): `~` and `/` are escaped; what is not printable
+/// is written as in a string, and a long name is cut, so that the pointer stays one harmless line.
+pub fn pointer_part(name: &str) -> String {
+  let mut part = String::new();
+  for (index, c) in name.chars().enumerate() {
+    match c {
+      _ if index == POINTER_PART_MAX => {
+        part.push('…');
+        break;
+      }
+      '~' => part.push_str("~0"),
+      '/' => part.push_str("~1"),
+      '"' | '\'' | '\\' => part.push(c),
+      c => part.extend(c.escape_debug()),
+    }
+  }
+  part
+}
+
 /// The body of every error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
@@ -199,6 +221,21 @@ impl std::error::Error for ErrorResponse {}
 #[cfg(test)]
 mod tests {
   use super::*;
+
+  #[test]
+  fn pointers_are_one_harmless_line() {
+    for (name, part) in [
+      ("plain", "plain"),
+      ("a/b~c", "a~1b~0c"),
+      ("a\u{1b}[2J\n", "a\\u{1b}[2J\\n"),
+      ("\u{202e}x", "\\u{202e}x"),
+      ("gr\u{f6}\u{df}e \"x\"", "gr\u{f6}\u{df}e \"x\""),
+      ("", ""),
+    ] {
+      assert_eq!(pointer_part(name), part, "{name:?}");
+    }
+    assert_eq!(pointer_part(&"k".repeat(300)), format!("{}…", "k".repeat(64)));
+  }
 
   #[test]
   fn the_number_is_the_http_status() {

@@ -19,7 +19,7 @@ pub use backoff::{Backoff, full_jitter};
 pub use cron::{CronError, CronExpression, CronFire, cron_fields, parse_time_zone};
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
 pub use enums::*;
-pub use error::{ErrorCode, ErrorResponse, FieldError};
+pub use error::{ErrorCode, ErrorResponse, FieldError, pointer_part};
 pub use filter::{
   Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
@@ -30,5 +30,5 @@ pub use selector::{LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass,
 pub use status::{
   InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,
 };
-pub use ts::Ts;
+pub use ts::{Ts, TsError};
 pub use wire_enum::UnknownName;

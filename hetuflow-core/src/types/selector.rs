@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, NamespaceId};
+use super::{FieldError, NamespaceId, pointer_part};
 
 /// Longest label key and value, in bytes.
 pub const LABEL_BYTES_MAX: usize = 128;
@@ -48,7 +48,7 @@ impl Selector {
       ));
     }
     for (key, value) in &self.0 {
-      let here = format!("{field}/{key}");
+      let here = format!("{field}/{}", pointer_part(key));
       check_label_key(key, "selector.syntax", &here, errors);
       let pattern = value.strip_prefix('!').unwrap_or(value);
       let wrong = pattern.is_empty()
@@ -80,7 +80,7 @@ pub fn check_labels(labels: &Labels, field: &str, errors: &mut Vec<FieldError>) 
     ));
   }
   for (key, value) in labels {
-    let here = format!("{field}/{key}");
+    let here = format!("{field}/{}", pointer_part(key));
     check_label_key(key, "labels.key", &here, errors);
     if value.len() > LABEL_BYTES_MAX || value.chars().any(char::is_control) {
       errors.push(FieldError::new(

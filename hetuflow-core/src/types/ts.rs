@@ -15,8 +15,17 @@ use serde::{Deserialize, Serialize};
 pub struct Ts(#[serde(deserialize_with = "read_instant")] Timestamp);
 
 fn read_instant<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-  let instant = Timestamp::deserialize(deserializer)?;
-  Ok(Ts::from(instant).0)
+  struct Text;
+  impl serde::de::Visitor<'_> for Text {
+    type Value = Ts;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+      f.write_str("an instant as RFC 3339 text")
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Ts, E> {
+      text.parse().map_err(E::custom)
+    }
+  }
+  deserializer.deserialize_str(Text).map(|instant| instant.0)
 }
 
 impl Ts {
@@ -92,10 +101,58 @@ impl fmt::Debug for Ts {
   }
 }
 
+/// Why a text is no instant.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TsError {
+  /// Second 60 exists in no zone that we compute with, and must not become another instant.
+  #[error("second 60 is a leap second, and those are not kept; write 59 or the next minute")]
+  LeapSecond,
+  /// No RFC 3339 with an offset.
+  #[error("{0}")]
+  Unreadable(#[from] jiff::Error),
+}
+
 impl FromStr for Ts {
-  type Err = jiff::Error;
+  type Err = TsError;
   fn from_str(text: &str) -> Result<Self, Self::Err> {
-    text.parse::<Timestamp>().map(Self::from)
+    let instant = text.parse::<Timestamp>()?;
+    if names_leap_second(text) { Err(TsError::LeapSecond) } else { Ok(Self::from(instant)) }
+  }
+}
+
+/// Whether the clock time of a readable instant has a second 60, with colons or without.
+fn names_leap_second(text: &str) -> bool {
+  let time = text.trim().split_once(['T', 't', ' ']).map_or("", |(_, time)| time);
+  let time = time.split(['Z', 'z', '+', '-', '[']).next().unwrap_or_default();
+  let digits: String = time.chars().filter(|c| *c != ':').take(6).collect();
+  digits.get(4..) == Some("60")
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn leap_seconds_are_refused() {
+    for text in [
+      "2025-02-03T00:00:60Z",
+      "2016-12-31T23:59:60+00:00",
+      "2016-12-31 23:59:60.5Z",
+      "2016-12-31T235960Z",
+      "2017-01-01T05:29:60+05:30[Asia/Kolkata]",
+    ] {
+      let error = text.parse::<Ts>().expect_err(text).to_string();
+      assert!(error.contains("second 60"), "{text}: {error}");
+      let json = serde_json::from_value::<Ts>(text.into()).expect_err(text).to_string();
+      assert!(json.contains("second 60"), "{text}: {json}");
+    }
+    for text in ["2025-02-03T00:00:59.999Z", "2025-02-03T01:00+01:00", "2025-02-03T00:00:06Z"] {
+      let instant: Ts = text.parse().expect(text);
+      assert_eq!(serde_json::from_value::<Ts>(text.into()).expect(text), instant);
+    }
+    for json in [serde_json::json!(60), serde_json::json!(null), serde_json::json!(["x"])] {
+      assert!(serde_json::from_value::<Ts>(json).is_err());
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 mod background;
 mod identity;
 mod logging;
+mod open_files;
 mod serve;
 mod start;
 

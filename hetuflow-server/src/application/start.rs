@@ -11,19 +11,20 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::Background;
+use super::open_files::allow_open_files;
 use super::{identity, serve};
-use crate::broker::{DispatchSettings, Dispatcher, Roster, StopRouter};
+use crate::broker::{DispatchSettings, Dispatcher, IdleStart, Roster, StopRouter, Undelivered};
 use crate::config::Config;
 use crate::endpoint::{self, ApiState};
 use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats};
 use crate::infra::bmc::{event_bmc, server_bmc};
 use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
-use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake};
+use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LiveAttempts, LogSvc, NamespaceSvc,
-  OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc,
-  TaskSvc, TokenSvc, WatchSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
+  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc,
+  SvcError, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -56,6 +57,14 @@ pub enum StartError {
     #[source]
     source: std::io::Error,
   },
+  /// Too few open files are allowed.
+  #[error("{allowed} open files are allowed here (ulimit -n), the server needs at least {needed}")]
+  OpenFiles {
+    /// How many are.
+    allowed: u64,
+    /// How many it takes.
+    needed: u64,
+  },
   /// Something else that a use case refused.
   #[error("cannot start")]
   Service(#[from] SvcError),
@@ -64,7 +73,7 @@ pub enum StartError {
 impl StartError {
   /// Whether the settings are at fault rather than the world.
   pub fn is_config(&self) -> bool {
-    matches!(self, Self::DataDir { .. })
+    matches!(self, Self::DataDir { .. } | Self::OpenFiles { .. })
       || matches!(self, Self::Database { source: DbError::Unusable(_), .. })
   }
 
@@ -74,6 +83,7 @@ impl StartError {
       Self::DataDir { .. } => Some("set [server] data_dir to a folder that this user may write"),
       Self::Database { .. } => Some("set [database] url or DATABASE_URL; nothing set means SQLite"),
       Self::Bind { .. } => Some("stop what listens there, or choose another with --bind"),
+      Self::OpenFiles { .. } => Some("raise the hard limit, as with LimitNOFILE= of systemd"),
       Self::Service(_) => None,
     }
   }
@@ -139,6 +149,8 @@ impl Application {
   /// # Errors
   /// [`StartError`]; nothing is left running.
   pub async fn start(config: &Config) -> Result<Self, StartError> {
+    let agents = u64::try_from(config.agents.max_connections).unwrap_or(u64::MAX / 4);
+    allow_open_files(agents, u64::from(config.database.max_connections))?;
     let data_dir = config.server.data_dir.clone();
     identity::make_data_dir(&data_dir)?;
     let db = Self::open(config, config.database.migrate_on_start).await?;
@@ -273,6 +285,7 @@ struct Parts {
   roster: Arc<Roster>,
   jobs: Arc<JobCache>,
   live: Arc<LiveAttempts>,
+  undelivered: Arc<Undelivered>,
   submit: Arc<SubmitSvc>,
   reports: Arc<ReportSvc>,
   sessions: Arc<SessionSvc>,
@@ -295,7 +308,16 @@ impl Parts {
     let store = Store::new(db.clone(), Arc::new(Bus::default()));
     let (roster, jobs) = (Arc::new(Roster::default()), Arc::new(JobCache::default()));
     let live = Arc::new(LiveAttempts::default());
-    let submit = SubmitSvc::new(store.clone());
+    let undelivered = Arc::new(Undelivered::default());
+    let idle = IdleStart {
+      bus: store.bus.clone(),
+      roster: roster.clone(),
+      jobs: jobs.clone(),
+      live: live.clone(),
+      server: server.clone(),
+      undelivered: undelivered.clone(),
+    };
+    let submit = SubmitSvc::new(store.clone(), Some(Arc::new(idle)));
     let reports = ReportSvc::new(store.clone(), jobs.clone(), live.clone());
     let lost_after = config.agents.lost_after;
     let sessions = Arc::new(SessionSvc::new(
@@ -341,6 +363,7 @@ impl Parts {
       roster,
       jobs,
       live,
+      undelivered,
       submit,
       reports,
       sessions,
@@ -364,8 +387,9 @@ impl Parts {
     let settings = DispatchSettings {
       early: config.scheduler.early_dispatch,
       poll_interval: config.scheduler.task_poll_interval,
+      claim_lease: CLAIM_LEASE,
     };
-    let caches = (self.jobs.clone(), self.live.clone());
+    let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());
     let dispatcher =
       Dispatcher::new(self.store.clone(), self.roster.clone(), caches, server.clone(), settings);
     background.spawn("dispatcher", dispatcher.run(soft()));
@@ -375,6 +399,7 @@ impl Parts {
     background.spawn("planner", planner.run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
+    background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,
       turn: (config.agents.heartbeat_ttl / 15)
@@ -398,6 +423,8 @@ impl Parts {
   }
 }
 
+/// C: long enough that no claim that is on its way is taken for one that was never handed out.
+const CLAIM_LEASE: Duration = Duration::from_secs(10);
 /// Time between two looks at what is too old.
 const RETENTION_LOOK: Duration = Duration::from_secs(600);
 
@@ -440,6 +467,7 @@ fn api_state(
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),
+    lists: ListSvc::new(store.clone()),
     watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
     tokens: tokens.clone(),

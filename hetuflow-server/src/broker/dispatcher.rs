@@ -10,15 +10,12 @@ use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, TaskId, Ts};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assignment, Roster};
+use super::{Assignment, Roster, Undelivered};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
 use crate::infra::bmc::{agent_bmc, schedule_bmc};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
-
-/// C: age at which a claim without a word from its agent is looked at.
-const CLAIM_LEASE: Duration = Duration::from_secs(10);
 
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +24,8 @@ pub struct DispatchSettings {
   pub early: Duration,
   /// Time between looks without a wake.
   pub poll_interval: Duration,
+  /// C: age at which a claim without a word from its agent is looked at.
+  pub claim_lease: Duration,
 }
 
 /// Claims and hands out.
@@ -40,6 +39,8 @@ pub struct Dispatcher {
   marks: DueMarks,
   /// Claims that did not leave and could not be taken back yet.
   unsent: Vec<OpenClaim>,
+  /// Those of tasks that were claimed with their insert.
+  undelivered: Arc<Undelivered>,
   /// The database's clock when this dispatcher began; older claims are not its own.
   began: Option<Ts>,
   next_audit: Instant,
@@ -51,21 +52,22 @@ impl Dispatcher {
   pub fn new(
     store: Store,
     roster: Arc<Roster>,
-    caches: (Arc<JobCache>, Arc<LiveAttempts>),
+    (jobs, live, undelivered): (Arc<JobCache>, Arc<LiveAttempts>, Arc<Undelivered>),
     server: ServerId,
     settings: DispatchSettings,
   ) -> Self {
     Self {
       store,
       roster,
-      jobs: caches.0,
-      live: caches.1,
+      jobs,
+      live,
       server,
       settings,
       marks: DueMarks::new(),
       unsent: Vec::new(),
+      undelivered,
       began: None,
-      next_audit: Instant::now() + CLAIM_LEASE,
+      next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
     }
   }
@@ -83,6 +85,7 @@ impl Dispatcher {
       }
       if let Err(error) = self.turn(swept).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "claim turn failed");
+        self.store.bus.set_backlog(true);
         tokio::select! {
           () = tokio::time::sleep(Duration::from_millis(200)) => {}
           () = stop.cancelled() => return,
@@ -102,6 +105,7 @@ impl Dispatcher {
       self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
     }
     self.audit_claims().await?;
+    self.unsent.extend(self.undelivered.take());
     self.take_back().await?;
     for (key, at) in self.store.bus.take_due() {
       self.marks.entry(key).and_modify(|known| *known = (*known).min(at)).or_insert(at);
@@ -118,6 +122,8 @@ impl Dispatcher {
         again |= self.claim_range(range).await?;
       }
     }
+    let horizon = Ts::now().plus(self.settings.early);
+    self.store.bus.set_backlog(self.marks.values().any(|at| *at <= horizon));
     Ok(())
   }
 
@@ -248,11 +254,11 @@ impl Dispatcher {
     let mut conn = self.store.db.read().await?;
     let now = conn.now().await?;
     let began = *self.began.get_or_insert(now);
-    let range = (began, now.minus(CLAIM_LEASE));
+    let range = (began, now.minus(self.settings.claim_lease));
     let open = hot::open_claims(&mut conn, &self.server, range).await?;
     drop(conn);
     self.unsent.extend(open.into_iter().filter(|claim| !self.live.knows(claim.instance_id)));
-    self.next_audit = Instant::now() + CLAIM_LEASE;
+    self.next_audit = Instant::now() + self.settings.claim_lease;
     Ok(())
   }
 

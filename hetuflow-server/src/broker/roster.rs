@@ -138,6 +138,23 @@ impl Roster {
     slots
   }
 
+  /// Reserves one slot where a task of the class would start at once, on the agent with most room.
+  /// It must be settled with [`Roster::settle`].
+  pub fn reserve_free(&self, class: &SelectorClass) -> Option<ClaimSlot> {
+    let mut seats = self.seats();
+    let seat = seats
+      .values_mut()
+      .filter(|seat| seat.credits > 0 && seat.free_slots > 0 && !seat.member.cordoned)
+      .filter(|seat| {
+        let member = &seat.member;
+        class.admits(&member.labels, &member.namespaces, &member.task_types)
+      })
+      .max_by_key(|seat| (seat.free_slots, seat.credits))?;
+    seat.credits -= 1;
+    seat.free_slots -= 1;
+    Some(slot_of(&seat.member))
+  }
+
   /// Settles reserved slots: `used` went out to their agents, the others are free again.
   pub fn settle(&self, slots: &[ClaimSlot], used: &BTreeMap<AgentId, usize>) {
     let mut seats = self.seats();

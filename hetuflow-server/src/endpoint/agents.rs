@@ -23,6 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/agents", list)
       .summary("List agents")
       .filter::<AgentFilter>()
+      .narrowed()
       .paged()
       .answers_page::<AgentEntity>(),
     Operation::post("/api/v1/agents/query", query)
@@ -50,6 +51,10 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<AgentEntity>> {
+  if let Some(wish) = args.wish()? {
+    args.finish()?;
+    return Ok(Json(api.lists.agents(&caller.0, &wish).await?));
+  }
   let page = args.page(Order::Name)?;
   let filter = AgentFilter { status: args.value("status")? };
   args.finish()?;

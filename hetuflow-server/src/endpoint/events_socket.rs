@@ -194,7 +194,16 @@ async fn next_item(feed: &mut Option<FeedReader>) -> FeedItem {
 
 /// Hears one message; `None` when the connection is over. Safe to drop while it waits.
 async fn hear(socket: &mut WebSocket) -> Option<Heard> {
-  let text = match socket.recv().await?.ok()? {
+  let message = match socket.recv().await? {
+    Ok(message) => message,
+    Err(error) => {
+      if let Some(code) = close_code(&error) {
+        close(socket, code, "the frame cannot be read").await;
+      }
+      return None;
+    }
+  };
+  let text = match message {
     Message::Text(text) => text,
     Message::Close(_) => return None,
     _ => return Some(Heard::Nothing),
@@ -216,6 +225,17 @@ async fn hear(socket: &mut WebSocket) -> Option<Heard> {
     }
   };
   Some(heard.unwrap_or_else(|error| Heard::Bad("subscribe.unreadable", error.to_string())))
+}
+
+/// The close code (RFC 6455 §7.4) for what could not be read; `None` where nobody hears it.
+fn close_code(error: &axum::Error) -> Option<u16> {
+  use tokio_tungstenite::tungstenite::Error;
+  match std::error::Error::source(error)?.downcast_ref::<Error>()? {
+    Error::Capacity(_) => Some(1009),
+    Error::Utf8(_) => Some(1007),
+    Error::Protocol(_) => Some(1002),
+    _ => None,
+  }
 }
 
 /// Sends one envelope; `false` when the reader is gone or takes nothing.

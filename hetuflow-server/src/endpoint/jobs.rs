@@ -65,6 +65,7 @@ fn crud() -> Vec<Operation> {
     Operation::get("/api/v1/jobs", list)
       .summary("List jobs, newest first")
       .filter::<JobFilter>()
+      .narrowed()
       .paged()
       .answers_page::<JobEntity>(),
     Operation::post("/api/v1/jobs", create)
@@ -93,6 +94,10 @@ fn crud() -> Vec<Operation> {
 }
 
 async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<JobEntity>> {
+  if let Some(wish) = args.wish()? {
+    args.finish()?;
+    return Ok(Json(api.lists.jobs(&caller.0, &wish).await?));
+  }
   let page = args.page(Order::Id)?;
   let filter = JobFilter {
     namespace_id: args.namespace()?,

@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
-use hetuflow_core::{ErrorCode, FieldError};
+use hetuflow_core::{ErrorCode, FieldError, pointer_part};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::json_scan::{pointer_part, scan};
+use super::json_scan::scan;
 use super::json_shape::Shape;
 
 /// Largest body.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use hetuflow_core::{ErrorCode, FieldError};
+use hetuflow_core::{ErrorCode, FieldError, pointer_part};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::json_shape::Shape;
@@ -200,14 +200,4 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     }
     Ok(())
   }
-}
-
-/// A key as a part of a pointer: escaped, harmless to a terminal, and not without end.
-pub(super) fn pointer_part(key: &str) -> String {
-  let shown: String = key.chars().take(64).collect();
-  let shown = shown.replace('~', "~0").replace('/', "~1");
-  shown
-    .chars()
-    .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-    .collect()
 }

@@ -185,6 +185,16 @@ impl Operation {
     self
   }
 
+  /// The parameters of a filter and an order.
+  pub(super) fn narrowed(self) -> Self {
+    let filter = "a filter, as state=failed age<1h; then no other parameter but namespace_id";
+    self.query("filter", "string", filter).query(
+      "sort",
+      "string",
+      "fields, separated by commas; - before one turns it around",
+    )
+  }
+
   /// The parameters of pages.
   pub(super) fn paged(self) -> Self {
     self.query("limit", "integer", "at most so many rows, 1 to 1,000").query(

@@ -9,13 +9,13 @@ use axum::http::request::Parts;
 use hetuflow_core::{
   ErrorCode, FieldError, NamespaceId, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PageQuery,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ApiError;
-use crate::service::{Cursor, PageArgs};
+use crate::service::{Cursor, ListWish, PageArgs};
 
 /// What pages of a list are cut by.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,8 @@ pub(super) enum Order {
 #[derive(Debug, Default)]
 pub(super) struct Args {
   pairs: Vec<(String, String)>,
+  /// Path and filter, by which a cursor of this list is told from others.
+  list: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Args {
@@ -42,7 +44,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Args {
         return Err(wrong(name, format!("{} is given twice", shorten(name))));
       }
     }
-    Ok(Self { pairs })
+    let list = list_of(parts.uri.path(), &pairs);
+    Ok(Self { pairs, list })
   }
 }
 
@@ -85,7 +88,24 @@ impl Args {
       None => None,
       Some(text) => Some(text.parse().map_err(|_| bad_limit(&text))?),
     };
-    page_args(&PageQuery { limit, cursor: self.text("cursor") }, order)
+    page_args(&PageQuery { limit, cursor: self.text("cursor") }, order, &self.list)
+  }
+
+  /// A filter and an order, where one is given; then nothing else but the page and the namespace.
+  ///
+  /// # Errors
+  /// 400 for a page that is none.
+  pub(super) fn wish(&mut self) -> Result<Option<ListWish>, ApiError> {
+    let (filter, sort) = (self.text("filter"), self.text("sort"));
+    if filter.is_none() && sort.is_none() {
+      return Ok(None);
+    }
+    let cursor = self.text("cursor");
+    let from = cursor.map_or(Ok(0), |text| text.parse().map_err(|_| bad_cursor()))?;
+    let limit = self.page(Order::Id)?.limit;
+    let namespace_id = self.namespace()?;
+    let (filter, sort) = (filter.unwrap_or_default(), sort.unwrap_or_default());
+    Ok(Some(ListWish { namespace_id, filter, sort, from, limit }))
   }
 
   /// All parameters were known.
@@ -113,24 +133,46 @@ impl Args {
   }
 }
 
-/// The page that a query means.
+/// The page that a query means; `list` is what tells this list from others.
 ///
 /// # Errors
 /// 400 `page.limit` or `page.cursor`.
-pub(super) fn page_args(query: &PageQuery, order: Order) -> Result<PageArgs, ApiError> {
+fn page_args(query: &PageQuery, order: Order, list: &str) -> Result<PageArgs, ApiError> {
   let limit = query.limit.unwrap_or(PAGE_LIMIT_DEFAULT);
   if !(1..=PAGE_LIMIT_MAX).contains(&limit) {
     return Err(bad_limit(&limit.to_string()));
   }
-  let after = match (&query.cursor, order) {
-    (None, _) => None,
-    (Some(text), Order::Id) => Some(Cursor::Id(text.parse().map_err(|_| bad_cursor())?)),
-    (Some(text), Order::Name) => {
-      let plain = !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control);
-      Some(Cursor::Name(plain.then(|| text.clone()).ok_or_else(bad_cursor)?))
-    }
+  let mark = format!("{:08x}-", fnv(list));
+  let after = match &query.cursor {
+    None => None,
+    Some(text) => Some(read_cursor(text, order, &mark).ok_or_else(bad_cursor)?),
   };
-  Ok(PageArgs { limit, after })
+  Ok(PageArgs { limit, after, mark })
+}
+
+/// The key in a cursor; `None` for one that this list with this filter has not made.
+fn read_cursor(text: &str, order: Order, mark: &str) -> Option<Cursor> {
+  let key = text.strip_prefix(mark)?;
+  match order {
+    Order::Id => key.parse().ok().map(Cursor::Id),
+    Order::Name => {
+      let plain = !key.is_empty() && key.len() <= 512 && !key.chars().any(char::is_control);
+      plain.then(|| Cursor::Name(key.to_owned()))
+    }
+  }
+}
+
+/// The path and whatever filters, in one order.
+fn list_of(path: &str, pairs: &[(String, String)]) -> String {
+  let paging = |name: &str| matches!(name, "limit" | "cursor");
+  let mut filter: Vec<_> = pairs.iter().filter(|(name, _)| !paging(name)).collect();
+  filter.sort();
+  format!("{path}?{filter:?}")
+}
+
+/// FNV-1a: the same on every server, and no secret.
+fn fnv(text: &str) -> u32 {
+  text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// A list that is asked for by a body.
@@ -171,13 +213,15 @@ impl<F: ToSchema> ToSchema for ListQuery<F> {
   }
 }
 
-impl<F> ListQuery<F> {
+impl<F: Serialize + ToSchema> ListQuery<F> {
   /// Which things, and which page of them.
   ///
   /// # Errors
   /// 400 `page.limit` or `page.cursor`.
   pub(super) fn split(self, order: Order) -> Result<(F, PageArgs), ApiError> {
-    let page = page_args(&PageQuery { limit: self.limit, cursor: self.cursor }, order)?;
+    let filter = serde_json::to_string(&self.filter).expect("filters are plain data");
+    let list = format!("{} {filter}", F::name());
+    let page = page_args(&PageQuery { limit: self.limit, cursor: self.cursor }, order, &list)?;
     Ok((self.filter, page))
   }
 }
@@ -240,8 +284,9 @@ fn bad_limit(text: &str) -> ApiError {
 }
 
 fn bad_cursor() -> ApiError {
-  let rule = FieldError::new("page.cursor", "?cursor", "the cursor is not one of this list")
-    .with_hint("pass next_cursor of the page before, unchanged");
+  let rule =
+    FieldError::new("page.cursor", "?cursor", "the cursor is not one of this list and filter")
+      .with_hint("pass next_cursor of the page before, unchanged, with the same filter");
   ApiError::broken(ErrorCode::BadRequest, vec![rule])
 }
 

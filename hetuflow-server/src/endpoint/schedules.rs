@@ -82,6 +82,7 @@ fn crud() -> Vec<Operation> {
     Operation::get("/api/v1/schedules", list)
       .summary("List schedules, newest first")
       .filter::<ScheduleFilter>()
+      .narrowed()
       .paged()
       .answers_page::<ScheduleEntity>(),
     Operation::post("/api/v1/schedules", create)
@@ -112,6 +113,10 @@ fn crud() -> Vec<Operation> {
 }
 
 async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<ScheduleEntity>> {
+  if let Some(wish) = args.wish()? {
+    args.finish()?;
+    return Ok(Json(api.lists.schedules(&caller.0, &wish).await?));
+  }
   let page = args.page(Order::Id)?;
   let filter = ScheduleFilter {
     namespace_id: args.namespace()?,

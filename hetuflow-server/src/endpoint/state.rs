@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentSvc, ApplySvc, FeedSvc, JobSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc, TaskSvc,
-  TokenSvc, WatchSvc,
+  AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc,
+  TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -30,6 +30,8 @@ pub struct ApiState {
   pub logs: Arc<LogSvc>,
   /// The feed.
   pub feed: Arc<FeedSvc>,
+  /// Lists by a filter and an order.
+  pub lists: ListSvc,
   /// Watches.
   pub watches: Arc<WatchSvc>,
   /// Agents.

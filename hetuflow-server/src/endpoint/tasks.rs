@@ -31,6 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/tasks", list)
       .summary("List tasks, newest first")
       .filter::<TaskFilter>()
+      .narrowed()
       .paged()
       .answers_page::<TaskEntity>(),
     Operation::post("/api/v1/tasks", create)
@@ -143,6 +144,10 @@ pub(super) fn status_filter(args: &mut Args) -> Result<Option<String>, ApiError>
 }
 
 async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<TaskEntity>> {
+  if let Some(wish) = args.wish()? {
+    args.finish()?;
+    return Ok(Json(api.lists.tasks(&caller.0, &wish).await?));
+  }
   let page = args.page(Order::Id)?;
   let filter = TaskFilter {
     namespace_id: args.namespace()?,

@@ -18,8 +18,8 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, LogSvc, NamespaceSvc, ScheduleSvc, Store,
-  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
+  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
+  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -37,8 +37,11 @@ impl House {
     let db = Db::open(&DbOptions::for_url(url)).await.expect("a store");
     migrate(&db).await.expect("migrated");
     let store = Store::new(db, Arc::new(Bus::default()));
-    let tasks =
-      TaskSvc::new(store.clone(), SubmitSvc::new(store.clone()), Arc::new(JobCache::default()));
+    let tasks = TaskSvc::new(
+      store.clone(),
+      SubmitSvc::new(store.clone(), None),
+      Arc::new(JobCache::default()),
+    );
     let tasks = Arc::new(tasks);
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let stop = CancellationToken::new();
@@ -54,6 +57,7 @@ impl House {
       logs: Arc::new(LogSvc::new(store.clone())),
       watches: WatchSvc::new(store.clone(), Arc::clone(&feed), (server_id.clone(), own)),
       feed,
+      lists: ListSvc::new(store.clone()),
       agents: AgentSvc::new(store.clone()),
       tokens: Arc::clone(&tokens),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),

@@ -45,6 +45,17 @@ pub(super) fn write_message<P: Serialize>(envelope: &Envelope<P>, zstd: bool) ->
   }
 }
 
+/// The close code (RFC 6455 §7.4) for what could not be read; `None` where nobody is left to hear.
+pub(super) fn close_code(error: &axum::Error) -> Option<u16> {
+  use tokio_tungstenite::tungstenite::Error;
+  match std::error::Error::source(error)?.downcast_ref::<Error>()? {
+    Error::Capacity(_) => Some(1009),
+    Error::Utf8(_) => Some(1007),
+    Error::Protocol(_) => Some(1002),
+    _ => None,
+  }
+}
+
 /// The answer to a message that is refused and changes nothing.
 pub(super) fn refusal(error: &MessageError) -> Envelope<serde_json::Value> {
   let message: String = error.to_string().chars().take(200).collect();

@@ -5,10 +5,12 @@
 
 mod codec;
 mod link;
+mod refused_reports;
 mod registration;
 mod session;
 mod stats;
 mod upgrade;
+mod writer;
 
 pub use stats::GatewayStats;
 pub use upgrade::{AuthMode, GatewaySettings, GatewayState, router};

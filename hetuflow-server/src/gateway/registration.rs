@@ -1,8 +1,8 @@
 //! The first message of a connection: who it is, and whether it may be that.
 
 use hetuflow_core::{
-  AgentConfig, AgentId, AgentRegisterRequest, AgentRegisterResponse, Envelope, MessageKind, Ts,
-  read_message,
+  AgentConfig, AgentId, AgentRegisterRequest, AgentRegisterResponse, Envelope, MessageKind,
+  RawMessage, Ts, read_message,
 };
 
 use super::session::Opening;
@@ -47,9 +47,7 @@ pub(super) async fn register(
     let reason = format!("register first, not {}", message.message_kind);
     return Err(Refusal::new(CLOSE_FIRST_FRAME, reason));
   }
-  let request: AgentRegisterRequest = message
-    .read()
-    .map_err(|error| Refusal::new(CLOSE_FIELD, format!("register.field: {error}")))?;
+  let request = read_request(&message)?;
   request.validate().map_err(|error| {
     let protocol = error.to_string().starts_with("protocol_version");
     let code = if protocol { CLOSE_PROTOCOL } else { CLOSE_FIELD };
@@ -74,6 +72,17 @@ pub(super) async fn register(
     .await
     .map_err(|error| Refusal::new(CLOSE_IDENTITY, error.response().err_msg))?;
   Ok(Registered { agent_id, request, found, message_id: message.message_id })
+}
+
+/// Reads the request; a refusal names the field, and what was expected rather than what came.
+fn read_request(message: &RawMessage<'_>) -> Result<AgentRegisterRequest, Refusal> {
+  let mut reader = serde_json::Deserializer::from_str(message.payload.get());
+  serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let words = error.inner().to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let expected = words.rfind("expected ").map_or(words, |at| &words[at..]);
+    Refusal::new(CLOSE_FIELD, format!("register.field {}: {expected}", error.path()))
+  })
 }
 
 async fn actor_of(

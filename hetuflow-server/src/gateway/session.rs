@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope,
   HeartbeatRequest, HeartbeatResponse, MessageError, MessageKind, RawMessage, TaskInstanceUpdate,
@@ -14,12 +14,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::codec::{Incoming, read_frame, refusal, write_message};
+use super::codec::{Incoming, close_code, read_frame, refusal};
 use super::link::{OUTGOING_MAX, SocketLink, close_reason};
+use super::refused_reports::{RefusedLog, refused_report};
 use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
 use super::upgrade::GatewayState;
+use super::writer::write_loop;
 use crate::broker::{Grant, Member};
-use crate::service::{Actor, HeartbeatNote, Report, ReportBatch, ReportSource};
+use crate::service::{Actor, HeartbeatNote, RefusedReports, Report, ReportBatch, ReportSource};
 
 /// Refused messages in a row after which a connection is ended.
 const REFUSALS_MAX: u32 = 100;
@@ -27,6 +29,9 @@ const REFUSALS_MAX: u32 = 100;
 const CLOSE_ABUSE: u16 = 4029;
 /// Close code of a server that stops.
 const CLOSE_GOING_AWAY: u16 = 1001;
+
+/// A clock further off than a hundred years is no clock.
+const CLOCK_OFFSET_MS_MAX: f64 = 100.0 * 365.25 * 86_400_000.0;
 
 /// What is known before the first message.
 pub(super) struct Opening {
@@ -48,6 +53,7 @@ impl Ending {
 }
 
 type Reading = SplitStream<WebSocket>;
+type Refusals = mpsc::UnboundedReceiver<RefusedReports>;
 
 /// Runs a connection.
 pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening: Opening) {
@@ -56,7 +62,7 @@ pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening
   let outcome = match first {
     Err(_late) => Err(Ending::new(4008, "no registration came in time")),
     Ok(None) => return,
-    Ok(Some(Err(error))) => Err(Ending::new(CLOSE_FIRST_FRAME, format!("register first: {error}"))),
+    Ok(Some(Err(ending))) => Err(ending),
     Ok(Some(Ok(text))) => registration::register(&state, &opening, &text)
       .await
       .map_err(|refusal| Ending::new(refusal.code, refusal.reason)),
@@ -74,16 +80,27 @@ pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening
   }
 }
 
-async fn first_text(socket: &mut WebSocket) -> Option<Result<String, MessageError>> {
+/// The first message; `None` when the peer is gone and hears nothing more.
+async fn first_text(socket: &mut WebSocket) -> Option<Result<String, Ending>> {
+  let wrong = |error: MessageError| {
+    Some(Err(Ending::new(CLOSE_FIRST_FRAME, format!("register first: {error}"))))
+  };
   loop {
-    match read_frame(socket.recv().await?.ok()?) {
+    let message = match socket.recv().await? {
+      Ok(message) => message,
+      Err(error) => {
+        let code = close_code(&error)?;
+        return Some(Err(Ending::new(code, format!("connection failed: {error}"))));
+      }
+    };
+    match read_frame(message) {
       Ok(Incoming::Message(text)) => return Some(Ok(text)),
       Ok(Incoming::Output(_)) => {
-        return Some(Err(MessageError::Binary("output before the registration")));
+        return wrong(MessageError::Binary("output before the registration"));
       }
       Ok(Incoming::Nothing) => {}
       Ok(Incoming::Close) => return None,
-      Err(error) => return Some(Err(error)),
+      Err(error) => return wrong(error),
     }
   }
 }
@@ -98,6 +115,9 @@ struct Session {
   /// The last report that was queued on this connection.
   seq: u64,
   refusals: u32,
+  refused_log: RefusedLog,
+  /// Whether a clock beyond belief was told of on this connection.
+  clock_told: bool,
 }
 
 impl Session {
@@ -106,6 +126,8 @@ impl Session {
     let acked_seq = u64::try_from(registered.found.agent.acked_seq).unwrap_or(0);
     let (sender, receiver) = mpsc::channel(OUTGOING_MAX);
     let (acked, acks) = watch::channel(acked_seq);
+    // Bounded by what waits for the store: one item per group that was written.
+    let (refusals, refused) = mpsc::unbounded_channel();
     let link = Arc::new(SocketLink { sender, zstd });
     let (sink, stream) = socket.split();
     let hard = CancellationToken::new();
@@ -116,6 +138,7 @@ impl Session {
       agent_id: agent_id.clone(),
       agent_epoch: registered.request.agent_epoch,
       acked: Arc::new(acked),
+      refused: refusals,
     };
     link.send(&registration::welcome(&state, &registered));
     let old = state.roster.join(member_of(&registered, link.clone()));
@@ -131,8 +154,10 @@ impl Session {
       registered: Some(registered),
       seq: acked_seq,
       refusals: 0,
+      refused_log: RefusedLog::default(),
+      clock_told: false,
     };
-    let ending = session.read_loop(stream).await;
+    let ending = session.read_loop(stream, refused).await;
     session.link.close_with(ending.code, &ending.reason);
     drop(session);
     hard.cancel();
@@ -144,18 +169,25 @@ impl Session {
     }
   }
 
-  async fn read_loop(&mut self, mut stream: Reading) -> Ending {
+  async fn read_loop(&mut self, mut stream: Reading, mut refused: Refusals) -> Ending {
     let stop = self.state.stop.clone();
     let silence_max = self.state.settings.silence_max;
     loop {
       let frame = tokio::select! {
         frame = tokio::time::timeout(silence_max, stream.next()) => frame,
+        Some(refusals) = refused.recv() => {
+          self.tell_refused(&refusals);
+          continue;
+        }
         () = stop.cancelled() => return Ending::new(CLOSE_GOING_AWAY, "the server stops"),
       };
       let message = match frame {
         Err(_silent) => return Ending::new(4008, "nothing was heard for too long"),
         Ok(None) => return Ending::new(1000, "connection closed"),
-        Ok(Some(Err(error))) => return Ending::new(1002, format!("connection failed: {error}")),
+        Ok(Some(Err(error))) => {
+          let code = close_code(&error).unwrap_or(1002);
+          return Ending::new(code, format!("connection failed: {error}"));
+        }
         Ok(Some(Ok(message))) => message,
       };
       self.state.stats.count_received();
@@ -184,6 +216,19 @@ impl Session {
     }
     self.link.send(&refusal(error));
     Ok(())
+  }
+
+  /// Reports that changed nothing: counted, answered, and logged once in a while.
+  fn tell_refused(&mut self, refusals: &RefusedReports) {
+    self.state.stats.count_refused_reports(refusals.total);
+    for report in &refusals.shown {
+      self.link.send(&refused_report(report));
+    }
+    if let Some(count) = self.refused_log.count(refusals.total) {
+      let agent = &self.source.agent_id;
+      let last = refusals.shown.last().map_or("", |report| report.code);
+      tracing::warn!(agent.id = %agent, count, last, "{count} reports of agent {agent} changed nothing");
+    }
   }
 
   async fn handle_text(&mut self, text: &str) -> Result<(), Ending> {
@@ -310,7 +355,7 @@ impl Session {
     self.state.store.bus.dispatch.notify_one();
   }
 
-  fn take_heartbeat(&self, beat: HeartbeatRequest, received: i64, message_id: Uuid) {
+  fn take_heartbeat(&mut self, mut beat: HeartbeatRequest, received: i64, message_id: Uuid) {
     let answer = HeartbeatResponse {
       success: true,
       server_timestamp: Ts::now().millis(),
@@ -321,15 +366,33 @@ impl Session {
     };
     let envelope = Envelope::new(MessageKind::AgentHeartbeatResponse, answer).reply_to(message_id);
     self.link.send(&envelope);
+    let told = beat.metrics.clock_offset_ms;
+    let believable = told.is_finite() && told.abs() <= CLOCK_OFFSET_MS_MAX;
+    if !believable {
+      beat.metrics.clock_offset_ms = 0.0;
+    }
+    let invalid = !believable && !std::mem::replace(&mut self.clock_told, true);
+    if invalid {
+      let agent = &self.source.agent_id;
+      tracing::warn!(agent.id = %agent, clock_offset_ms = told,
+        "the clock offset that agent {agent} tells is beyond belief and is not kept");
+    }
     let note = HeartbeatNote {
       id: self.source.agent_id.clone(),
       agent_epoch: self.source.agent_epoch,
       status: beat.status,
-      clock_offset_ms: beat.metrics.clock_offset_ms,
+      clock_offset_ms: believable.then_some(told),
+      clock_invalid: invalid,
       statistics: serde_json::to_value(&beat.metrics).unwrap_or_default(),
     };
     let mut beats = self.state.beats.lock().unwrap_or_else(PoisonError::into_inner);
-    beats.insert(note.id.clone(), note);
+    let earlier = beats.insert(note.id.clone(), note);
+    // What is told once must outlive the next heartbeat.
+    if earlier.is_some_and(|earlier| earlier.clock_invalid)
+      && let Some(note) = beats.get_mut(&self.source.agent_id)
+    {
+      note.clock_invalid = true;
+    }
   }
 }
 
@@ -368,64 +431,4 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
     cordoned: agent.cordoned,
     link,
   }
-}
-
-/// Frames sent before a flush at the latest.
-const FLUSH_EVERY: usize = 16;
-
-async fn write_loop(
-  state: Arc<GatewayState>,
-  mut sink: SplitSink<WebSocket, Message>,
-  mut receiver: mpsc::Receiver<Message>,
-  (mut acks, zstd): (watch::Receiver<u64>, bool),
-  hard: CancellationToken,
-) {
-  let mut closing = false;
-  while !closing {
-    let mut message = tokio::select! {
-      biased;
-      changed = acks.changed() => match changed {
-        Ok(()) => {
-          let seq = *acks.borrow_and_update();
-          let ack =
-            AckMessage { message_id: Uuid::nil(), status: AckStatus::Ok, details: None, seq: Some(seq) };
-          Some(write_message(&Envelope::new(MessageKind::Ack, ack), zstd))
-        }
-        Err(_) => receiver.recv().await,
-      },
-      message = receiver.recv() => message,
-    };
-    if message.is_none() {
-      break;
-    }
-    let mut fed = 0;
-    while let Some(one) = message.take() {
-      closing |= matches!(one, Message::Close(_));
-      state.stats.count_sent();
-      let sent = tokio::select! {
-        sent = sink.feed(one) => sent,
-        () = linger(&hard) => return,
-      };
-      if sent.is_err() {
-        return;
-      }
-      fed += 1;
-      if fed < FLUSH_EVERY && !closing {
-        message = receiver.try_recv().ok();
-      }
-    }
-    if sink.flush().await.is_err() {
-      return;
-    }
-  }
-  // The peer may be gone already.
-  let _gone = sink.close().await;
-}
-
-/// Time that a writer gets to say goodbye after its reader has ended.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
-
-async fn linger(hard: &CancellationToken) {
-  hard.cancelled().await;
-  tokio::time::sleep(LINGER).await;
 }

@@ -14,6 +14,7 @@ pub struct GatewayStats {
   received: AtomicU64,
   sent: AtomicU64,
   refused: AtomicU64,
+  refused_reports: AtomicU64,
 }
 
 impl GatewayStats {
@@ -37,6 +38,12 @@ impl GatewayStats {
     self.refused.fetch_add(1, Ordering::Relaxed);
   }
 
+  /// Reports changed nothing.
+  pub fn count_refused_reports(&self, count: u64) {
+    self.refused_reports.fetch_add(count, Ordering::Relaxed);
+    self.refused.fetch_add(count, Ordering::Relaxed);
+  }
+
   /// The counters as people read them.
   pub fn to_json(&self, roster: &Roster) -> Value {
     json!({
@@ -45,6 +52,7 @@ impl GatewayStats {
       "total_messages_received": self.received.load(Ordering::Relaxed),
       "total_messages_sent": self.sent.load(Ordering::Relaxed),
       "total_messages_refused": self.refused.load(Ordering::Relaxed),
+      "total_reports_refused": self.refused_reports.load(Ordering::Relaxed),
       "timestamp": Ts::now(),
     })
   }

@@ -111,6 +111,7 @@ async fn upgrade(
 ) -> Response {
   let upgrade = match upgrade {
     Ok(upgrade) => upgrade,
+    Err(_) if other_version(&headers) => return refuse_version(),
     Err(rejection) => {
       let status = rejection.status();
       let code = if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -126,6 +127,12 @@ async fn upgrade(
     let message = "agents are no pages: an upgrade with an Origin is refused";
     return refuse(ErrorResponse::new(ErrorCode::Forbidden, message));
   }
+  let protocol = first_known_protocol(&headers);
+  if protocol.is_none() && headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+    let message = "none of these sub-protocols is spoken here";
+    let hint = format!("offer {SUBPROTOCOL_PLAIN} or {SUBPROTOCOL_ZSTD}");
+    return refuse(ErrorResponse::new(ErrorCode::BadRequest, message).with_hint(hint));
+  }
   let actor = match authenticate(&state, &headers, query.token).await {
     Ok(actor) => actor,
     Err(response) => return refuse(response),
@@ -136,7 +143,7 @@ async fn upgrade(
   }
   let named = query.agent_id.and_then(|id| AgentId::new(id).ok());
   let upgrade = upgrade
-    .protocols(first_known_protocol(&headers))
+    .protocols(protocol)
     .max_message_size(FRAME_BYTES_MAX)
     .max_frame_size(FRAME_BYTES_MAX)
     .read_buffer_size(READ_BUFFER)
@@ -156,6 +163,21 @@ fn first_known_protocol(headers: &HeaderMap) -> Option<&'static str> {
   names.find_map(|name| {
     [SUBPROTOCOL_ZSTD, SUBPROTOCOL_PLAIN].into_iter().find(|known| *known == name.trim())
   })
+}
+
+/// Whether an upgrade is asked for in another version than the one of RFC 6455.
+fn other_version(headers: &HeaderMap) -> bool {
+  headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version.as_bytes() != b"13")
+}
+
+/// 426 with the version that is spoken (RFC 6455 §4.4).
+fn refuse_version() -> Response {
+  let status = StatusCode::UPGRADE_REQUIRED;
+  let body = ErrorResponse {
+    err_code: i32::from(status.as_u16()),
+    ..ErrorResponse::new(ErrorCode::BadRequest, "WebSocket version 13 is spoken here, no other")
+  };
+  (status, [(header::SEC_WEBSOCKET_VERSION, "13")], axum::Json(body)).into_response()
 }
 
 fn refuse(response: ErrorResponse) -> Response {

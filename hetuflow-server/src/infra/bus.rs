@@ -28,6 +28,8 @@ pub struct Bus {
   pub control: Notify,
   /// The dispatcher should read the store anew: another server may have added work.
   pub look_anew: AtomicBool,
+  /// Tasks may wait that no agent here had room for.
+  backlog: AtomicBool,
   /// Another server should look: told by the notifier, at most 20 times a second.
   pub remote: Notify,
   logs: broadcast::Sender<TaskInstanceId>,
@@ -43,6 +45,8 @@ impl Default for Bus {
       events: Notify::new(),
       control: Notify::new(),
       look_anew: AtomicBool::new(false),
+      // Until the dispatcher has looked.
+      backlog: AtomicBool::new(true),
       remote: Notify::new(),
       logs: broadcast::channel(LOG_WAKES_MAX).0,
       waiters: Mutex::default(),
@@ -69,6 +73,18 @@ impl Bus {
     self.plan.notify_one();
     self.events.notify_one();
     self.control.notify_one();
+  }
+
+  /// Tasks wait, or none does, as the dispatcher has seen it.
+  pub fn set_backlog(&self, waits: bool) {
+    self.backlog.store(waits, Ordering::Release);
+  }
+
+  /// Nothing waits that a new task could overtake.
+  pub fn is_quiet(&self) -> bool {
+    !self.backlog.load(Ordering::Acquire)
+      && !self.look_anew.load(Ordering::Acquire)
+      && self.due.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
   }
 
   /// Takes all marks; the taker puts back what it could not serve.

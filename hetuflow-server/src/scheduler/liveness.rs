@@ -32,6 +32,8 @@ pub struct Liveness {
   take_beats: Box<dyn Fn() -> Vec<HeartbeatNote> + Send + Sync>,
   judge_from: Instant,
   any_unreachable: bool,
+  /// When attempts that nobody looks after are looked for again.
+  next_orphans: Instant,
 }
 
 impl Liveness {
@@ -44,7 +46,16 @@ impl Liveness {
     take_beats: Box<dyn Fn() -> Vec<HeartbeatNote> + Send + Sync>,
   ) -> Self {
     let judge_from = Instant::now() + settings.unreachable_after;
-    Self { store, sessions, server, settings, take_beats, judge_from, any_unreachable: true }
+    Self {
+      store,
+      sessions,
+      server,
+      settings,
+      take_beats,
+      judge_from,
+      any_unreachable: true,
+      next_orphans: judge_from,
+    }
   }
 
   /// Works until stopped.
@@ -82,6 +93,15 @@ impl Liveness {
     let silent = self.sessions.sweep_silent(self.settings.unreachable_after).await?;
     if silent > 0 {
       tracing::warn!(agents = silent, at = %Ts::now(), "agents are silent");
+    }
+    if Instant::now() >= self.next_orphans {
+      self.next_orphans = Instant::now() + self.settings.unreachable_after;
+      let orphans = self.sessions.sweep_orphans().await?;
+      if orphans > 0 {
+        tracing::warn!(attempts = orphans, "attempts of agents that are offline are unreachable");
+      }
+      // Another server may have called some unreachable, and be gone.
+      self.any_unreachable = true;
     }
     if silent > 0 || self.any_unreachable {
       let (lost, left) = self.sessions.sweep_lost().await?;

@@ -4,8 +4,10 @@ mod deadline_sweep;
 mod liveness;
 mod planner;
 mod remote_wake;
+mod token_uses;
 
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;
 pub use remote_wake::RemoteWake;
+pub use token_uses::TokenUses;

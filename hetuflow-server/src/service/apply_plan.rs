@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hetuflow_core::{
-  FieldError, JobEntity, JobForCreate, ScheduleEntity, ScheduleForCreate, ScheduleStatus,
+  ApplyDifference, FieldError, JobEntity, JobForCreate, ScheduleEntity, ScheduleForCreate,
+  ScheduleStatus,
 };
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::schedule_change::{
   Naming, delete_schedule, insert_schedule, refuse_never, replace_schedule, row_of,
@@ -43,27 +44,41 @@ fn object(value: &impl Serialize) -> Map<String, Value> {
   }
 }
 
-/// Keys whose values differ; a missing one counts as null.
-fn differing(a: &Map<String, Value>, b: &Map<String, Value>) -> Vec<String> {
+/// Keys whose values differ, each under a prefix; a missing one counts as null.
+fn differing(prefix: &str, a: &Map<String, Value>, b: &Map<String, Value>) -> Vec<ApplyDifference> {
   let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
   let value = |map: &Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or(Value::Null);
-  keys.into_iter().filter(|key| value(a, key) != value(b, key)).cloned().collect()
+  keys
+    .into_iter()
+    .map(|key| difference(format!("{prefix}{key}"), value(a, key), value(b, key)))
+    .filter(|one| one.before != one.after)
+    .collect()
 }
 
-/// The names of a job's fields that differ, as `config.timeout`.
-pub(super) fn job_differences(job: &JobEntity, wanted: &JobForCreate) -> Vec<String> {
-  let mut fields = Vec::new();
-  let plain = [
-    ("description", job.description != wanted.description),
-    ("environment", job.environment != wanted.environment),
-    ("labels", job.labels != wanted.labels),
-    ("owner", job.owner != wanted.owner),
-    ("status", wanted.status.is_some_and(|status| status != job.status)),
+fn difference(field: String, before: impl Into<Value>, after: impl Into<Value>) -> ApplyDifference {
+  ApplyDifference { field, before: before.into(), after: after.into() }
+}
+
+/// The fields of a job that differ, as `config.timeout`.
+pub(super) fn job_differences(job: &JobEntity, wanted: &JobForCreate) -> Vec<ApplyDifference> {
+  let status = wanted.status.unwrap_or(job.status);
+  let mut fields = vec![
+    difference("description".into(), job.description.as_str(), wanted.description.as_str()),
+    difference("environment".into(), json!(job.environment), json!(wanted.environment)),
+    difference("labels".into(), json!(job.labels), json!(wanted.labels)),
+    difference("owner".into(), job.owner.as_str(), wanted.owner.as_str()),
+    difference("status".into(), json!(job.status), json!(status)),
   ];
-  fields.extend(plain.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()));
-  let config = differing(&object(&job.config), &object(&wanted.config));
-  fields.extend(config.into_iter().map(|key| format!("config.{key}")));
-  fields.sort();
+  fields.retain(|one| one.before != one.after);
+  fields.extend(differing("config.", &object(&job.config), &object(&wanted.config)));
+  fields.sort_by(|a, b| a.field.cmp(&b.field));
+  fields
+}
+
+/// What a manifest says of a schedule.
+fn described(row: &ScheduleEntity) -> Map<String, Value> {
+  let mut fields = object(row);
+  fields.retain(|field, _| SCHEDULE_FIELDS.contains(&field.as_str()));
   fields
 }
 
@@ -75,7 +90,7 @@ pub(super) async fn apply_schedules(
   work: &mut Work,
   actor: &Actor,
   (job, wanted): (&JobEntity, &JobForCreate),
-) -> SvcResult<Vec<String>> {
+) -> SvcResult<Vec<ApplyDifference>> {
   let rows = schedule_bmc::list_of_job(&mut work.tx, job.id).await?;
   let mut existing: BTreeMap<String, ScheduleEntity> =
     rows.into_iter().map(|row| (row.name.clone(), row)).collect();
@@ -91,7 +106,7 @@ pub(super) async fn apply_schedules(
   for name in gone {
     if let Some(row) = existing.remove(&name) {
       delete_schedule(work, &row).await?;
-      fields.push(format!("schedules.{name}"));
+      fields.push(difference(format!("schedules.{name}"), described(&row), Value::Null));
     }
   }
   for (index, (name, schedule)) in named.into_iter().enumerate() {
@@ -110,13 +125,13 @@ async fn add(
   actor: &Actor,
   job: &JobEntity,
   (wanted, name): (&ScheduleForCreate, String),
-) -> SvcResult<Vec<String>> {
+) -> SvcResult<Vec<ApplyDifference>> {
   if schedule_bmc::get_by_name(&mut work.tx, &job.namespace_id, &name).await?.is_some() {
     let message = format!("schedule \"{name}\" belongs to another job");
     return Err(SvcError::invalid(vec![FieldError::new("name.taken", "/name", message)]));
   }
   let row = insert_schedule(work, actor, job, (wanted, name)).await?;
-  Ok(vec![format!("schedules.{}", row.name)])
+  Ok(vec![difference(format!("schedules.{}", row.name), Value::Null, described(&row))])
 }
 
 async fn bring_to(
@@ -124,7 +139,7 @@ async fn bring_to(
   actor: &Actor,
   (job, old): (&JobEntity, ScheduleEntity),
   wanted: &ScheduleForCreate,
-) -> SvcResult<Vec<String>> {
+) -> SvcResult<Vec<ApplyDifference>> {
   let place = (job.id, &job.namespace_id);
   let mut row = row_of(place, (wanted, old.name.clone()), (&actor.name, work.now));
   let steady = row.interval_secs == old.interval_secs && row.start_time == old.start_time;
@@ -133,7 +148,8 @@ async fn bring_to(
     row.anchor_at = old.anchor_at;
   }
   row.status = wanted.status.unwrap_or(old.status);
-  let different = differing_schedule(&old, &row);
+  let prefix = format!("schedules.{}.", row.name);
+  let different = differing(&prefix, &described(&old), &described(&row));
   if different.is_empty() {
     return Ok(different);
   }
@@ -151,13 +167,7 @@ async fn bring_to(
   row.next_run_at = first_after(&row, work.now);
   refuse_never(&row)?;
   replace_schedule(work, &row).await?;
-  Ok(different.into_iter().map(|field| format!("schedules.{}.{field}", row.name)).collect())
-}
-
-fn differing_schedule(old: &ScheduleEntity, new: &ScheduleEntity) -> Vec<String> {
-  let mut fields = differing(&object(old), &object(new));
-  fields.retain(|field| SCHEDULE_FIELDS.contains(&field.as_str()));
-  fields
+  Ok(different)
 }
 
 #[cfg(test)]
@@ -175,6 +185,7 @@ mod tests {
       "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
     }))
     .expect("entity");
-    assert_eq!(job_differences(&job, &wanted), ["config.max_retries"]);
+    let found = job_differences(&job, &wanted);
+    assert_eq!(found, [difference("config.max_retries".into(), 1, Value::Null)]);
   }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use hetuflow_core::{
-  ApplyChange, ApplyRequest, ApplyResponse, ErrorCode, FieldError, JobEntity, JobForCreate,
-  JobForUpdate, NamespaceId, Role,
+  ApplyChange, ApplyDifference, ApplyRequest, ApplyResponse, ErrorCode, FieldError, JobEntity,
+  JobForCreate, JobForUpdate, NamespaceId, Role,
 };
 
 use super::apply_plan::{apply_schedules, job_differences};
+use super::apply_scope::{check_scope, keep_mark, prune, put_in_scope};
 use super::job_change::{insert_job, update_job};
 use super::schedule_cursor::restart_all;
 use super::store::{Store, Work, under};
@@ -54,12 +55,15 @@ fn check(request: &mut ApplyRequest, actor: &Actor, errors: &mut Vec<FieldError>
     let message = format!("{} jobs, at most {JOBS_MAX} are allowed", request.jobs.len());
     return Err(SvcError::invalid(vec![FieldError::new("apply.too_large", "/jobs", message)]));
   }
+  check_scope(request, errors);
+  let scope = request.scope.clone();
   let mut seen: BTreeSet<(NamespaceId, String)> = BTreeSet::new();
   for (index, job) in request.jobs.iter_mut().enumerate() {
     let prefix = format!("/jobs/{index}");
     let namespace = actor.namespace(job.namespace_id.as_ref());
     actor.require(Role::Editor, &namespace)?;
     let mut inner = Vec::new();
+    put_in_scope(job, &scope, &mut inner);
     job.check(&mut inner);
     check_schedule_names(job, &mut inner);
     if !seen.insert((namespace, job.name.clone())) {
@@ -89,6 +93,12 @@ async fn plan(
   actor: &Actor,
   (request, mut errors): (&ApplyRequest, Vec<FieldError>),
 ) -> SvcResult<Vec<ApplyChange>> {
+  // First what goes, so that names of schedules become free.
+  let deleted = if request.prune && errors.is_empty() {
+    prune(work, actor, request).await?
+  } else {
+    Vec::new()
+  };
   let mut changes = Vec::with_capacity(request.jobs.len());
   let mut known: BTreeSet<NamespaceId> = BTreeSet::new();
   for (index, job) in request.jobs.iter().enumerate() {
@@ -120,6 +130,7 @@ async fn plan(
     }
   }
   SvcError::check(errors)?;
+  changes.extend(deleted);
   Ok(changes)
 }
 
@@ -134,17 +145,18 @@ async fn apply_one(
   wanted: &JobForCreate,
 ) -> SvcResult<ApplyChange> {
   let existing = job_bmc::get_by_name(&mut work.tx, namespace, &wanted.name).await?;
-  let (action, job, fields) = match existing {
+  let (action, job, differences) = match existing {
     None => {
       let job = insert_job(work, actor, namespace, wanted).await?;
       apply_schedules(work, actor, (&job, wanted)).await?;
       ("create", job, Vec::new())
     }
     Some(job) => {
-      let (job, mut fields) = bring_to(work, actor, job, wanted).await?;
-      fields.extend(apply_schedules(work, actor, (&job, wanted)).await?);
-      let action = if fields.is_empty() { "unchanged" } else { "update" };
-      (action, job, fields)
+      let wanted = &keep_mark(wanted, &job);
+      let (job, mut found) = bring_to(work, actor, job, wanted).await?;
+      found.extend(apply_schedules(work, actor, (&job, wanted)).await?);
+      let action = if found.is_empty() { "unchanged" } else { "update" };
+      (action, job, found)
     }
   };
   Ok(ApplyChange {
@@ -152,7 +164,8 @@ async fn apply_one(
     action: action.to_owned(),
     namespace_id: job.namespace_id,
     name: job.name,
-    fields,
+    fields: differences.iter().map(|one| one.field.clone()).collect(),
+    differences,
     version: job.version,
   })
 }
@@ -163,7 +176,7 @@ async fn bring_to(
   actor: &Actor,
   job: JobEntity,
   wanted: &JobForCreate,
-) -> SvcResult<(JobEntity, Vec<String>)> {
+) -> SvcResult<(JobEntity, Vec<ApplyDifference>)> {
   let fields = job_differences(&job, wanted);
   if fields.is_empty() {
     return Ok((job, fields));

@@ -198,12 +198,20 @@ async fn delete_one(
   let job = find_job(&mut work.tx, actor, namespace, reference).await?;
   actor.require(Role::Editor, &job.namespace_id)?;
   refuse_adhoc(&job)?;
+  remove_job(work, &job).await
+}
+
+/// Removes a job with its schedules.
+///
+/// # Errors
+/// 404 when somebody was faster.
+pub(super) async fn remove_job(work: &mut Work, job: &JobEntity) -> SvcResult<()> {
   for schedule in schedule_bmc::list_of_job(&mut work.tx, job.id).await? {
     delete_schedule(work, &schedule).await?;
   }
   if !job_bmc::delete(&mut work.tx, job.id, work.now).await? {
-    return Err(SvcError::not_found("job", reference));
+    return Err(SvcError::not_found("job", &job.name));
   }
-  work.note(&job.namespace_id, subject(&job), "job.deleted", json!({ "name": job.name }));
+  work.note(&job.namespace_id, subject(job), "job.deleted", json!({ "name": job.name }));
   Ok(())
 }

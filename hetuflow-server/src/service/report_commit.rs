@@ -10,7 +10,7 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end};
-use super::report_svc::{Group, Report};
+use super::report_svc::{Group, RefusedReport, RefusedReports, Report};
 use super::{JobCache, LiveAttempts, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
 use crate::infra::bmc::log_bmc::{self, LogChunk};
@@ -19,6 +19,8 @@ use crate::infra::db::{Conn, DbError};
 
 /// Dead letters of one group at most; a hostile agent must not fill the store.
 const DEAD_LETTERS_MAX: usize = 20;
+/// Refused reports of one agent that are answered, in one group.
+const ANSWERS_MAX: usize = 20;
 
 /// What a commit needs.
 pub(super) struct CommitContext {
@@ -45,6 +47,27 @@ struct Folded<'a> {
   tasks: BTreeMap<TaskId, Vec<Fold<'a>>>,
   chunks: Vec<LogChunk>,
   letters: Vec<DeadLetter>,
+  refused: BTreeMap<&'a AgentId, RefusedReports>,
+}
+
+impl<'a> Folded<'a> {
+  /// A report changes nothing: its agent is told.
+  fn refuse(&mut self, code: &'static str, agent: &'a AgentId, update: &TaskInstanceUpdate) {
+    let refused = self.refused.entry(agent).or_default();
+    refused.total += 1;
+    if refused.shown.len() < ANSWERS_MAX {
+      let TaskInstanceUpdate { instance_id, task_id, fence, .. } = *update;
+      refused.shown.push(RefusedReport { code, instance_id, task_id, fence });
+    }
+  }
+
+  /// As [`Folded::refuse`], and it is kept for people to look at.
+  fn keep(&mut self, code: &'static str, agent: &'a AgentId, update: &TaskInstanceUpdate) {
+    self.refuse(code, agent, update);
+    if self.letters.len() < DEAD_LETTERS_MAX {
+      self.letters.push(letter(code, agent, update));
+    }
+  }
 }
 
 /// Writes a group in one transaction and wakes whoever waits for it.
@@ -52,14 +75,20 @@ struct Folded<'a> {
 /// # Errors
 /// Any [`DbError`]; then nothing is written.
 pub(super) async fn commit(context: &CommitContext, group: &Group) -> Result<(), DbError> {
-  let folded = fold(context, group);
+  let mut folded = fold(context, group);
   let grown: HashSet<TaskInstanceId> = folded.chunks.iter().map(|c| c.instance_id).collect();
   let mut tx = context.store.db.begin_hot().await?;
-  let outcome = write(context, &mut tx, group, folded).await;
+  let outcome = write(context, &mut tx, group, &mut folded).await;
   let ends = tx.end(outcome).await?;
   context.live.remove(ends.ended_attempts().iter().copied());
   context.store.bus.logs_grew(grown);
   ends.wake(&context.store);
+  for (source, _) in group {
+    if let Some(refused) = folded.refused.remove(&source.agent_id) {
+      // A connection that is over needs no answer.
+      let _gone = source.refused.send(refused);
+    }
+  }
   Ok(())
 }
 
@@ -85,6 +114,16 @@ fn fold<'a>(context: &CommitContext, group: &'a Group) -> Folded<'a> {
 }
 
 fn fold_update<'a>(folded: &mut Folded<'a>, agent: &'a AgentId, update: &'a TaskInstanceUpdate) {
+  let lawful = match update.status {
+    TaskInstanceStatus::Dispatched | TaskInstanceStatus::Running | TaskInstanceStatus::Paused => {
+      true
+    }
+    status => status.is_final() && status != TaskInstanceStatus::Lost,
+  };
+  if !lawful {
+    folded.keep("transition", agent, update);
+    return;
+  }
   let folds = folded.tasks.entry(update.task_id).or_default();
   let known = folds.iter().position(|fold| {
     fold.instance_id == update.instance_id && fold.fence == update.fence && fold.agent == agent
@@ -111,10 +150,9 @@ fn fold_update<'a>(folded: &mut Folded<'a>, agent: &'a AgentId, update: &'a Task
       fold.started.get_or_insert(update);
     }
     TaskInstanceStatus::Paused => fold.paused = Some(true),
-    status if status.is_final() && status != TaskInstanceStatus::Lost => {
+    _ => {
       fold.end.get_or_insert(update);
     }
-    _ => folded.letters.push(letter("transition", agent, update)),
   }
 }
 
@@ -143,16 +181,15 @@ async fn write(
   context: &CommitContext,
   tx: &mut Conn,
   group: &Group,
-  mut folded: Folded<'_>,
+  folded: &mut Folded<'_>,
 ) -> Result<Ends, DbError> {
   let now = Ts::now();
   let mut ends = Ends::default();
   log_bmc::insert(tx, &folded.chunks).await?;
-  write_starts(context, tx, &folded, &mut ends, now).await?;
-  write_sure_ends(context, tx, &mut folded, &mut ends).await?;
-  write_other_ends(context, tx, &mut folded, &mut ends, now).await?;
+  write_starts(context, tx, folded, &mut ends, now).await?;
+  write_sure_ends(context, tx, folded, &mut ends).await?;
+  write_other_ends(context, tx, folded, &mut ends).await?;
   ends.write(tx, now).await?;
-  folded.letters.truncate(DEAD_LETTERS_MAX);
   hot::insert_dead_letters(tx, &folded.letters, now).await?;
   for (source, batches) in group {
     if let Some(last) = batches.last() {
@@ -169,14 +206,16 @@ async fn write(
 async fn write_starts(
   context: &CommitContext,
   tx: &mut Conn,
-  folded: &Folded<'_>,
+  folded: &mut Folded<'_>,
   ends: &mut Ends,
   now: Ts,
 ) -> Result<(), DbError> {
   let mut rows = Vec::new();
+  let mut stale = Vec::new();
   for (task_id, folds) in &folded.tasks {
     for fold in folds.iter().filter(|fold| fold.end.is_none()) {
       if !context.live.belongs_to(fold.instance_id, fold.agent, fold.fence) {
+        stale.extend(fold.started.map(|update| (fold.agent, update)));
         continue;
       }
       match (fold.started, fold.paused) {
@@ -201,6 +240,7 @@ async fn write_starts(
   for row in hot::mark_running(tx, &rows, now).await? {
     note_start(ends, &row, row.started_at.unwrap_or(now));
   }
+  stale.into_iter().for_each(|(agent, update)| folded.refuse("stale", agent, update));
   Ok(())
 }
 
@@ -260,7 +300,6 @@ async fn write_other_ends(
   tx: &mut Conn,
   folded: &mut Folded<'_>,
   ends: &mut Ends,
-  now: Ts,
 ) -> Result<(), DbError> {
   let tasks: Vec<TaskId> = folded
     .tasks
@@ -282,11 +321,11 @@ async fn write_other_ends(
         continue;
       };
       if row.agent_id.as_ref() != Some(fold.agent) {
-        folded.letters.push(letter("foreign", fold.agent, update));
+        folded.keep("foreign", fold.agent, update);
         continue;
       }
       let Some(status) = lawful_end(row, &fold, update) else {
-        folded.letters.push(letter("transition", fold.agent, update));
+        folded.keep("transition", fold.agent, update);
         continue;
       };
       if let Some(mut end) = finished(row, &fold) {
@@ -299,13 +338,14 @@ async fn write_other_ends(
       }
     }
   }
-  note_late(tx, late, &mut folded.letters, now).await
+  note_late(tx, late, folded).await
 }
 
 /// The end that the tables allow from where the attempt stands; `None` for an unlawful report.
 ///
-/// An agent that stops its tasks because it stops itself reports a cancel that nobody asked for:
-/// for the task that is a failure like any other, tried again where its job allows.
+/// An agent that stops because it was told to reports a cancel that nobody asked of the task
+/// (`cancelled(agent_shutdown)`). Here alone it is known that nobody asked: for the task it is a
+/// failure like any other, tried again where its job allows.
 fn lawful_end(
   row: &HotRow,
   fold: &Fold<'_>,
@@ -358,16 +398,14 @@ fn clean_text(text: &str) -> String {
 }
 
 /// Tells resends of what is stored from reports that come too late, and keeps the latter.
-async fn note_late(
+async fn note_late<'a>(
   tx: &mut Conn,
-  late: Vec<(&AgentId, &TaskInstanceUpdate)>,
-  letters: &mut Vec<DeadLetter>,
-  _now: Ts,
+  late: Vec<(&'a AgentId, &TaskInstanceUpdate)>,
+  folded: &mut Folded<'a>,
 ) -> Result<(), DbError> {
   for (agent, update) in late {
-    let known = hot::attempt_is_stored(tx, update.instance_id, update.status).await?;
-    if !known && letters.len() < DEAD_LETTERS_MAX {
-      letters.push(letter("stale", agent, update));
+    if !hot::attempt_is_stored(tx, update.instance_id, update.status).await? {
+      folded.keep("stale", agent, update);
     }
   }
   Ok(())

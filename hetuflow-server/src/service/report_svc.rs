@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{AgentId, OutputFrame, TaskInstanceUpdate};
-use tokio::sync::{Notify, watch};
+use hetuflow_core::{AgentId, OutputFrame, TaskId, TaskInstanceId, TaskInstanceUpdate};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::report_commit::{CommitContext, commit};
 use super::{JobCache, LiveAttempts, Store};
@@ -44,6 +44,28 @@ pub struct ReportBatch {
   pub bytes: usize,
 }
 
+/// A report that changed nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefusedReport {
+  /// `stale`, `foreign` or `transition`.
+  pub code: &'static str,
+  /// The attempt that it speaks of.
+  pub instance_id: TaskInstanceId,
+  /// Its task.
+  pub task_id: TaskId,
+  /// Under which fence.
+  pub fence: i64,
+}
+
+/// The reports of one group that changed nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RefusedReports {
+  /// How many.
+  pub total: u64,
+  /// The first of them.
+  pub shown: Vec<RefusedReport>,
+}
+
 /// Where an agent's reports come from and its acknowledgements go.
 #[derive(Debug, Clone)]
 pub struct ReportSource {
@@ -53,6 +75,8 @@ pub struct ReportSource {
   pub agent_epoch: i64,
   /// Told the last committed number.
   pub acked: Arc<watch::Sender<u64>>,
+  /// Told what changed nothing, after the commit.
+  pub refused: mpsc::UnboundedSender<RefusedReports>,
 }
 
 #[derive(Debug)]

@@ -287,13 +287,31 @@ impl SessionSvc {
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let now = tx.now().await?;
+      let offline = agent_bmc::list_offline(&mut tx).await?;
+      let mut journal = Journal::default();
       for beat in beats {
-        agent_bmc::heartbeat(&mut tx, beat, &self.server, now).await?;
+        if !agent_bmc::heartbeat(&mut tx, beat, &self.server, now).await? {
+          continue;
+        }
+        // Called offline too early, on the connection that it still has.
+        if offline.contains(&beat.id) {
+          hot::clear_unreachable(&mut tx, &beat.id).await?;
+          let change = agent_change(&beat.id, "agent.online", json!({"status": beat.status}), now);
+          journal.push(&NamespaceId::default(), change);
+        }
+        if beat.clock_invalid {
+          let change = agent_change(&beat.id, "agent.clock_invalid", json!({}), now);
+          journal.push(&NamespaceId::default(), change);
+        }
       }
-      Ok(())
+      event_bmc::append(&mut tx, &journal, now).await?;
+      Ok(!journal.is_empty())
     }
     .await;
-    tx.end::<_, DbError>(outcome).await
+    if tx.end::<_, DbError>(outcome).await? {
+      self.store.bus.events.notify_one();
+    }
+    Ok(())
   }
 
   /// A connection of an agent ended.
@@ -343,6 +361,27 @@ impl SessionSvc {
       self.store.bus.events.notify_one();
     }
     Ok(count)
+  }
+
+  /// Calls attempts unreachable whose agent is offline and that were missed when it was given up,
+  /// as a claim that a server made for it just then and died. Returns how many.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn sweep_orphans(&self) -> Result<u64, DbError> {
+    let mut conn = self.store.db.read().await?;
+    let any = hot::any_orphans(&mut conn).await?;
+    drop(conn);
+    if !any {
+      return Ok(0);
+    }
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      hot::mark_orphans(&mut tx, now).await
+    }
+    .await;
+    tx.end::<_, DbError>(outcome).await
   }
 
   /// Ends attempts that have been unreachable for longer than their job allows. Returns how many

@@ -11,9 +11,9 @@ use hetuflow_core::{Change, Subject, TaskId, Topic, Ts};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{Store, SvcError, SvcResult};
+use super::{IdleAgents, Store, SvcError, SvcResult};
 use crate::infra::bmc::event_bmc::{self, Journal};
-use crate::infra::bmc::hot::{self, NewTask};
+use crate::infra::bmc::hot::{self, Birth, ClaimedTask, JobGuards, NewTask};
 use crate::infra::db::DbError;
 
 /// Requests that may wait for a lane; beyond that submitters wait to get in.
@@ -22,37 +22,48 @@ const QUEUE_MAX: usize = 256;
 const GROUP_ROWS_MAX: usize = 1000;
 /// How often a group is tried when transactions get in each other's way.
 const TRIES_MAX: u32 = 5;
+/// How often a group is tried when its connection ends under it.
+const LINK_TRIES_MAX: u32 = 3;
+/// How often it is asked what became of a group; every dead connection of the pool costs one try.
+const STORED_TRIES_MAX: u32 = 30;
+/// The keys that a task of ours can only find taken by itself.
+const OWN_KEYS: [&str; 2] = ["sched_task_pkey", "sched_task_hot_pkey"];
 
 type Outcome = Result<HashSet<TaskId>, DbError>;
+/// What went in, and the fence of a task that was born claimed.
+type Written = Result<(HashSet<TaskId>, Option<i64>), DbError>;
 
 struct Request {
   tasks: Vec<NewTask>,
+  guards: JobGuards,
   reply: oneshot::Sender<Outcome>,
 }
 
 /// The queue in front of the lanes.
 pub struct SubmitSvc {
   store: Store,
+  idle: Option<Arc<dyn IdleAgents>>,
   sender: mpsc::Sender<Request>,
   receiver: Mutex<mpsc::Receiver<Request>>,
 }
 
 impl SubmitSvc {
-  /// An empty queue.
-  pub fn new(store: Store) -> Arc<Self> {
+  /// An empty queue; with `idle`, single tasks go to idle agents at once.
+  pub fn new(store: Store, idle: Option<Arc<dyn IdleAgents>>) -> Arc<Self> {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-    Arc::new(Self { store, sender, receiver: Mutex::new(receiver) })
+    Arc::new(Self { store, idle, sender, receiver: Mutex::new(receiver) })
   }
 
   /// Inserts tasks and answers once they are durable, with those that went in; the others'
-  /// fire or idempotency key was taken.
+  /// fire or idempotency key was taken. `guards` are jobs that the submitter knows from memory.
   ///
   /// # Errors
-  /// Database errors, and `unavailable` while the server stops.
-  pub async fn submit(&self, tasks: Vec<NewTask>) -> SvcResult<HashSet<TaskId>> {
+  /// Database errors, [`DbError::Outdated`] when a guarded job has changed, and `unavailable`
+  /// while the server stops.
+  pub async fn submit(&self, tasks: Vec<NewTask>, guards: JobGuards) -> SvcResult<HashSet<TaskId>> {
     let (reply, outcome) = oneshot::channel();
     let stopping = || SvcError::unavailable("the server is stopping");
-    self.sender.send(Request { tasks, reply }).await.map_err(|_| stopping())?;
+    self.sender.send(Request { tasks, guards, reply }).await.map_err(|_| stopping())?;
     Ok(outcome.await.map_err(|_| stopping())??)
   }
 
@@ -83,7 +94,10 @@ impl SubmitSvc {
 
   async fn commit_group(&self, mut group: Vec<Request>) {
     let all: Vec<NewTask> = group.iter().flat_map(|one| one.tasks.iter().cloned()).collect();
-    match self.commit(&all).await {
+    let mut guards: JobGuards = group.iter().flat_map(|one| one.guards.clone()).collect();
+    guards.sort_unstable();
+    guards.dedup();
+    match self.commit(&all, &guards).await {
       Ok(ids) => {
         for request in group {
           let own =
@@ -98,52 +112,112 @@ impl SubmitSvc {
         }
       }
       Err(error) => {
-        tracing::warn!(error = %error, requests = group.len(), "submit group failed, trying each alone");
+        tracing::debug!(error = %error, requests = group.len(), "submit group failed, trying each alone");
         for request in group {
-          let outcome = self.commit(&request.tasks).await;
+          let outcome = self.commit(&request.tasks, &request.guards).await;
           let _gone = request.reply.send(outcome);
         }
       }
     }
   }
 
-  async fn commit(&self, tasks: &[NewTask]) -> Outcome {
+  async fn commit(&self, tasks: &[NewTask], guards: &JobGuards) -> Outcome {
+    let place = match (tasks, &self.idle) {
+      ([task], Some(idle)) => idle.reserve(task),
+      _ => None,
+    };
+    let (mut tries, mut unsure) = (0, false);
+    let written = loop {
+      tries += 1;
+      let birth = place.as_ref().map(|place| &place.birth);
+      match self.write(tasks, guards, birth).await {
+        Err(error) if error.is_retry() && tries < TRIES_MAX => {}
+        // Ids are made once per request: the same rows again cannot be other tasks.
+        Err(error) if error.is_broken_link() && tries < LINK_TRIES_MAX => unsure = true,
+        outcome => break self.settle(tasks, outcome, unsure).await,
+      }
+    };
+    let fence = written.as_ref().ok().and_then(|(_, fence)| *fence);
+    match (&self.idle, place, fence) {
+      (Some(idle), Some(place), Some(fence)) => {
+        idle.hand_out(ClaimedTask::born(&tasks[0], &place.birth.slot, fence), place);
+      }
+      (Some(idle), Some(place), None) => idle.release(place),
+      _ => {}
+    }
+    let (ids, fence) = written?;
+    if fence.is_none() {
+      self.tell_dispatcher(tasks);
+    }
+    self.store.bus.events.notify_one();
+    Ok(ids)
+  }
+
+  /// An earlier try may have gone in without its answer: what is stored under our ids is ours. If
+  /// it was born claimed, nobody has handed it out, and the dispatcher's audit takes it back.
+  async fn settle(&self, tasks: &[NewTask], outcome: Written, unsure: bool) -> Written {
+    let missing = match &outcome {
+      Ok((ids, _)) => unsure && ids.len() < tasks.len(),
+      Err(DbError::Unique { constraint }) => unsure || OWN_KEYS.contains(&constraint.as_str()),
+      Err(_) => unsure,
+    };
+    if !missing {
+      return outcome;
+    }
     let mut tries = 0;
     loop {
       tries += 1;
-      match self.commit_once(tasks).await {
-        Err(error) if error.is_retry() && tries < TRIES_MAX => {}
-        outcome => return outcome,
+      match self.stored(tasks).await {
+        Ok(ids) if ids.is_empty() => return outcome,
+        Ok(ids) => {
+          tracing::info!(tasks = ids.len(), "tasks were stored by a try whose answer was lost");
+          return Ok((ids, None));
+        }
+        Err(error) if error.is_broken_link() && tries < STORED_TRIES_MAX => {}
+        Err(error) => return Err(error),
       }
     }
   }
 
-  async fn commit_once(&self, tasks: &[NewTask]) -> Outcome {
+  async fn stored(&self, tasks: &[NewTask]) -> Outcome {
+    let mut conn = self.store.db.read().await?;
+    hot::stored_tasks(&mut conn, tasks).await
+  }
+
+  /// One transaction; returns what went in, and the fence of a task that was born claimed.
+  async fn write(&self, tasks: &[NewTask], guards: &JobGuards, birth: Option<&Birth>) -> Written {
     let now = Ts::now();
-    let single = self.store.db.begin_single().await?;
-    let ids = if hot::is_plain(&single, tasks) {
-      let mut conn = single;
-      hot::enqueue_plain(&mut conn, tasks, &journal_of(tasks, now), now).await?;
-      tasks.iter().map(|task| task.id).collect()
-    } else {
-      let mut tx = single.into_transaction().await?;
-      let outcome = async {
-        let ids = hot::enqueue(&mut tx, tasks, now).await?;
-        let new = tasks.iter().filter(|task| ids.contains(&task.id));
-        event_bmc::append(&mut tx, &journal_of(new, now), now).await?;
-        Ok(ids)
-      }
-      .await;
-      tx.end::<_, DbError>(outcome).await?
-    };
+    let mut single = self.store.db.begin_single().await?;
+    if hot::is_plain(&single, tasks) {
+      let journal = journal_of(tasks, now);
+      let fence = hot::enqueue_plain(&mut single, tasks, &journal, (now, guards, birth)).await?;
+      return Ok((tasks.iter().map(|task| task.id).collect(), fence));
+    }
+    let mut tx = single.into_transaction().await?;
+    let outcome = async {
+      hot::check_jobs(&mut tx, guards).await?;
+      let ids = hot::enqueue(&mut tx, tasks, now).await?;
+      let new = tasks.iter().filter(|task| ids.contains(&task.id));
+      let fence = match (birth, tasks) {
+        (Some(birth), [task]) if ids.contains(&task.id) => {
+          Some(hot::claim_new(&mut tx, task.id, birth).await?)
+        }
+        _ => None,
+      };
+      event_bmc::append(&mut tx, &journal_of(new, now), now).await?;
+      Ok((ids, fence))
+    }
+    .await;
+    tx.end::<_, DbError>(outcome).await
+  }
+
+  fn tell_dispatcher(&self, tasks: &[NewTask]) {
     let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
     for task in tasks {
       let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
       *mark = (*mark).min(task.scheduled_at);
     }
     self.store.bus.tasks_due(marks);
-    self.store.bus.events.notify_one();
-    Ok(ids)
   }
 }
 

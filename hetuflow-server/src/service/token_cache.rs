@@ -1,8 +1,10 @@
 //! Tokens that were looked up a moment ago: most requests cost no query.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use hetuflow_core::TokenId;
 
 use super::Actor;
 
@@ -24,6 +26,7 @@ struct Known {
 #[derive(Clone, Default)]
 pub(super) struct TokenCache {
   known: Arc<Mutex<HashMap<SecretHash, Known>>>,
+  used: Arc<Mutex<HashSet<TokenId>>>,
 }
 
 impl TokenCache {
@@ -45,6 +48,17 @@ impl TokenCache {
       known.clear();
     }
     known.insert(hash, Known { actor: actor.clone(), until });
+    drop(known);
+    // A token in use comes by here again and again, whenever the trust in it has run out.
+    let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+    if used.len() < TOKENS_MAX {
+      used.extend(actor.token_id);
+    }
+  }
+
+  /// Takes the tokens that were used since the last call.
+  pub(super) fn take_used(&self) -> HashSet<TokenId> {
+    std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner))
   }
 
   /// Forgets all: a token was revoked or bound.

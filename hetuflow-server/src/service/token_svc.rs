@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +27,8 @@ pub const SECRET_PREFIX: &str = "htf_";
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// Nothing longer is looked at.
 const SECRET_BYTES_MAX: usize = 256;
+/// Least time between two notes of a token's use.
+const USE_EVERY: Duration = Duration::from_secs(60);
 /// Characters that are kept to tell tokens apart.
 const PREFIX_CHARS: usize = 12;
 
@@ -123,6 +126,21 @@ impl TokenSvc {
     let actor = actor_of(token);
     self.cache.put(hash, &actor, life);
     Ok(actor)
+  }
+
+  /// Stores that tokens were used since the last call; of each at most once a minute.
+  ///
+  /// # Errors
+  /// 503 while the store cannot be written; then those uses are not told.
+  pub async fn store_uses(&self) -> SvcResult<()> {
+    let used = self.cache.take_used();
+    if used.is_empty() {
+      return Ok(());
+    }
+    let work = self.store.work().await?;
+    let (mut tx, now) = (work.tx, work.now);
+    let noted = token_bmc::note_use(&mut tx, used, (now, now.minus(USE_EVERY))).await;
+    Ok(tx.end(noted).await.map(drop)?)
   }
 
   /// Binds an agent's token to the first agent that presents it. People's tokens may register any

@@ -1,6 +1,7 @@
 //! Enqueue, claim, report: guards, fences, keys.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::*;
@@ -8,8 +9,11 @@ use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::hot::{
   self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StopMark,
 };
-use hetuflow_server::infra::bmc::{job_bmc, task_bmc, task_instance_bmc};
+use hetuflow_server::infra::bmc::{agent_bmc, job_bmc, task_bmc, task_instance_bmc};
+use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::{Conn, DbError};
+use hetuflow_server::service::{Store, SubmitSvc};
+use tokio_util::sync::CancellationToken;
 
 use crate::engines::TestStore;
 use crate::tables::job;
@@ -39,7 +43,7 @@ pub fn task(job: &JobEntity, priority: i64, scheduled_at: Ts) -> NewTask {
   }
 }
 
-fn slots(count: usize, agent: &str) -> Vec<ClaimSlot> {
+pub fn slots(count: usize, agent: &str) -> Vec<ClaimSlot> {
   let slot = || ClaimSlot {
     instance_id: TaskInstanceId::generate(),
     agent_id: AgentId::new(agent).unwrap(),
@@ -48,7 +52,7 @@ fn slots(count: usize, agent: &str) -> Vec<ClaimSlot> {
   (0..count).map(|_| slot()).collect()
 }
 
-async fn stored_job(store: &TestStore) -> JobEntity {
+pub async fn stored_job(store: &TestStore) -> JobEntity {
   let job = job("hot");
   let mut tx = store.db.begin().await.unwrap();
   let made = job_bmc::create(&mut tx, &job).await;
@@ -56,10 +60,18 @@ async fn stored_job(store: &TestStore) -> JobEntity {
   job
 }
 
-async fn enqueue(store: &TestStore, tasks: &[NewTask]) -> HashSet<TaskId> {
+pub async fn enqueue(store: &TestStore, tasks: &[NewTask]) -> HashSet<TaskId> {
   let mut tx = store.db.begin_hot().await.unwrap();
   let made = hot::enqueue(&mut tx, tasks, Ts::now()).await;
   tx.end(made).await.unwrap()
+}
+
+/// One claim of a server's.
+pub async fn claim_as(store: &TestStore, server: &str, slots: &[ClaimSlot]) -> Vec<ClaimedTask> {
+  let server = ServerId::new(server).unwrap();
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let claimed = hot::claim_due(&mut tx, (CLASS, 0), slots, &server, EARLY_US).await;
+  tx.end(claimed).await.unwrap()
 }
 
 async fn claim(store: &TestStore, priority: i64, slots: &[ClaimSlot]) -> Vec<ClaimedTask> {
@@ -164,7 +176,9 @@ pub async fn tasks_that_cannot_collide_go_in_with_their_journal(store: &TestStor
     let change = Change { at: Ts::now(), subject, event_type, data: serde_json::Value::Null };
     journal.push(&NamespaceId::new(namespace).unwrap(), change);
   }
-  hot::enqueue_plain(&mut conn, &tasks, &journal, Ts::now()).await.unwrap();
+  let guards = vec![(job.id, job.version)];
+  let how = (Ts::now(), &guards, None);
+  assert_eq!(hot::enqueue_plain(&mut conn, &tasks, &journal, how).await.unwrap(), None);
   drop(conn);
   let mut conn = store.db.read().await.unwrap();
   let read = task_bmc::get(&mut conn, tasks[1].id).await.unwrap().unwrap();
@@ -175,6 +189,57 @@ pub async fn tasks_that_cannot_collide_go_in_with_their_journal(store: &TestStor
   assert_eq!(sizes, [("default".to_owned(), 2), ("other".to_owned(), 1)]);
   drop(conn);
   assert_eq!(claim(store, 0, &slots(9, "a")).await.len(), 3);
+}
+
+pub async fn a_job_that_moved_on_stops_its_guarded_tasks(store: &TestStore) {
+  let job = stored_job(store).await;
+  let tasks = [task(&job, 0, Ts::now())];
+  let old = vec![(job.id, job.version + 1)];
+  let mut conn = store.db.begin_single().await.unwrap();
+  if hot::is_plain(&conn, &tasks) {
+    let journal = Journal::default();
+    let outcome = hot::enqueue_plain(&mut conn, &tasks, &journal, (Ts::now(), &old, None)).await;
+    assert!(matches!(outcome, Err(DbError::Outdated { .. })));
+  }
+  let outcome = hot::check_jobs(&mut conn, &old).await;
+  assert!(matches!(outcome, Err(DbError::Outdated { .. })));
+  hot::check_jobs(&mut conn, &vec![(job.id, job.version)]).await.unwrap();
+  conn.end::<_, DbError>(Ok(())).await.unwrap();
+  let mut conn = store.db.read().await.unwrap();
+  assert!(task_bmc::get(&mut conn, tasks[0].id).await.unwrap().is_none());
+}
+
+pub async fn a_task_can_be_born_claimed(store: &TestStore) {
+  let job = stored_job(store).await;
+  let birth = hot::Birth { slot: slots(1, "a").remove(0), server: ServerId::new("s1").unwrap() };
+  let new = task(&job, 0, Ts::now());
+  let mut conn = store.db.begin_single().await.unwrap();
+  let tasks = std::slice::from_ref(&new);
+  let fence = if hot::is_plain(&conn, tasks) {
+    let mut journal = Journal::default();
+    let subject = Subject { kind: Topic::Task, id: new.id.to_string() };
+    let event_type = "task.created".to_owned();
+    let change = Change { at: Ts::now(), subject, event_type, data: serde_json::Value::Null };
+    journal.push(&new.namespace_id, change);
+    let how = (Ts::now(), &Vec::new(), Some(&birth));
+    hot::enqueue_plain(&mut conn, tasks, &journal, how).await.unwrap().unwrap()
+  } else {
+    let outcome = async {
+      hot::enqueue(&mut conn, tasks, Ts::now()).await?;
+      hot::claim_new(&mut conn, new.id, &birth).await
+    }
+    .await;
+    conn.end::<_, DbError>(outcome).await.unwrap()
+  };
+  let mut conn = store.db.read().await.unwrap();
+  let read = task_bmc::get(&mut conn, new.id).await.unwrap().unwrap();
+  assert_eq!((read.status, read.attempt), (TaskStatus::Locked, 1));
+  assert_eq!((read.fence, read.instance_id), (Some(fence), Some(birth.slot.instance_id)));
+  drop(conn);
+  assert!(claim(store, 0, &slots(3, "b")).await.is_empty(), "nobody else takes it");
+  let next = task(&job, 0, Ts::now());
+  assert_eq!(enqueue(store, &[next]).await.len(), 1);
+  assert!(claim(store, 0, &slots(1, "b")).await[0].fence > fence, "fences only grow");
 }
 
 pub async fn many_claimers_never_take_one_task_twice(store: &TestStore) {
@@ -359,4 +424,56 @@ pub async fn unreachable_attempts_are_found(store: &TestStore) {
   assert!(hot::unreachable_before(&mut tx, now).await.unwrap().is_empty());
   assert_eq!(hot::clear_unreachable(&mut tx, &gone).await.unwrap(), 1);
   assert!(hot::unreachable_before(&mut tx, later).await.unwrap().is_empty());
+}
+
+pub async fn attempts_of_agents_that_are_offline_are_not_forgotten(store: &TestStore) {
+  let job = stored_job(store).await;
+  enqueue(store, &[1, 2, 3].map(|_| task(&job, 0, Ts::now()))).await;
+  for agent in ["idle", "offline", "deleted"] {
+    claim(store, 0, &slots(1, agent)).await;
+  }
+  let mut tx = store.db.begin().await.unwrap();
+  for (id, status) in [("idle", AgentStatus::Idle), ("offline", AgentStatus::Offline)] {
+    agent_bmc::register(&mut tx, &crate::tables::agent(id, status)).await.unwrap();
+  }
+  let now = tx.now().await.unwrap();
+  assert!(hot::any_orphans(&mut tx).await.unwrap());
+  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 2, "the idle one is not silent");
+  assert!(!hot::any_orphans(&mut tx).await.unwrap());
+  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 0, "since the first time");
+  let later = now.plus(Duration::from_secs(1));
+  assert_eq!(hot::unreachable_before(&mut tx, later).await.unwrap().len(), 2);
+  assert_eq!(agent_bmc::list_offline(&mut tx).await.unwrap(), [AgentId::new("offline").unwrap()]);
+}
+
+/// The connection died after the commit and before the answer: the same tasks come again.
+pub async fn tasks_whose_answer_was_lost_are_found_again(store: &TestStore) {
+  let job = stored_job(store).await;
+  let lost = [1, 2, 3].map(|_| task(&job, 0, Ts::now()));
+  let mut conn = store.db.begin_single().await.unwrap();
+  let plain = hot::is_plain(&conn, &lost);
+  if plain {
+    let now = (Ts::now(), &Vec::new(), None);
+    hot::enqueue_plain(&mut conn, &lost, &Journal::default(), now).await.unwrap();
+  }
+  drop(conn);
+  let submit = SubmitSvc::new(Store::new(store.db.clone(), Arc::new(Bus::default())), None);
+  let stop = CancellationToken::new();
+  let lane = tokio::spawn(submit.clone().run_lane(stop.clone()));
+  let wanted: HashSet<TaskId> = lost.iter().map(|task| task.id).collect();
+  for _ in 0..2 {
+    // SQLite has no link that could break: there the first call is what puts them in.
+    let stored = submit.submit(lost.to_vec(), Vec::new()).await.unwrap();
+    assert!(stored == wanted || (!plain && stored.is_empty()), "{stored:?}");
+    let mut conn = store.db.read().await.unwrap();
+    assert_eq!(hot::stored_tasks(&mut conn, &lost).await.unwrap(), wanted);
+    assert_eq!(hot::count_live(&mut conn).await.unwrap(), [(TaskStatus::Pending, 3)]);
+  }
+  // What is not stored is not claimed to be.
+  let (known, new) = (lost[0].clone(), task(&job, 0, Ts::now()));
+  let mut conn = store.db.read().await.unwrap();
+  let stored = hot::stored_tasks(&mut conn, &[known.clone(), new]).await.unwrap();
+  assert_eq!(stored, HashSet::from([known.id]));
+  stop.cancel();
+  lane.await.unwrap();
 }

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod engines;
+mod feed;
+mod hand_out;
 mod hot_path;
+mod planner;
 mod plans;
 mod tables;
+mod watches;
 
 use engines::both_engines;
 
@@ -17,12 +21,15 @@ both_engines! {
   tables::schedules_move_only_from_where_they_were_read,
   tables::an_instant_is_decided_once,
   tables::agents_servers_and_tokens,
+  tables::a_tokens_last_use_is_stored_once_a_minute,
   tables::the_journal_is_in_commit_order,
   tables::output_is_addressed_by_its_offset,
   tables::migrations_go_down_and_up_again,
   hot_path::what_is_planned_is_claimed_by_priority_and_time,
   hot_path::keys_and_fires_are_taken_once,
   hot_path::tasks_that_cannot_collide_go_in_with_their_journal,
+  hot_path::a_job_that_moved_on_stops_its_guarded_tasks,
+  hot_path::a_task_can_be_born_claimed,
   hot_path::many_claimers_never_take_one_task_twice,
   hot_path::fences_only_grow,
   hot_path::an_end_needs_the_fence_and_happens_once,
@@ -30,5 +37,17 @@ both_engines! {
   hot_path::stops_and_cancels_depend_on_where_the_task_is,
   hot_path::marks_name_every_class_and_priority,
   hot_path::unreachable_attempts_are_found,
+  hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
+  hot_path::tasks_whose_answer_was_lost_are_found_again,
+  hand_out::claims_that_nobody_handed_out_wait_again,
+  feed::a_slow_reader_starts_anew,
+  feed::a_journal_that_was_cut_is_told,
+  planner::buffer_one_keeps_one_instant,
+  planner::buffer_all_keeps_every_instant,
+  planner::skip_counts_what_it_leaves_out,
+  planner::an_older_run_is_asked_to_stop_or_killed,
+  planner::catching_up_has_its_limits,
   plans::hot_statements_use_their_indexes,
+  watches::filters_mean_the_same,
+  watches::figures_of_lists_are_read,
 }

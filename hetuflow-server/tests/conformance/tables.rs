@@ -1,5 +1,7 @@
 //! The tables that people change: create, read, list, change, delete, conflict.
 
+use std::sync::Arc;
+
 use hetuflow_core::*;
 use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::log_bmc::{self, LogChunk};
@@ -8,7 +10,9 @@ use hetuflow_server::infra::bmc::{
   Cursor, PageArgs, agent_bmc, fire_bmc, job_bmc, namespace_bmc, schedule_bmc, server_bmc,
   token_bmc,
 };
+use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::{DbError, migrate, migration_state, revert};
+use hetuflow_server::service::{Actor, Store, TokenSvc};
 
 use crate::engines::TestStore;
 
@@ -66,6 +70,33 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     created_by: None,
     created_at: now,
     updated_by: None,
+    updated_at: now,
+  }
+}
+
+/// An agent that was here a moment ago.
+pub fn agent(id: &str, status: AgentStatus) -> AgentEntity {
+  let now = Ts::now();
+  AgentEntity {
+    id: AgentId::new(id).unwrap(),
+    description: String::new(),
+    status,
+    capabilities: AgentCapabilities { max_concurrent_tasks: 4, ..AgentCapabilities::default() },
+    labels: Labels::from([("zone".to_owned(), "eu".to_owned())]),
+    namespaces: vec!["default".to_owned()],
+    statistics: None,
+    hostname: "h".to_owned(),
+    os_info: "linux".to_owned(),
+    version: "0".to_owned(),
+    boot_id: "b".to_owned(),
+    agent_epoch: 5,
+    connection_epoch: 1,
+    server_id: Some(ServerId::new("s1").unwrap()),
+    acked_seq: 0,
+    clock_offset_ms: None,
+    cordoned: false,
+    last_heartbeat_at: Some(now),
+    created_at: now,
     updated_at: now,
   }
 }
@@ -227,28 +258,7 @@ pub async fn an_instant_is_decided_once(store: &TestStore) {
 pub async fn agents_servers_and_tokens(store: &TestStore) {
   let mut tx = store.db.begin().await.unwrap();
   let now = tx.now().await.unwrap();
-  let mut agent = AgentEntity {
-    id: AgentId::new("agent-1").unwrap(),
-    description: String::new(),
-    status: AgentStatus::Idle,
-    capabilities: AgentCapabilities { max_concurrent_tasks: 4, ..AgentCapabilities::default() },
-    labels: Labels::from([("zone".to_owned(), "eu".to_owned())]),
-    namespaces: vec!["default".to_owned()],
-    statistics: None,
-    hostname: "h".to_owned(),
-    os_info: "linux".to_owned(),
-    version: "0".to_owned(),
-    boot_id: "b".to_owned(),
-    agent_epoch: 5,
-    connection_epoch: 1,
-    server_id: Some(ServerId::new("s1").unwrap()),
-    acked_seq: 0,
-    clock_offset_ms: None,
-    cordoned: false,
-    last_heartbeat_at: Some(now),
-    created_at: now,
-    updated_at: now,
-  };
+  let mut agent = agent("agent-1", AgentStatus::Idle);
   agent_bmc::register(&mut tx, &agent).await.unwrap();
   assert!(agent_bmc::set_cordoned(&mut tx, &agent.id, true).await.unwrap());
   agent.connection_epoch = 2;
@@ -300,6 +310,45 @@ pub async fn agents_servers_and_tokens(store: &TestStore) {
   assert!(token_bmc::revoke(&mut tx, token.id, now).await.unwrap());
   assert!(!token_bmc::revoke(&mut tx, token.id, now).await.unwrap());
   assert_eq!(token_bmc::count(&mut tx).await.unwrap(), 1);
+}
+
+pub async fn a_tokens_last_use_is_stored_once_a_minute(store: &TestStore) {
+  let service = Store::new(store.db.clone(), Arc::new(Bus::default()));
+  let tokens = TokenSvc::new(service.clone());
+  let new = TokenForCreate {
+    name: "t".to_owned(),
+    kind: TokenKind::User,
+    role: Role::Viewer,
+    namespace_id: None,
+    ttl: None,
+  };
+  let [used, unused] = [
+    tokens.create(&Actor::system(), new.clone()).await.unwrap(),
+    tokens.create(&Actor::system(), new).await.unwrap(),
+  ];
+  let last_use = async |id: TokenId| {
+    let page = tokens.list(&Actor::system(), &PageArgs::first(10)).await.unwrap();
+    page.data.iter().find(|token| token.id == id).unwrap().last_used_at
+  };
+  tokens.store_uses().await.unwrap();
+  assert_eq!(last_use(used.token.id).await, None);
+  for _ in 0..3 {
+    tokens.verify(&used.secret).await.unwrap();
+  }
+  tokens.store_uses().await.unwrap();
+  let first = last_use(used.token.id).await.expect("a use");
+  // Another server sees it a moment later: the minute is not over.
+  let other = TokenSvc::new(service);
+  other.verify(&used.secret).await.unwrap();
+  other.store_uses().await.unwrap();
+  assert_eq!(last_use(used.token.id).await, Some(first));
+  assert_eq!(last_use(unused.token.id).await, None);
+  let later = first.plus(std::time::Duration::from_secs(61));
+  let mut tx = store.db.begin().await.unwrap();
+  let minute = (later, later.minus(std::time::Duration::from_secs(60)));
+  let noted = token_bmc::note_use(&mut tx, [used.token.id, unused.token.id], minute).await;
+  assert_eq!(tx.end(noted).await.unwrap(), 2);
+  assert_eq!(last_use(used.token.id).await, Some(later));
 }
 
 pub async fn the_journal_is_in_commit_order(store: &TestStore) {

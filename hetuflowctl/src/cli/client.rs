@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use hetuflow_core::Topic;
+use hetuflow_core::{Topic, Ts};
 use url::Url;
 
-use super::value::read_server;
+use super::value::{read_past, read_server};
 
 /// Where to log in.
 #[derive(Debug, Clone, Args)]
@@ -94,18 +94,30 @@ pub struct EventsArgs {
   /// Go on with new events
   #[arg(short, long)]
   pub follow: bool,
-  /// After this number
-  #[arg(long, value_name = "N", visible_alias = "from-seq")]
-  pub since_seq: Option<i64>,
+  /// Only events since then: 10m is ten minutes ago
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true, conflicts_with = "from_seq")]
+  pub since: Option<Ts>,
+  /// After this number; exactly those that were not seen yet
+  #[arg(long, value_name = "N", visible_alias = "since-seq")]
+  pub from_seq: Option<i64>,
   /// About these: job, schedule, task, task_instance, agent, server, namespace
   #[arg(long, value_name = "T,…", value_delimiter = ',', value_parser = |text: &str| text.parse::<Topic>().map_err(|error| error.to_string()))]
   pub topic: Vec<Topic>,
   /// Of this type: task.failed, agent.*
   #[arg(long = "type", value_name = "TYPE,…", value_delimiter = ',')]
   pub types: Vec<String>,
+  /// About this thing, and the tasks of a job: job/etl-daily, task/7qk2m9xa
+  #[arg(long, value_name = "KIND/NAME")]
+  pub object: Option<String>,
   /// Stop after so many
   #[arg(long, value_name = "N")]
   pub count: Option<u64>,
+  /// Stop after the first event that matches, as 'type=task.succeeded'
+  #[arg(long, value_name = "EXPR")]
+  pub until: Option<String>,
+  /// Exit 13 where events are gone
+  #[arg(long)]
+  pub strict: bool,
 }
 
 /// A raw call.

@@ -34,20 +34,29 @@ pub struct Global {
   /// File that holds the token
   #[arg(long, global = true, env = "HETUFLOW_TOKEN_FILE", hide_env = true, value_name = "F")]
   pub token_file: Option<PathBuf>,
-  /// Form of the answer
+  /// Form of the answer: table, wide, tsv, json, jsonl, yaml, name, none, jsonpath=EXPR, template=TPL, template-file=F
   #[arg(
     short,
     long,
     global = true,
     env = "HETUFLOW_OUTPUT",
     hide_env = true,
-    value_enum,
+    value_parser = read_format,
     value_name = "FORM"
   )]
   pub output: Option<Format>,
   /// Columns of a table, as a,b,c; help lists them
   #[arg(long, global = true, value_delimiter = ',', value_name = "COLS")]
   pub columns: Option<Vec<String>>,
+  /// Order of lists, as -age,name; - before a field turns it around
+  #[arg(long, global = true, value_name = "FIELDS", allow_hyphen_values = true)]
+  pub sort: Option<String>,
+  /// Only what matches, as 'state=failed job~^etl age<10m'; see help filters
+  #[arg(short = 'F', long, global = true, value_name = "EXPR", allow_hyphen_values = true)]
+  pub filter: Option<String>,
+  /// Only what has these labels, as tier=gold,zone!=b
+  #[arg(short = 'l', long, global = true, value_name = "K=V,…")]
+  pub selector: Option<String>,
   /// No header line on tables
   #[arg(long, global = true)]
   pub no_header: bool,
@@ -91,7 +100,7 @@ pub struct Global {
 }
 
 /// Form of the answer on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
   /// Chosen columns
   Table,
@@ -109,6 +118,47 @@ pub enum Format {
   Name,
   /// Nothing
   None,
+  /// Values that a JSONPath finds, one per line
+  JsonPath(String),
+  /// A template per object
+  Template(String),
+  /// A template per object, from a file
+  TemplateFile(PathBuf),
+}
+
+const FORMS: [(&str, Format); 9] = [
+  ("table", Format::Table),
+  ("text", Format::Table),
+  ("wide", Format::Wide),
+  ("tsv", Format::Tsv),
+  ("json", Format::Json),
+  ("jsonl", Format::Jsonl),
+  ("yaml", Format::Yaml),
+  ("name", Format::Name),
+  ("none", Format::None),
+];
+
+/// Reads a form of the answer.
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn read_format(text: &str) -> Result<Format, String> {
+  if let Some((_, format)) = FORMS.iter().find(|(word, _)| *word == text) {
+    return Ok(format.clone());
+  }
+  match text.split_once('=') {
+    Some((_, "")) => Err("nothing follows the =".to_owned()),
+    Some(("jsonpath", path)) => Ok(Format::JsonPath(path.to_owned())),
+    Some(("template", template)) => Ok(Format::Template(template.to_owned())),
+    Some(("template-file", file)) => Ok(Format::TemplateFile(PathBuf::from(file))),
+    _ => {
+      let near = hetuflow_core::config_text::nearest(text, FORMS.iter().map(|(word, _)| *word));
+      let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+      Err(format!(
+        "one of table, wide, tsv, json, jsonl, yaml, name, none, jsonpath=EXPR, template=TPL, template-file=F{near}"
+      ))
+    }
+  }
 }
 
 /// When to use colour.

@@ -7,7 +7,7 @@ use super::Cli;
 /// Help on what.
 #[derive(Debug, Clone, Args)]
 pub struct HelpArgs {
-  /// A command, or exit-codes, formats, environment, time
+  /// A command, or exit-codes, filters, formats, environment, time
   #[arg(value_name = "COMMAND|TOPIC")]
   pub words: Vec<String>,
 }
@@ -17,6 +17,7 @@ pub fn help_text(args: &HelpArgs) -> Option<String> {
   let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
   match words.as_slice() {
     ["exit-codes"] => return Some(EXIT_CODES.to_owned()),
+    ["filters"] => return Some(FILTERS.to_owned()),
     ["formats"] => return Some(FORMATS.to_owned()),
     ["environment"] => return Some(ENVIRONMENT.to_owned()),
     ["time"] => return Some(TIME.to_owned()),
@@ -44,10 +45,10 @@ Exit codes of hetuflowctl
     7  cannot reach a server
     8  rejected as invalid: manifest, cron expression, parameter
     9  overloaded or rate limited, after retries
-   10  differences found (apply --dry-run --exit-code)
+   10  differences found (apply --dry-run --exit-code, job diff)
    11  bulk: some items failed
    12  the awaited task ended, and not with success
-   13  stream incomplete: events or log bytes are gone on the server
+   13  stream incomplete: events or log bytes are gone on the server, and --strict was given
   124  --timeout passed; the task goes on
   130  Ctrl-C
   143  SIGTERM
@@ -66,6 +67,26 @@ run --wait (and wait, logs -f with --exit-status task, one target) hand back the
 --exit-status simple gives 0 and 12 instead.
 ";
 
+const FILTERS: &str = "\
+Filters (-F), the same on every list, on verbs of many things, in watches and in the dashboard
+
+  state=failed,lost     a field is one of these values
+  job=etl-*             * stands for anything
+  job~^etl              a regular expression finds it
+  exit!=0  !state=lost  not; - in place of ! does the same
+  prio>=5  run>30s      numbers and lengths of time
+  age<10m  since=1h     by time
+  label.tier=gold       a label
+  \"two words\"  word    free text
+
+A blank is \"and\", a comma \"or\" inside a field, a bar between blanks \"or\" between groups:
+  -F 'state=failed job~^etl | state=lost'
+-l tier=gold,zone!=b,owner is short for  label.tier=gold label.zone!=b label.owner=*
+
+The server reads -F and points at what it does not understand. What ends a command is read here, in
+the same form: --until of lists and events, --for of wait.
+";
+
 const FORMATS: &str = "\
 Forms of the answer (-o)
 
@@ -73,10 +94,19 @@ Forms of the answer (-o)
   wide    all columns, never cut
   tsv     raw values, tab-separated
   json    one document: {\"items\":[…],\"next\":…}, or one object
-  jsonl   one object per line
+  jsonl   one object per line; with --watch one change per line
   yaml    as apply -f takes it, server fields under status
   name    job/etl-daily, task/7qk2m9xa: feeds xargs and -
   none    nothing; only the exit code
+  jsonpath=EXPR     what the path finds in each object, one value per line: 'jsonpath=$.id';
+                    a path that begins with $.items is about the whole document
+  template=TPL      a Jinja template per object: 'template={{ name|pad(20) }} {{ status|state }}';
+                    filters: ago, dur (seconds), bytes, state, pad(N), color('red'); \\n and \\t are read
+  template-file=F   the same from a file
+
+--columns a,b chooses columns, --columns help lists them; --sort -age,name orders a list;
+--no-header leaves the header out. An error is one line of JSON on stderr with -o json and jsonl,
+and stdout is empty or a whole document.
 ";
 
 const ENVIRONMENT: &str = "\
@@ -103,5 +133,6 @@ Times and durations
   instants   2025-11-21T14:00:00Z  \"2025-11-21 14:00\"  14:00  today  @1763733600  -10m  +1h
 
 Instants without an offset are in the zone of this machine; for schedule next in the zone of --tz.
+Where only the past makes sense (--since, --until of logs), 10m is ten minutes ago.
 --time relative|local|utc|rfc3339|unix says how tables show them; JSON is always RFC 3339.
 ";

@@ -6,7 +6,9 @@ mod completions;
 mod dev;
 mod global;
 mod help;
+mod import;
 mod object;
+mod operate;
 mod run;
 mod schedule;
 mod task;
@@ -19,7 +21,9 @@ pub use completions::{CompletionsArgs, write_completions};
 pub use dev::*;
 pub use global::*;
 pub use help::{HelpArgs, help_text};
+pub use import::*;
 pub use object::*;
+pub use operate::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
@@ -37,7 +41,7 @@ use clap::{Parser, Subcommand};
   arg_required_else_help = true,
   disable_help_subcommand = true,
   max_term_width = 100,
-  after_help = "More: hetuflowctl help exit-codes | formats | environment | time"
+  after_help = "More: hetuflowctl help exit-codes | filters | formats | environment | time"
 )]
 pub struct Cli {
   /// Flags of every command.
@@ -71,8 +75,20 @@ pub enum Command {
   Describe(GetArgs),
   /// Make the server match YAML manifests, all or nothing
   Apply(ApplyArgs),
+  /// What apply would change, in full; exit 10 where there is something
+  Diff(DiffArgs),
+  /// Delete the jobs that YAML manifests describe
+  Delete(ManifestArgs),
+  /// Take the work of another scheduler over, and prove that it fires at the same instants
+  #[command(subcommand)]
+  Import(ImportVerb),
   /// Read or follow the event log
   Events(EventsArgs),
+  /// What is going on, live: tasks, jobs, agents, servers, fires, events
+  Top(TopArgs),
+  /// What waits to be started
+  #[command(subcommand, visible_alias = "q")]
+  Queue(QueueVerb),
   /// The full-screen dashboard
   #[command(visible_aliases = ["ui", "dash"])]
   Tui(TuiArgs),
@@ -100,6 +116,13 @@ pub enum Command {
   /// Tokens
   #[command(subcommand, alias = "tokens")]
   Token(TokenVerb),
+  /// Check everything between here and a running task, and say how to fix it
+  Doctor(DoctorArgs),
+  /// Find things that should not be, and put them right by a plan
+  #[command(subcommand)]
+  Repair(RepairVerb),
+  /// Write a systemd unit for a server or an agent
+  InstallService(ServiceArgs),
   /// A whole hetuflow on this machine: server, agents, SQLite
   Dev(DevArgs),
   /// Keep a server and its token in a context

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind};
+use clap::{Args, Subcommand, ValueEnum};
+use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind, Ts};
 
 use super::run::RunArgs;
-use super::value::read_duration;
+use super::value::{read_duration, read_past};
 
 /// How many rows.
 #[derive(Debug, Clone, Copy, Args)]
@@ -15,6 +15,105 @@ pub struct Paging {
   /// At most so many rows; 0 is all
   #[arg(long, value_name = "N", default_value_t = 100)]
   pub limit: u32,
+}
+
+/// Whether a list goes on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Watching {
+  /// Go on: repaint the list on a terminal, print one change per line elsewhere
+  #[arg(short, long)]
+  pub watch: bool,
+  /// As --watch, without what is there already
+  #[arg(long)]
+  pub watch_only: bool,
+  /// With --watch: end when a row matches, as 'state=failed'; or empty: when no row is left
+  #[arg(long, value_name = "EXPR|empty")]
+  pub until: Option<String>,
+}
+
+impl Watching {
+  /// Whether the list goes on.
+  pub fn goes_on(&self) -> bool {
+    self.watch || self.watch_only || self.until.is_some()
+  }
+}
+
+/// Live lists.
+#[derive(Debug, Clone, Args)]
+pub struct TopArgs {
+  /// What to show
+  #[arg(value_enum, value_name = "WHAT", default_value_t)]
+  pub what: TopWhat,
+  /// Only as it is now
+  #[arg(long)]
+  pub once: bool,
+  /// At most so many rows
+  #[arg(long, value_name = "N", default_value_t = 100)]
+  pub limit: u32,
+  /// How long.
+  #[command(flatten)]
+  pub until: TopUntil,
+}
+
+/// How long a live list goes on.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TopUntil {
+  /// End when a row matches, as 'state=failed'; or empty: when no row is left
+  #[arg(long, value_name = "EXPR|empty")]
+  pub until: Option<String>,
+}
+
+/// What a live list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TopWhat {
+  /// Tasks that have not ended
+  #[default]
+  Tasks,
+  /// Jobs
+  Jobs,
+  /// Agents
+  Agents,
+  /// Servers
+  Servers,
+  /// The next fires
+  Fires,
+  /// The newest events
+  Events,
+}
+
+/// Verbs of the queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueVerb {
+  /// How much waits, and for how long
+  Status,
+  /// Tasks that wait, newest first
+  Pending(Paging),
+  /// Tasks that have been due for long
+  Stuck(QueueStuck),
+  /// Tasks that are due, the longest waiting first
+  Oldest(Paging),
+}
+
+/// How long is long.
+#[derive(Debug, Clone, Args)]
+pub struct QueueStuck {
+  /// Due for longer than this
+  #[arg(long, value_name = "DUR", value_parser = read_duration, default_value = "5m")]
+  pub after: Duration,
+  /// Exit 1 where there are some
+  #[arg(long)]
+  pub exit_code: bool,
+}
+
+/// Which servers.
+#[derive(Debug, Clone, Args)]
+pub struct ServerList {
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// One name.
@@ -28,8 +127,41 @@ pub struct Name {
 #[derive(Debug, Clone, Args)]
 pub struct Names {
   /// Names or ids; - reads them from stdin
-  #[arg(required = true, value_name = "NAME")]
+  #[arg(value_name = "NAME")]
   pub names: Vec<String>,
+}
+
+/// How many things a verb may take, and whether for real.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BulkOptions {
+  /// At most so many that a filter finds; 0 is all
+  #[arg(long, value_name = "N", default_value_t = 500)]
+  pub limit: u32,
+  /// Only say what it would be done to
+  #[arg(long)]
+  pub dry_run: bool,
+}
+
+/// Many things.
+#[derive(Debug, Clone, Args)]
+pub struct Many {
+  /// Which.
+  #[command(flatten)]
+  pub names: Names,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// Many jobs.
+#[derive(Debug, Clone, Args)]
+pub struct ManyJobs {
+  /// Which.
+  #[command(flatten)]
+  pub many: Many,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
 }
 
 /// Any object.
@@ -48,6 +180,9 @@ pub struct LsArgs {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// A manifest.
@@ -71,17 +206,111 @@ pub enum JobVerb {
   Create(FileArgs),
   /// Delete jobs with their schedules
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Start a task of a job now
   Run(Box<RunArgs>),
   /// Let jobs run
-  #[command(alias = "resume")]
-  Enable(Names),
+  #[command(visible_alias = "resume")]
+  Enable(ManyJobs),
   /// Keep jobs from running
-  #[command(alias = "pause")]
-  Disable(Names),
+  #[command(visible_alias = "pause")]
+  Disable(ManyJobs),
+  /// The newest runs of a job
+  History(JobHistory),
   /// The versions of a job
   Versions(Name),
+  /// What differs between two versions of a job
+  Diff(JobDiff),
+  /// Make an earlier version of a job the newest
+  Rollback(JobRollback),
+  /// How the runs of a job went: counts, success rate, durations
+  Stats(JobStats),
+  /// Make a job like another one, without its schedules
+  Clone(JobClone),
+  /// Give a job another name
+  Rename(JobRename),
+  /// Jobs with their schedules as manifests for apply
+  Export(JobExport),
+}
+
+/// Which runs.
+#[derive(Debug, Clone, Args)]
+pub struct JobHistory {
+  /// The job
+  pub name: String,
+  /// In these states: failed,lost…
+  #[arg(long, value_name = "STATES")]
+  pub state: Option<String>,
+  /// At most so many rows; 0 is all
+  #[arg(short = 'N', long, value_name = "N", default_value_t = 20)]
+  pub limit: u32,
+}
+
+/// Which versions.
+#[derive(Debug, Clone, Args)]
+pub struct JobDiff {
+  /// The job
+  pub name: String,
+  /// The older version
+  #[arg(value_name = "V1")]
+  pub from: i64,
+  /// The newer version; the newest where not said
+  #[arg(value_name = "V2")]
+  pub to: Option<i64>,
+}
+
+/// Back to which version.
+#[derive(Debug, Clone, Args)]
+pub struct JobRollback {
+  /// The job
+  pub name: String,
+  /// The version
+  #[arg(value_name = "V")]
+  pub version: i64,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+  /// Only show what would change
+  #[arg(long)]
+  pub dry_run: bool,
+}
+
+/// Figures of which time.
+#[derive(Debug, Clone, Args)]
+pub struct JobStats {
+  /// The job
+  pub name: String,
+  /// Runs made since then: 7d is seven days ago
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true)]
+  pub since: Option<Ts>,
+}
+
+/// A copy.
+#[derive(Debug, Clone, Args)]
+pub struct JobClone {
+  /// The job
+  pub from: String,
+  /// The name of the copy
+  pub to: String,
+}
+
+/// Another name.
+#[derive(Debug, Clone, Args)]
+pub struct JobRename {
+  /// The job
+  pub from: String,
+  /// The new name
+  pub to: String,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+}
+
+/// Which jobs to write.
+#[derive(Debug, Clone, Args)]
+pub struct JobExport {
+  /// Jobs; all of the namespace where none is named
+  pub names: Vec<String>,
 }
 
 /// Which jobs.
@@ -96,6 +325,9 @@ pub struct JobList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// Verbs of agents.
@@ -108,16 +340,16 @@ pub enum AgentVerb {
   #[command(visible_alias = "show")]
   Get(Names),
   /// Give agents nothing new
-  Cordon(Names),
+  Cordon(Many),
   /// Give agents work again
-  Uncordon(Names),
+  Uncordon(Many),
   /// Write a note on an agent
   Note(NoteArgs),
   /// What an agent has
   Tasks(Name),
   /// Forget agents that are gone
   #[command(visible_aliases = ["remove", "rm"])]
-  Delete(Names),
+  Delete(Many),
 }
 
 /// Which agents.
@@ -129,6 +361,9 @@ pub struct AgentList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// A note.
@@ -155,7 +390,7 @@ pub enum NamespaceVerb {
   Update(NamespaceUpdate),
   /// Delete namespaces
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Work in this namespace from now on
   Use(Name),
 }
@@ -193,7 +428,7 @@ pub enum TokenVerb {
   Create(TokenCreate),
   /// Revoke tokens
   #[command(visible_aliases = ["revoke", "rm"])]
-  Delete(Names),
+  Delete(Many),
 }
 
 /// A new token.
@@ -220,7 +455,7 @@ pub struct TokenCreate {
 pub enum ServerVerb {
   /// List servers
   #[command(visible_alias = "ls")]
-  List(Paging),
+  List(ServerList),
   /// Show a server
   #[command(visible_alias = "show")]
   Get(Names),
@@ -231,5 +466,6 @@ pub enum ServerVerb {
   /// The connections of agents to this server
   Connections,
   /// Counts of messages and connections
+  #[command(visible_alias = "metrics")]
   Stats,
 }

@@ -1,5 +1,6 @@
 //! `run`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -30,6 +31,9 @@ pub struct RunOptions {
   /// Wait for the end and hand back the task's exit code
   #[arg(long)]
   pub wait: bool,
+  /// Do not wait; that is what run does where neither --wait nor --logs is given
+  #[arg(long, conflicts_with_all = ["wait", "logs"])]
+  pub detach: bool,
   /// Print its output; implies --wait
   #[arg(long)]
   pub logs: bool,
@@ -39,9 +43,30 @@ pub struct RunOptions {
   /// Parameter; K:=JSON for a value that is not text
   #[arg(short, long = "param", value_name = "K=V", value_parser = read_pair)]
   pub param: Vec<(String, String)>,
+  /// Parameters: a JSON or YAML object; -p goes before it; - is stdin
+  #[arg(long, value_name = "F|-")]
+  pub param_file: Option<PathBuf>,
   /// Environment variable
   #[arg(long, value_name = "K=V", value_parser = read_pair)]
   pub env: Vec<(String, String)>,
+  /// Environment variables, one K=V per line; --env goes before it
+  #[arg(long, value_name = "F")]
+  pub env_file: Option<PathBuf>,
+  /// Run this version of the job
+  #[arg(long = "version", value_name = "N", conflicts_with = "cmd")]
+  pub job_version: Option<i64>,
+  /// Only on this agent
+  #[arg(long, value_name = "A", conflicts_with = "require")]
+  pub agent: Option<String>,
+  /// Only on agents with this label
+  #[arg(long, value_name = "K=V", value_parser = read_pair)]
+  pub require: Vec<(String, String)>,
+  /// While we wait: Ctrl-C asks the task to stop
+  #[arg(long)]
+  pub cancel_on_interrupt: bool,
+  /// Only show what would be asked for
+  #[arg(long)]
+  pub dry_run: bool,
   /// Not before this instant
   #[arg(long, value_name = "TIME", value_parser = read_instant, conflicts_with = "in_", allow_hyphen_values = true)]
   pub at: Option<Ts>,

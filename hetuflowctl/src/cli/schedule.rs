@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
 
-use super::object::{Name, Names, Paging};
+use super::object::{Many, Name, Names, Paging};
 use super::value::{read_duration, read_instant};
 
 /// Verbs of schedules.
@@ -23,21 +23,23 @@ pub enum ScheduleVerb {
   Set(ScheduleSet),
   /// Delete schedules
   #[command(visible_alias = "rm")]
-  Delete(Names),
+  Delete(Many),
   /// Let schedules fire
-  Enable(Names),
+  Enable(Many),
   /// Switch schedules off
-  Disable(Names),
+  Disable(Many),
   /// Hold schedules
-  Pause(Names),
+  Pause(Many),
   /// Let held schedules fire again
-  Resume(Names),
+  Resume(Many),
   /// Fire schedules once, now
-  Trigger(Names),
+  Trigger(Many),
   /// The next fires of a schedule, a job or an expression
   Next(NextArgs),
   /// An expression in words, field by field
   Explain(ExplainArgs),
+  /// What never fires, unknown zones, changes of the clocks, too many at once
+  Check(CheckArgs),
   /// What a schedule has fired and skipped
   Fires(FiresArgs),
 }
@@ -113,8 +115,8 @@ pub struct ScheduleSet {
 #[derive(Debug, Clone, Args)]
 pub struct NextArgs {
   /// A schedule, a job, or an expression as "30 2 * * *"
-  #[arg(value_name = "NAME|EXPR")]
-  pub what: String,
+  #[arg(value_name = "NAME|EXPR", required_unless_present = "stdin")]
+  pub what: Option<String>,
   /// Time zone of an expression
   #[arg(long, value_name = "ZONE")]
   pub tz: Option<String>,
@@ -124,14 +126,43 @@ pub struct NextArgs {
   /// Strictly after this instant, or from the begin of this day
   #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
   pub from: Option<String>,
+  /// Answer one JSON line for each {"expr","tz","from","count"} on stdin
+  #[arg(long, conflicts_with = "what")]
+  pub stdin: bool,
 }
 
 /// What to explain.
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
   /// The expression
+  #[arg(value_name = "EXPR", required_unless_present = "stdin")]
+  pub expression: Option<String>,
+  /// Answer one JSON line for each {"expr"} on stdin
+  #[arg(long, conflicts_with = "expression")]
+  pub stdin: bool,
+}
+
+/// What to check.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+  /// An expression; the schedules of the server where none is given
   #[arg(value_name = "EXPR")]
-  pub expression: String,
+  pub expression: Option<String>,
+  /// Time zone of the expression
+  #[arg(long, value_name = "ZONE")]
+  pub tz: Option<String>,
+  /// YAML files or folders to check in place of the server's schedules
+  #[arg(short, long = "file", value_name = "FILE|DIR|-", conflicts_with = "expression")]
+  pub files: Vec<std::path::PathBuf>,
+  /// So many schedules in one minute are too many
+  #[arg(long, value_name = "N", default_value_t = 10)]
+  pub herd: usize,
+  /// Exit 1 for warnings too
+  #[arg(long)]
+  pub strict: bool,
+  /// Answer one JSON line for each {"expr","tz"} on stdin
+  #[arg(long, conflicts_with_all = ["expression", "files"])]
+  pub stdin: bool,
 }
 
 /// Which fires.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hetuflow_core::TaskControlKind;
+use hetuflow_core::{TaskControlKind, Ts};
 
-use super::object::Paging;
+use super::object::{BulkOptions, Paging, Watching};
 use super::run::ExitStatus;
-use super::value::read_duration;
+use super::value::{read_bytes, read_duration, read_past};
 
 /// Verbs of tasks.
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,20 @@ pub enum TaskVerb {
   Cancel(CancelArgs),
   /// Run finished tasks once more
   Retry(RetryArgs),
+  /// Kill a task's process group at once
+  Kill(Target),
+  /// Send a signal to a task's process group
+  Signal(SignalArgs),
+  /// Give waiting tasks another priority
+  Reprioritise(ReprioritiseArgs),
+  /// A task with its job, its schedule and its attempts
+  Tree(Target),
+  /// How a task ended: exit code or signal, reason, times
+  Result(Target),
+  /// What happened to a task, step by step
+  Timeline(Target),
+  /// Count tasks
+  Count(CountArgs),
 }
 
 /// Verbs of attempts.
@@ -56,8 +70,8 @@ pub struct Target {
 /// Some targets.
 #[derive(Debug, Clone, Args)]
 pub struct Targets {
-  /// Tasks: id, short id, JOB@latest, JOB@failed, JOB@running, JOB@-2; - reads them from stdin
-  #[arg(value_name = "TARGET", required = true)]
+  /// Tasks: id, short id, JOB@latest, JOB@failed, JOB@running, JOB@-2; or -F and -l; - reads them from stdin
+  #[arg(value_name = "TARGET")]
   pub targets: Vec<String>,
 }
 
@@ -79,6 +93,9 @@ pub struct TaskList {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
 }
 
 /// Which attempts.
@@ -111,8 +128,8 @@ fn read_state(text: &str) -> Result<String, String> {
 /// What to print, and how.
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
-  /// Tasks: id, short id, JOB@latest
-  #[arg(value_name = "TARGET", required = true)]
+  /// Tasks: id, short id, JOB@latest; or -F and -l; - reads them from stdin
+  #[arg(value_name = "TARGET")]
   pub targets: Vec<String>,
   /// Which attempt: a number, latest or all
   #[arg(long, value_name = "N", default_value = "latest", hide_default_value = true, value_parser = read_attempt)]
@@ -137,12 +154,108 @@ pub struct LogOptions {
   /// Begin at this byte
   #[arg(long, value_name = "B", conflicts_with = "tail")]
   pub from_offset: Option<u64>,
-  /// Begin at the last lines
-  #[arg(long, value_name = "LINES")]
-  pub tail: Option<u64>,
+  /// Begin at the last lines; all is the whole output
+  #[arg(long, value_name = "N|all", value_parser = read_tail)]
+  pub tail: Option<Tail>,
+  /// Stop after so many lines
+  #[arg(long, value_name = "N")]
+  pub head: Option<u64>,
+  /// Only lines written since then: 10m is ten minutes ago
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true)]
+  pub since: Option<Ts>,
+  /// Only lines written until then
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true)]
+  pub until: Option<Ts>,
+  /// Which lines.
+  #[command(flatten)]
+  pub pick: LinePick,
   /// Which stream
   #[arg(long, value_enum, value_name = "S", default_value_t, hide_default_value = true)]
   pub stream: StreamChoice,
+  /// The time before each line
+  #[arg(long, value_enum, value_name = "HOW", default_value_t, hide_default_value = true)]
+  pub timestamps: Timestamps,
+  /// The job and the task before each line; always so with several tasks
+  #[arg(long)]
+  pub prefix: bool,
+  /// Stop after so many bytes, as 10M
+  #[arg(long, value_name = "BYTES", value_parser = read_bytes)]
+  pub max_bytes: Option<u64>,
+  /// Exit 13 where bytes are no longer kept
+  #[arg(long)]
+  pub strict: bool,
+  /// With --follow: exit 124 where the task has not started by then
+  #[arg(long, value_name = "DUR", value_parser = read_duration, requires = "follow")]
+  pub start_timeout: Option<Duration>,
+}
+
+/// Which lines of output.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LinePick {
+  /// Only lines that this regular expression finds
+  #[arg(long, value_name = "RE")]
+  pub grep: Option<String>,
+  /// --grep without regard to case
+  #[arg(short = 'i', long, requires = "grep")]
+  pub ignore_case: bool,
+  /// Only lines that --grep does not find
+  #[arg(long, requires = "grep")]
+  pub invert: bool,
+  /// Lines around those that --grep finds
+  #[arg(short = 'C', long = "context-lines", value_name = "N", requires = "grep")]
+  pub context_lines: Option<usize>,
+  /// Only lines of this level and above, where lines name one
+  #[arg(long, value_enum, value_name = "LEVEL")]
+  pub level: Option<Level>,
+}
+
+/// Where output begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+  /// At the begin.
+  All,
+  /// So many lines before the end.
+  Lines(u64),
+}
+
+fn read_tail(text: &str) -> Result<Tail, String> {
+  match text {
+    "all" => Ok(Tail::All),
+    _ => text.parse().map(Tail::Lines).map_err(|_| "a number of lines, or all".to_owned()),
+  }
+}
+
+/// The time before each line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Timestamps {
+  /// None
+  #[default]
+  None,
+  /// In the zone of this machine
+  Local,
+  /// In UTC
+  Utc,
+  /// RFC 3339
+  Rfc3339,
+  /// Since the first line
+  Since,
+  /// Since the line before
+  Delta,
+}
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Level {
+  /// For the finest search
+  Trace,
+  /// For a search
+  Debug,
+  /// News
+  Info,
+  /// Somebody should look
+  Warn,
+  /// Something failed
+  Error,
 }
 
 /// Which stream of output.
@@ -196,14 +309,8 @@ pub struct WaitArgs {
   /// Which.
   #[command(flatten)]
   pub targets: Targets,
-  /// Until it is: done (any end), succeeded, failed, running
-  #[arg(
-    long = "for",
-    value_enum,
-    value_name = "STATE",
-    default_value_t,
-    hide_default_value = true
-  )]
+  /// Until it is: done (any end), succeeded, failed, running, state=X, or an expression
+  #[arg(long = "for", value_name = "STATE|EXPR", value_parser = read_until, default_value = "done", hide_default_value = true)]
   pub until: Until,
   /// The first one is enough
   #[arg(long)]
@@ -214,7 +321,7 @@ pub struct WaitArgs {
 }
 
 /// What a wait is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Until {
   /// Any end
   #[default]
@@ -225,6 +332,19 @@ pub enum Until {
   Failed,
   /// A start
   Running,
+  /// Something else about the task
+  Matches(String),
+}
+
+fn read_until(text: &str) -> Result<Until, String> {
+  Ok(match text {
+    "done" => Until::Done,
+    "succeeded" => Until::Succeeded,
+    "failed" => Until::Failed,
+    "running" => Until::Running,
+    _ if text.contains(['=', '~', '<', '>']) => Until::Matches(text.to_owned()),
+    _ => return Err("done, succeeded, failed, running, state=X, or an expression".to_owned()),
+  })
 }
 
 /// Ask to stop.
@@ -242,6 +362,9 @@ pub struct CancelArgs {
   /// Time between the signal and the kill
   #[arg(long, value_name = "DUR", value_parser = read_duration)]
   pub grace: Option<Duration>,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
 }
 
 /// Run once more.
@@ -250,6 +373,62 @@ pub struct RetryArgs {
   /// Which.
   #[command(flatten)]
   pub targets: Targets,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// Another priority.
+#[derive(Debug, Clone, Args)]
+pub struct ReprioritiseArgs {
+  /// Which.
+  #[command(flatten)]
+  pub targets: Targets,
+  /// The priority; higher is claimed first
+  #[arg(long, value_name = "N", allow_hyphen_values = true)]
+  pub prio: i64,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// A signal.
+#[derive(Debug, Clone, Args)]
+pub struct SignalArgs {
+  /// Which.
+  #[command(flatten)]
+  pub target: Target,
+  /// The signal, as HUP
+  #[arg(long)]
+  pub signal: String,
+}
+
+/// Count by what.
+#[derive(Debug, Clone, Args)]
+pub struct CountArgs {
+  /// What is counted apart: job, state, agent or exit
+  #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+  pub by: CountBy,
+  /// Of this job
+  #[arg(long)]
+  pub job: Option<String>,
+  /// Made since then: 10m is ten minutes ago
+  #[arg(long, value_name = "TIME", value_parser = read_past, allow_hyphen_values = true)]
+  pub since: Option<Ts>,
+}
+
+/// What is counted apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CountBy {
+  /// Jobs
+  Job,
+  /// States
+  #[default]
+  State,
+  /// Agents
+  Agent,
+  /// Exit codes and signals
+  Exit,
 }
 
 /// Control of a running attempt.

@@ -74,6 +74,37 @@ pub fn read_instant(text: &str) -> Result<Ts, String> {
   zone.to_timestamp(civil).map(Ts::from).map_err(|error| error.to_string())
 }
 
+/// Reads an instant that has passed: `10m` is ten minutes ago, everything else as [`read_instant`].
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn read_past(text: &str) -> Result<Ts, String> {
+  match parse_duration(text.trim()) {
+    Ok(duration) => Ok(Ts::now().minus(duration)),
+    Err(_) => read_instant(text),
+  }
+}
+
+/// Reads a number of bytes: `500`, `64K`, `10M`, `1GiB`; the units are powers of 1,024.
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn read_bytes(text: &str) -> Result<u64, String> {
+  let wrong = || "a number of bytes, as 500, 64K or 10M".to_owned();
+  let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+  let (number, unit) = text.split_at(digits);
+  let unit = unit.to_ascii_lowercase();
+  let shift = match unit.trim_end_matches("ib").trim_end_matches('b') {
+    "" => 0,
+    "k" => 10,
+    "m" => 20,
+    "g" => 30,
+    _ => return Err(wrong()),
+  };
+  let number: u64 = number.parse().map_err(|_| wrong())?;
+  number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
 fn bad_instant(text: &str) -> String {
   let text: String = text.chars().take(40).flat_map(char::escape_default).collect();
   format!(
@@ -103,6 +134,16 @@ mod tests {
       assert!(error.contains("invalid --server"), "{bad}: {error}");
     }
     assert!(read_server("http://[::1]:8080/base").is_ok());
+  }
+
+  #[test]
+  fn sizes() {
+    for (text, wanted) in [("500", 500), ("64K", 64 << 10), ("10M", 10 << 20), ("1GiB", 1 << 30)] {
+      assert_eq!(read_bytes(text), Ok(wanted), "{text}");
+    }
+    for bad in ["", "x", "10T", "-1", "99999999999999999999G"] {
+      assert!(read_bytes(bad).is_err(), "{bad}");
+    }
   }
 
   #[test]

@@ -12,6 +12,7 @@ pub struct Call {
   pub(super) query: Vec<(String, String)>,
   pub(super) body: Option<Value>,
   pub(super) key: Option<String>,
+  pub(super) if_version: Option<i64>,
   pub(super) accept: &'static str,
   pub(super) open_ended: bool,
   pub(super) harmless: bool,
@@ -26,6 +27,7 @@ impl Call {
       query: Vec::new(),
       body: None,
       key: None,
+      if_version: None,
       accept: "application/json",
       open_ended: false,
       harmless,
@@ -58,6 +60,11 @@ impl Call {
     Self::new(method, path)
   }
 
+  /// The path after `/api/v1`.
+  pub fn path(&self) -> &str {
+    &self.path
+  }
+
   /// Adds a query parameter.
   #[must_use]
   pub fn query(mut self, name: &str, value: impl ToString) -> Self {
@@ -85,6 +92,13 @@ impl Call {
   #[must_use]
   pub fn idempotency_key(mut self, key: &str) -> Self {
     self.key = Some(key.to_owned());
+    self
+  }
+
+  /// Only where the thing still has this version; else the server refuses.
+  #[must_use]
+  pub fn if_version(mut self, version: i64) -> Self {
+    self.if_version = Some(version);
     self
   }
 

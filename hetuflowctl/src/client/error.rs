@@ -33,6 +33,8 @@ pub enum Exit {
   SomeFailed = 11,
   /// The awaited task did not succeed.
   TaskFailed = 12,
+  /// Events or output are gone, and `--strict` was given.
+  Incomplete = 13,
   /// `--timeout` passed.
   Timeout = 124,
   /// Ours, where the task's own code was wanted.
@@ -55,6 +57,7 @@ impl Exit {
       Self::Differences => "differences",
       Self::SomeFailed => "some_failed",
       Self::TaskFailed => "task_failed",
+      Self::Incomplete => "incomplete",
       Self::Timeout => "timeout",
       Self::Own => "own",
     }

@@ -1,5 +1,6 @@
 //! Requests: JSON in, JSON or a typed error out.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use hetuflow_core::{ErrorResponse, TaskEntity};
@@ -98,7 +99,7 @@ impl Client {
       bytes.extend_from_slice(&chunk);
     }
     if self.verbose >= 3 {
-      eprintln!("{}", String::from_utf8_lossy(&bytes).escape_debug());
+      let _ = writeln!(std::io::stderr(), "{}", String::from_utf8_lossy(&bytes).escape_debug());
     }
     Ok(bytes)
   }
@@ -158,6 +159,9 @@ impl Client {
     if let Some(key) = &call.key {
       request = request.header("Idempotency-Key", key);
     }
+    if let Some(version) = call.if_version {
+      request = request.header(header::IF_MATCH, format!("\"{version}\""));
+    }
     if let Some(body) = &call.body {
       request = request.json(body);
     }
@@ -180,12 +184,23 @@ impl Client {
     let status =
       response.map_or("no answer".to_owned(), |response| response.status().as_u16().to_string());
     let id = response.and_then(request_id).unwrap_or_default();
-    eprintln!("> {} {} {status} {} ms {id}", call.method, call.path, took.as_millis());
+    let _ = writeln!(
+      std::io::stderr(),
+      "> {} {} {status} {} ms {id}",
+      call.method,
+      call.path,
+      took.as_millis()
+    );
     if self.verbose >= 2 {
       let token = if self.token.is_some() { "***" } else { "none" };
-      eprintln!(">   accept: {}  token: {token}  query: {:?}", call.accept, call.query);
+      let _ = writeln!(
+        std::io::stderr(),
+        ">   accept: {}  token: {token}  query: {:?}",
+        call.accept,
+        call.query
+      );
       for (name, value) in response.iter().flat_map(|response| response.headers()) {
-        eprintln!("<   {name}: {}", value.to_str().unwrap_or("…"));
+        let _ = writeln!(std::io::stderr(), "<   {name}: {}", value.to_str().unwrap_or("…"));
       }
     }
   }

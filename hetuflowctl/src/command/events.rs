@@ -6,10 +6,13 @@ use std::time::Duration;
 use futures_util::stream;
 use hetuflow_core::{Change, FeedFrame, NamespaceId};
 use serde::Serialize;
+use serde_json::{Value, json};
 
+use super::expression::{Expression, glob};
+use super::object::{Kind, get};
+use super::session::Session;
 use crate::cli::EventsArgs;
-use crate::client::{Call, Client, CtlError, FeedItem, FeedStream};
-use crate::command::session::Session;
+use crate::client::{Call, Client, CtlError, Exit, FeedItem, FeedStream};
 use crate::output::{Cell, Column, Outcome, Page, Record, Rows, TableRow, View};
 
 /// Without --follow: this long without an event means that all is read.
@@ -90,11 +93,15 @@ struct Reader {
   client: Client,
   args: EventsArgs,
   namespace: Option<String>,
+  /// The id that events must be about, or name as their job's.
+  object: Option<String>,
+  until: Option<Expression>,
   feed: Option<FeedStream>,
   last: Option<i64>,
   left: u64,
   ready: VecDeque<Line>,
   opened: bool,
+  gone: i64,
 }
 
 /// Reads or follows.
@@ -102,24 +109,52 @@ struct Reader {
 /// # Errors
 /// What the server says.
 pub async fn run(session: &Session, args: &EventsArgs) -> Result<Outcome, CtlError> {
+  let object = match &args.object {
+    Some(text) => Some(object_id(session, text).await?),
+    None => None,
+  };
   let reader = Reader {
     client: session.client()?.clone(),
     args: args.clone(),
     namespace: session.list_namespace()?,
+    object,
+    until: args.until.as_deref().map(Expression::parse).transpose()?,
     feed: None,
-    last: args.since_seq,
+    last: args.from_seq.or_else(|| args.since.map(|_| 0)),
     left: args.count.unwrap_or(u64::MAX),
     ready: VecDeque::new(),
     opened: false,
+    gone: 0,
   };
   let pages = stream::try_unfold(reader, |mut reader| async move {
     let lines = reader.next().await?;
-    Ok(
-      (!lines.is_empty())
-        .then(|| (Page { rows: lines.iter().map(Record::of).collect(), next: None }, reader)),
-    )
+    if lines.is_empty() {
+      return if args_strict(&reader) { Err(reader.incomplete()) } else { Ok(None) };
+    }
+    let rows = lines.iter().map(Record::of).collect();
+    Ok(Some((Page { rows, next: None }, reader)))
   });
   Ok(View::List(Rows::paged::<CtlError>(Line::COLUMNS, pages)).into())
+}
+
+fn args_strict(reader: &Reader) -> bool {
+  reader.args.strict && reader.gone > 0
+}
+
+/// The id of `job/NAME`, `task/ID`, `agent/ID` …
+async fn object_id(session: &Session, text: &str) -> Result<String, CtlError> {
+  let Some((kind, name)) = text.split_once('/') else {
+    return Err(
+      CtlError::usage(format!("--object: \"{}\" has no kind", text.escape_debug()))
+        .help("write  --object job/etl-daily"),
+    );
+  };
+  Ok(match Kind::read(kind)? {
+    Kind::Job => get::job(session, name).await?.id.to_string(),
+    Kind::Schedule => get::schedule(session, name).await?.id.to_string(),
+    Kind::Task => get::task(session, name).await?.id.to_string(),
+    _ => name.to_owned(),
+  })
 }
 
 impl Reader {
@@ -150,7 +185,10 @@ impl Reader {
         {
           break;
         }
-        Some(FeedItem::Tick(_)) => {}
+        // Where nothing was seen yet, a break goes on from here.
+        Some(FeedItem::Tick(tick)) => {
+          self.last.get_or_insert(tick.seq);
+        }
         None if self.args.follow => self.feed = None,
         None => break,
       }
@@ -174,6 +212,7 @@ impl Reader {
         self.opened = true;
         Ok(true)
       }
+      // Only who follows waits for a server that is away.
       Err(error) if self.opened && error.is_unreachable() => {
         tokio::time::sleep(RECONNECT).await;
         Ok(false)
@@ -191,15 +230,36 @@ impl Reader {
     }
     self.last = Some(frame.seq);
     for change in frame.events {
-      if wanted(&self.args.types, &change.event_type) {
-        let (epoch, namespace_id) = (frame.epoch.clone(), frame.namespace_id.clone());
-        self.ready.push_back(Line::Event { seq: frame.seq, epoch, namespace_id, change });
+      if !self.is_wanted(&change) {
+        continue;
+      }
+      let (epoch, namespace_id) = (frame.epoch.clone(), frame.namespace_id.clone());
+      let line = Line::Event { seq: frame.seq, epoch, namespace_id, change };
+      let ends = self.until.as_ref().is_some_and(|until| until.matches(&json!(line)));
+      self.ready.push_back(line);
+      if ends {
+        self.left = self.left.min(self.ready.len() as u64);
+        return;
       }
     }
   }
 
+  fn is_wanted(&self, change: &Change) -> bool {
+    let of_object = |id: &String| {
+      change.subject.id == *id || change.data.get("job_id").and_then(Value::as_str) == Some(id)
+    };
+    wanted(&self.args.types, &change.event_type)
+      && self.args.since.is_none_or(|since| change.at >= since)
+      && self.object.as_ref().is_none_or(of_object)
+  }
+
+  fn incomplete(&self) -> CtlError {
+    CtlError::new(Exit::Incomplete, format!("{} events are no longer kept", self.gone))
+  }
+
   fn gap(&mut self, from: i64, to: i64, reason: Option<String>) {
     if to >= from {
+      self.gone += to - from + 1;
       self.ready.push_back(Line::Gap { kind: "gap", from, to, reason });
     }
   }
@@ -207,11 +267,7 @@ impl Reader {
 
 /// `agent.*` is every type that begins so.
 fn wanted(types: &[String], event_type: &str) -> bool {
-  types.is_empty()
-    || types.iter().any(|wanted| match wanted.strip_suffix('*') {
-      Some(head) => event_type.starts_with(head),
-      None => event_type == wanted,
-    })
+  types.is_empty() || types.iter().any(|wanted| glob(wanted, event_type))
 }
 
 #[cfg(test)]
@@ -241,21 +297,28 @@ mod tests {
     let place = crate::command::sample::place("http://127.0.0.1:1");
     let args = EventsArgs {
       follow: true,
-      since_seq: None,
+      since: None,
+      from_seq: None,
       topic: vec![],
       types: vec!["task.*".into()],
+      object: None,
       count: None,
+      until: Some("type=task.failed".into()),
+      strict: false,
     };
     let client = Client::with_token(place, None, Duration::from_secs(1), 0).expect("a client");
     let mut reader = Reader {
       client,
       args,
       namespace: None,
+      object: None,
+      until: None,
       feed: None,
       last: Some(1),
       left: 9,
       ready: VecDeque::new(),
       opened: false,
+      gone: 0,
     };
     for frame in [sample(2, 1), sample(2, 1), sample(7, 5)] {
       reader.take(frame);
@@ -269,5 +332,10 @@ mod tests {
       "{}",
       lines[2]
     );
+    assert_eq!((reader.gone, reader.incomplete().exit), (3, 13));
+    // The event that was waited for is the last one.
+    reader.until = Some(Expression::parse("type=task.failed").expect("fine"));
+    reader.take(sample(8, 7));
+    assert_eq!((reader.ready.len(), reader.left), (4, 4));
   }
 }

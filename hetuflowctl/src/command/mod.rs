@@ -2,26 +2,39 @@
 
 mod api;
 mod apply;
+mod bulk;
+mod choice;
 mod context;
 mod dev;
+mod doctor;
 mod events;
+mod expression;
 mod fault;
+mod filter_text;
+mod import;
+mod job;
+mod live;
 mod names;
 mod object;
+mod queue;
+mod repair;
 #[cfg(test)]
 pub mod sample;
 mod schedule;
+mod service;
 mod session;
 mod status;
 mod task;
+mod top;
 mod version;
+mod window;
 
 pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
   AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
-  TaskVerb, TokenVerb,
+  TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::Outcome;
@@ -31,6 +44,7 @@ use crate::output::Outcome;
 /// # Errors
 /// What went wrong, with its exit code.
 pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlError> {
+  choice::check(&session.global, command)?;
   match command {
     Command::Status(args) => status::run(session, args).await,
     Command::Run(args) => task::run::run(session, args).await,
@@ -42,8 +56,13 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Ls(args) => object::list::any(session, args),
     Command::Describe(args) => object::describe::run(session, args).await,
     Command::Apply(args) => apply::run(session, args).await,
+    Command::Diff(args) => apply::diff(session, args).await,
+    Command::Delete(args) => apply::delete(session, args).await,
+    Command::Import(verb) => import::run(session, verb).await,
     Command::Events(args) => events::run(session, args).await,
-    Command::Job(verb) => job(session, verb).await,
+    Command::Top(args) => top::run(session, args).await,
+    Command::Queue(verb) => queue::run(session, verb).await,
+    Command::Job(verb) => job_verb(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
     Command::Attempt(verb) => attempt(session, verb).await,
@@ -51,6 +70,9 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
+    Command::Doctor(args) => doctor::run(session, args).await,
+    Command::Repair(verb) => repair::run(session, verb).await,
+    Command::InstallService(args) => service::run(args),
     Command::Dev(args) => dev::run(session, args).await,
     Command::Login(args) => context::login::run(session, args).await,
     Command::Logout => context::logout::run(session),
@@ -64,16 +86,23 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
   }
 }
 
-async fn job(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError> {
+async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError> {
   match verb {
     JobVerb::List(args) => object::list::jobs(session, args),
     JobVerb::Get(args) => object::get::run(session, object::Kind::Job, &args.names).await,
     JobVerb::Create(args) => apply::create(session, args).await,
     JobVerb::Delete(args) => object::delete::run(session, object::Kind::Job, args).await,
     JobVerb::Run(args) => task::run::run(session, args).await,
-    JobVerb::Enable(args) => object::act::run(session, object::Kind::Job, "enable", args).await,
-    JobVerb::Disable(args) => object::act::run(session, object::Kind::Job, "disable", args).await,
-    JobVerb::Versions(args) => object::list::versions(session, args).await,
+    JobVerb::Enable(args) => object::act::switch(session, "enable", args).await,
+    JobVerb::Disable(args) => object::act::switch(session, "disable", args).await,
+    JobVerb::History(args) => job::history::run(session, args).await,
+    JobVerb::Versions(args) => job::versions::list(session, args).await,
+    JobVerb::Diff(args) => job::versions::diff(session, args).await,
+    JobVerb::Rollback(args) => job::versions::rollback(session, args).await,
+    JobVerb::Stats(args) => job::stats::run(session, args).await,
+    JobVerb::Clone(args) => job::change::clone(session, args).await,
+    JobVerb::Rename(args) => job::change::rename(session, args).await,
+    JobVerb::Export(args) => job::export::run(session, args).await,
   }
 }
 
@@ -92,6 +121,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
+    ScheduleVerb::Check(args) => schedule::check::run(session, args).await,
     ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
   }
 }
@@ -105,6 +135,13 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Wait(args) => task::wait::run(session, args).await,
     TaskVerb::Cancel(args) => task::cancel::run(session, args).await,
     TaskVerb::Retry(args) => task::retry::run(session, args).await,
+    TaskVerb::Kill(args) => task::control::kill(session, &args.target).await,
+    TaskVerb::Signal(args) => task::control::signal(session, args).await,
+    TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
+    TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,
+    TaskVerb::Result(args) => task::story::result(session, &args.target).await,
+    TaskVerb::Timeline(args) => task::story::timeline(session, &args.target).await,
+    TaskVerb::Count(args) => task::count::run(session, args).await,
   }
 }
 
@@ -135,7 +172,9 @@ async fn agent(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError>
 async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, CtlError> {
   let kind = object::Kind::Namespace;
   match verb {
-    NamespaceVerb::List(paging) => object::list::of_kind(session, kind, *paging),
+    NamespaceVerb::List(paging) => {
+      object::list::of_kind(session, kind, (*paging, &Watching::default()))
+    }
     NamespaceVerb::Get(args) => object::get::run(session, kind, &args.names).await,
     NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
     NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
@@ -146,7 +185,9 @@ async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, C
 
 async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlError> {
   match verb {
-    ServerVerb::List(paging) => object::list::of_kind(session, object::Kind::Server, *paging),
+    ServerVerb::List(args) => {
+      object::list::of_kind(session, object::Kind::Server, (args.paging, &args.watching))
+    }
     ServerVerb::Get(args) => object::get::run(session, object::Kind::Server, &args.names).await,
     ServerVerb::Health => status::raw(session, "/system/health").await,
     ServerVerb::Info => status::raw(session, "/system/info").await,
@@ -157,7 +198,9 @@ async fn server(session: &Session, verb: &ServerVerb) -> Result<Outcome, CtlErro
 
 async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError> {
   match verb {
-    TokenVerb::List(paging) => object::list::of_kind(session, object::Kind::Token, *paging),
+    TokenVerb::List(paging) => {
+      object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default()))
+    }
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
   }

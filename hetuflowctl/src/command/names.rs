@@ -18,6 +18,11 @@ const NAMES_MAX: usize = 100_000;
 /// # Errors
 /// When stdin cannot be read, or gives nothing.
 pub fn expand(names: &[String]) -> Result<Vec<String>, CtlError> {
+  if names.is_empty() {
+    return Err(
+      CtlError::usage("nothing is named").help("give names, - for stdin, or  -F 'state=failed'"),
+    );
+  }
   let mut all = Vec::new();
   for name in names {
     if name != "-" {

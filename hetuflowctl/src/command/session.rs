@@ -2,8 +2,9 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use super::filter_text::combine;
 use crate::cli::{self, Global};
-use crate::client::{Client, CtlError, Origin, Place, config_file};
+use crate::client::{Call, Client, CtlError, Origin, Place, config_file};
 use crate::output::{Format, Look, Progress, TimeStyle, Wishes};
 
 /// What every command works with.
@@ -15,13 +16,20 @@ pub struct Session {
   pub look: Look,
   client: OnceCell<Client>,
   going_on: RefCell<Option<String>>,
+  interrupt: RefCell<Option<(Call, String)>>,
 }
 
 impl Session {
   /// From the flags.
   pub fn new(global: Global) -> Self {
     let look = look(&global);
-    Self { global, look, client: OnceCell::new(), going_on: RefCell::new(None) }
+    Self {
+      global,
+      look,
+      client: OnceCell::new(),
+      going_on: RefCell::new(None),
+      interrupt: RefCell::new(None),
+    }
   }
 
   /// What was asked for, before the config is consulted.
@@ -77,6 +85,19 @@ impl Session {
     Ok(Some(self.client()?.place.namespace.clone()))
   }
 
+  /// The filter of `-F` and `-l`, in the server's language.
+  ///
+  /// # Errors
+  /// Usage, where `-l` cannot be read.
+  pub fn filter(&self) -> Result<Option<String>, CtlError> {
+    let labels = match &self.global.selector {
+      Some(selector) => vec![label_filter(selector)?],
+      None => Vec::new(),
+    };
+    let filter = combine(&labels, self.global.filter.as_deref());
+    Ok((!filter.trim().is_empty()).then_some(filter))
+  }
+
   /// Progress on stderr.
   pub fn progress(&self) -> Progress {
     Progress::new(&self.look)
@@ -87,16 +108,59 @@ impl Session {
     *self.going_on.borrow_mut() = Some(text.into());
   }
 
+  /// What is asked of the server when we are interrupted, and the words for it.
+  pub fn on_interrupt(&self, call: Call, words: String) {
+    *self.interrupt.borrow_mut() = Some((call, words));
+  }
+
+  /// Asks the server for what was kept for an interruption; the words about what goes on.
+  pub async fn interrupt(&self) -> Option<String> {
+    let kept = self.interrupt.borrow_mut().take();
+    let (Some((call, words)), Ok(client)) = (kept, self.client()) else {
+      return self.what_goes_on();
+    };
+    match client.send(call).await {
+      Ok(()) => Some(words),
+      Err(error) => Some(format!(
+        "{}; asking it to stop failed: {}",
+        self.what_goes_on().unwrap_or_default(),
+        error.message
+      )),
+    }
+  }
+
   /// What goes on when we are interrupted.
   pub fn what_goes_on(&self) -> Option<String> {
     self.going_on.borrow().clone()
   }
 }
 
+/// `tier=gold,zone!=b,owner` as terms of the filter language.
+fn label_filter(selector: &str) -> Result<String, CtlError> {
+  let mut terms = Vec::new();
+  for part in selector.split(',').map(str::trim) {
+    let (key, not, value) = match (part.split_once("!="), part.split_once('=')) {
+      (Some((key, value)), _) => (key, "!", value),
+      (None, Some((key, value))) => (key, "", value.trim_start_matches('=')),
+      (None, None) => (part, "", "*"),
+    };
+    let plain = |text: &str| !text.is_empty() && !text.contains(['"', ' ', '|']);
+    if !plain(key) || !plain(value) {
+      let error = CtlError::usage(format!("-l: \"{}\" is no label", part.escape_debug()));
+      return Err(error.help("write  -l tier=gold,zone!=b,owner"));
+    }
+    terms.push(format!("{not}label.{}={value}", key.trim_start_matches("label.")));
+  }
+  Ok(terms.join(" "))
+}
+
 /// How answers look, as the flags wish it.
 pub fn look(global: &Global) -> Look {
+  let (format, pattern) = global.output.as_ref().map(format).unzip();
   Look::new(Wishes {
-    format: global.output.map(format),
+    format,
+    pattern: pattern.flatten(),
+    sort: global.sort.clone(),
     time: global.time.map(time),
     color: match global.color {
       cli::When::Auto => None,
@@ -111,16 +175,23 @@ pub fn look(global: &Global) -> Look {
   })
 }
 
-fn format(format: cli::Format) -> Format {
+/// The form, and its JSONPath or template; `@FILE` stands for a file that is read when it is used.
+fn format(format: &cli::Format) -> (Format, Option<String>) {
   match format {
-    cli::Format::Table => Format::Table,
-    cli::Format::Wide => Format::Wide,
-    cli::Format::Tsv => Format::Tsv,
-    cli::Format::Json => Format::Json,
-    cli::Format::Jsonl => Format::Jsonl,
-    cli::Format::Yaml => Format::Yaml,
-    cli::Format::Name => Format::Name,
-    cli::Format::None => Format::None,
+    cli::Format::Table => (Format::Table, None),
+    cli::Format::Wide => (Format::Wide, None),
+    cli::Format::Tsv => (Format::Tsv, None),
+    cli::Format::Json => (Format::Json, None),
+    cli::Format::Jsonl => (Format::Jsonl, None),
+    cli::Format::Yaml => (Format::Yaml, None),
+    cli::Format::Name => (Format::Name, None),
+    cli::Format::None => (Format::None, None),
+    cli::Format::JsonPath(path) => (Format::JsonPath, Some(path.clone())),
+    cli::Format::Template(text) => {
+      // A shell makes it hard to write these two.
+      (Format::Template, Some(text.replace("\\n", "\n").replace("\\t", "\t")))
+    }
+    cli::Format::TemplateFile(file) => (Format::Template, Some(format!("@{}", file.display()))),
   }
 }
 

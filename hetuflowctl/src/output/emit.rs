@@ -3,14 +3,17 @@
 use std::io::{self, Write};
 
 use futures_util::StreamExt as _;
-use hetuflow_core::Stream;
 use serde_json::{Value, json};
 
+use super::emit_live::write_live;
+use super::emit_logs::write_logs;
+use super::error::show_error;
 use super::fault::{Failure, Fault};
 use super::look::{Format, Look};
-use super::sanitize::Sanitizer;
+use super::order::sort_rows;
+use super::pattern::Pattern;
 use super::table::Table;
-use super::view::{Column, LogPiece, Outcome, Page, Record, Rows, View};
+use super::view::{Column, Outcome, Page, Record, Rows, View};
 
 /// Why nothing more is written.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub async fn emit(outcome: Outcome, look: &Look, out: &mut dyn Write) -> Result<
   for note in &outcome.notes {
     look.say(note);
   }
+  if let Some(failure) = &outcome.failure {
+    let _ = io::stderr().write_all(show_error(failure, look).as_bytes());
+  }
   Ok(exit)
 }
 
@@ -59,40 +65,41 @@ async fn write_view(view: View, look: &Look, out: &mut dyn Write) -> Result<Opti
     View::List(rows) => write_list(rows, look, out).await?,
     View::Things(columns, records) => write_things(columns, &records, look, out)?,
     View::Text { text, value, names } => write_text(&text, &value, &names, look, out)?,
-    View::Logs { pieces, raw } => {
-      let exit = write_logs(pieces, raw, look, out).await?;
-      out.flush()?;
-      return Ok(exit);
-    }
+    View::Logs { pieces, style } => return write_logs(pieces, style, look, out).await,
+    View::Live(live) => return write_live(live, look, out).await,
   }
   out.flush()?;
   Ok(None)
 }
 
 async fn write_list(mut rows: Rows, look: &Look, out: &mut dyn Write) -> Result<(), EmitError> {
+  let mut form = match Form::new(rows.columns, look, out)? {
+    Some(form) => form,
+    None => return Ok(()),
+  };
   // Documents are written whole or not at all; lines go out as they come.
-  let whole = matches!(look.format, Format::Json | Format::Yaml);
-  let mut table = Table::new(rows.columns, look).map_err(Fault::usage)?;
+  let sorted_here = rows.sort_here && look.sort.is_some();
+  let whole = sorted_here || form.is_whole(look);
   let (mut items, mut next, mut any) = (Vec::new(), None, false);
   while let Some(page) = rows.pages.next().await {
     let Page { rows, next: cursor } = page?;
     next = cursor;
+    any |= !rows.is_empty();
     if whole {
       items.extend(rows);
       continue;
     }
-    any |= !rows.is_empty();
-    write_rows(&rows, &mut table, look, out)?;
+    form.write(&rows, look, out)?;
     out.flush()?;
   }
-  match look.format {
-    Format::Json => {
-      let items: Vec<Value> = items.into_iter().map(|record| record.value).collect();
-      write_json(&json!({ "items": items, "next": next }), look, out)?;
-    }
-    Format::Yaml => write_yaml(&items, out)?,
-    Format::Table | Format::Wide if !any => look.say("nothing found"),
-    _ => {}
+  if sorted_here {
+    sort_rows(&mut items, rows.columns, look.sort.as_deref().unwrap_or_default())?;
+  }
+  if whole {
+    form.write_whole(&items, next.as_deref(), look, out)?;
+  }
+  if !any && matches!(look.format, Format::Table | Format::Wide) {
+    look.say("nothing found");
   }
   if next.is_some() {
     look.say("there are more: --limit 0 lists all");
@@ -106,46 +113,99 @@ fn write_things(
   look: &Look,
   out: &mut dyn Write,
 ) -> Result<(), EmitError> {
+  let Some(mut form) = Form::new(columns, look, out)? else { return Ok(()) };
   match (look.format, records) {
     (Format::Json, [one]) => write_json(&one.value, look, out),
-    (Format::Json, many) => {
-      let items: Vec<&Value> = many.iter().map(|record| &record.value).collect();
-      write_json(&json!({ "items": items, "next": null }), look, out)
-    }
-    (Format::Yaml, records) => write_yaml(records, out),
-    _ => {
-      let mut table = Table::new(columns, look).map_err(Fault::usage)?;
-      write_rows(records, &mut table, look, out)
-    }
+    _ if form.is_whole(look) => form.write_whole(records, None, look, out),
+    _ => form.write(records, look, out),
   }
 }
 
-fn write_rows(
-  rows: &[Record],
-  table: &mut Table,
-  look: &Look,
-  out: &mut dyn Write,
-) -> Result<(), EmitError> {
-  match look.format {
-    Format::None | Format::Json | Format::Yaml => {}
-    Format::Name => {
-      for row in rows {
-        writeln!(out, "{}", row.name)?;
+/// What rows are written with.
+pub struct Form {
+  table: Table,
+  pattern: Option<Pattern>,
+}
+
+impl Form {
+  /// Reads the form; `None` when only the names of columns were wanted, which are written.
+  pub fn new(
+    columns: &[Column],
+    look: &Look,
+    out: &mut dyn Write,
+  ) -> Result<Option<Self>, EmitError> {
+    if look.asks_for_columns() {
+      for column in columns {
+        writeln!(out, "{}{}", column.name, if column.wide { "  (-o wide)" } else { "" })?;
       }
+      return Ok(None);
     }
-    Format::Jsonl => {
-      for row in rows {
-        writeln!(out, "{}", row.value)?;
+    let table = Table::new(columns, look).map_err(Fault::usage)?;
+    Ok(Some(Self { table, pattern: Pattern::of(look)? }))
+  }
+
+  fn is_whole(&self, look: &Look) -> bool {
+    matches!(look.format, Format::Json | Format::Yaml)
+      || self.pattern.as_ref().is_some_and(Pattern::is_whole)
+  }
+
+  /// Rows of a form that is a document.
+  fn write_whole(
+    &mut self,
+    rows: &[Record],
+    next: Option<&str>,
+    look: &Look,
+    out: &mut dyn Write,
+  ) -> Result<(), EmitError> {
+    let document = || {
+      let items: Vec<&Value> = rows.iter().map(|record| &record.value).collect();
+      json!({ "items": items, "next": next })
+    };
+    match (&self.pattern, look.format) {
+      (Some(pattern), _) if pattern.is_whole() => {
+        out.write_all(pattern.render(&document(), look)?.as_bytes())?;
+        Ok(())
       }
-    }
-    Format::Table | Format::Wide | Format::Tsv => {
-      if !rows.is_empty() {
-        let cells: Vec<_> = rows.iter().map(|row| row.cells.clone()).collect();
-        out.write_all(table.render(&cells, look).as_bytes())?;
-      }
+      (_, Format::Json) => write_json(&document(), look, out),
+      (_, Format::Yaml) => write_yaml(rows, out),
+      _ => self.write(rows, look, out),
     }
   }
-  Ok(())
+
+  /// Rows of a form that is lines.
+  pub fn write(
+    &mut self,
+    rows: &[Record],
+    look: &Look,
+    out: &mut dyn Write,
+  ) -> Result<(), EmitError> {
+    match look.format {
+      Format::None | Format::Json | Format::Yaml => {}
+      Format::Name => {
+        for row in rows {
+          writeln!(out, "{}", row.name)?;
+        }
+      }
+      Format::Jsonl => {
+        for row in rows {
+          writeln!(out, "{}", row.value)?;
+        }
+      }
+      Format::JsonPath | Format::Template => {
+        let Some(pattern) = &self.pattern else { return Ok(()) };
+        for row in rows {
+          out.write_all(pattern.render(&row.value, look)?.as_bytes())?;
+        }
+      }
+      Format::Table | Format::Wide | Format::Tsv => {
+        if !rows.is_empty() || look.format == Format::Tsv {
+          let cells: Vec<_> = rows.iter().map(|row| row.cells.clone()).collect();
+          out.write_all(self.table.render(&cells, look).as_bytes())?;
+        }
+      }
+    }
+    Ok(())
+  }
 }
 
 fn write_text(
@@ -177,6 +237,11 @@ fn write_text(
         writeln!(out, "{name}")?;
       }
     }
+    Format::JsonPath | Format::Template => {
+      if let Some(pattern) = Pattern::of(look)? {
+        out.write_all(pattern.render(value, look)?.as_bytes())?;
+      }
+    }
     Format::None => {}
   }
   Ok(())
@@ -203,97 +268,7 @@ fn write_yaml(records: &[Record], out: &mut dyn Write) -> Result<(), EmitError> 
 }
 
 /// YAML that means the same to YAML 1.1 readers and to `apply`.
-fn yaml_of(value: &Value) -> Result<String, Failure> {
+pub fn yaml_of(value: &Value) -> Result<String, Failure> {
   serde_saphyr::to_string(value)
     .map_err(|error| Fault::failure(format!("cannot write YAML: {error}")))
-}
-
-async fn write_logs(
-  mut pieces: futures_util::stream::BoxStream<'static, Result<LogPiece, Failure>>,
-  raw: bool,
-  look: &Look,
-  out: &mut dyn Write,
-) -> Result<Option<u8>, EmitError> {
-  let sanitize = look.out_tty && !raw;
-  let mut lines = Labels::default();
-  // Each stream has its own state: half a character of one is not completed by the other.
-  let mut streams = [Sanitizer::new(look.color), Sanitizer::new(look.color)];
-  let mut exit = None;
-  let mut failure = None;
-  while let Some(piece) = pieces.next().await {
-    match piece {
-      Ok(LogPiece::Bytes { stream: Stream::System, bytes, .. }) => {
-        look.say(format!(
-          "-- agent: {} --",
-          String::from_utf8_lossy(&bytes).trim_end().escape_debug()
-        ));
-      }
-      Ok(LogPiece::Bytes { stream, bytes, label }) => {
-        if sanitize {
-          let mut text = String::new();
-          streams[usize::from(stream == Stream::Stderr)].push(&bytes, &mut text);
-          lines.write(label.as_deref(), text.as_bytes(), out)?;
-        } else {
-          lines.write(label.as_deref(), &bytes, out)?;
-        }
-        out.flush()?;
-      }
-      Ok(LogPiece::Note(note)) => look.say(note),
-      Ok(LogPiece::Exit(code)) => exit = Some(code),
-      Err(error) => {
-        failure = Some(error);
-        break;
-      }
-    }
-  }
-  if sanitize {
-    for stream in &mut streams {
-      let mut text = String::new();
-      stream.finish(&mut text);
-      out.write_all(text.as_bytes())?;
-    }
-  }
-  lines.finish(out)?;
-  match failure {
-    Some(error) => Err(error.into()),
-    None => Ok(exit),
-  }
-}
-
-/// Puts a label before each line where there are several sources.
-#[derive(Default)]
-struct Labels {
-  held: std::collections::BTreeMap<String, Vec<u8>>,
-}
-
-impl Labels {
-  /// The last lines, which have no end of their own.
-  fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-    for (label, held) in std::mem::take(&mut self.held) {
-      if !held.is_empty() {
-        write!(out, "{label} │ ")?;
-        out.write_all(&held)?;
-        out.write_all(b"\n")?;
-      }
-    }
-    Ok(())
-  }
-
-  fn write(&mut self, label: Option<&str>, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let Some(label) = label else { return out.write_all(bytes) };
-    let held = self.held.entry(label.to_owned()).or_default();
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-      held.extend_from_slice(line);
-      // A line is written whole, or in parts when it is very long.
-      if line.ends_with(b"\n") || held.len() > 64 << 10 {
-        write!(out, "{label} │ ")?;
-        out.write_all(held)?;
-        if !held.ends_with(b"\n") {
-          out.write_all(b"\n")?;
-        }
-        held.clear();
-      }
-    }
-    Ok(())
-  }
 }

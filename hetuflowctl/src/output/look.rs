@@ -21,6 +21,10 @@ pub enum Format {
   Yaml,
   /// `KIND/NAME`, for `xargs`.
   Name,
+  /// Values that a JSONPath finds.
+  JsonPath,
+  /// A template per object.
+  Template,
   /// Nothing.
   None,
 }
@@ -45,6 +49,10 @@ pub enum TimeStyle {
 pub struct Wishes {
   /// The form of the answer.
   pub format: Option<Format>,
+  /// The JSONPath or the template of the form.
+  pub pattern: Option<String>,
+  /// How lists are ordered.
+  pub sort: Option<String>,
   /// How instants are shown.
   pub time: Option<TimeStyle>,
   /// Colour, or the terminal's own choice.
@@ -66,6 +74,10 @@ pub struct Wishes {
 pub struct Look {
   /// The form of the answer.
   pub format: Format,
+  /// The JSONPath or the template of the form.
+  pub pattern: Option<String>,
+  /// How lists are ordered.
+  pub sort: Option<String>,
   /// Stdout is a terminal.
   pub out_tty: bool,
   /// Stderr is a terminal.
@@ -78,6 +90,8 @@ pub struct Look {
   pub err_color: bool,
   /// Cells of a line, on a terminal.
   pub width: usize,
+  /// Lines of the terminal.
+  pub height: usize,
   /// How instants are shown.
   pub time: TimeStyle,
   /// Leave the header out.
@@ -101,12 +115,15 @@ impl Look {
     let style = if out_tty { TimeStyle::Relative } else { TimeStyle::Rfc3339 };
     Self {
       format: wishes.format.unwrap_or(Format::Table),
+      pattern: wishes.pattern,
+      sort: wishes.sort,
       out_tty,
       err_tty,
       in_tty: std::io::stdin().is_terminal(),
       color: color(wishes.color, out_tty, &|name| std::env::var(name).ok()),
       err_color: color(wishes.color, err_tty, &|name| std::env::var(name).ok()),
       width: width(),
+      height: height(),
       time: wishes.time.unwrap_or(style),
       no_header: wishes.no_header,
       columns: wishes.columns,
@@ -130,8 +147,14 @@ impl Look {
   /// A line of talk on stderr, unless quiet.
   pub fn say(&self, text: impl AsRef<str>) {
     if !self.quiet {
-      eprintln!("{}", text.as_ref());
+      // Nobody may be there to hear it: that is no reason to end.
+      let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
     }
+  }
+
+  /// Whether only the names of the columns are wanted.
+  pub fn asks_for_columns(&self) -> bool {
+    self.columns.as_ref().is_some_and(|names| names.iter().any(|name| name == "help"))
   }
 
   /// Data on stdout at once, from a command that goes on; a reader that is gone is no error.
@@ -166,12 +189,20 @@ fn width() -> usize {
   asked.or_else(real).unwrap_or(80)
 }
 
+fn height() -> usize {
+  let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+  size.filter(|size| size.ws_row > 0).map_or(24, |size| usize::from(size.ws_row))
+}
+
 #[cfg(test)]
 impl Look {
   /// A fixed look for tests.
   pub fn sample(format: Format, tty: bool) -> Self {
     let time = if tty { TimeStyle::Relative } else { TimeStyle::Rfc3339 };
     Self {
+      pattern: None,
+      sort: None,
+      height: 24,
       format,
       out_tty: tty,
       err_tty: false,

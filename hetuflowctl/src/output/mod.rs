@@ -5,15 +5,21 @@
 mod cell;
 mod describe;
 mod emit;
+mod emit_live;
+mod emit_logs;
 mod error;
 mod fault;
+mod line_style;
 mod look;
+mod order;
+mod pattern;
 mod place_rows;
 mod progress;
 mod prompt;
 mod sanitize;
 mod table;
 mod view;
+mod watch_rows;
 mod work_rows;
 
 pub use cell::{Cell, relative, show_duration};
@@ -22,10 +28,14 @@ pub use emit::emit;
 pub use error::show_error;
 pub use fault::{Failure, Fault};
 pub use look::{Format, Look, TimeStyle, Wishes};
+pub use pattern::human_bytes;
 pub use progress::Progress;
-pub use prompt::{ask, read_secret};
+pub use prompt::{ask, ask_word, read_secret};
 pub use sanitize::visible;
-pub use view::{Column, LogPiece, Outcome, Page, Record, Rows, TableRow, View};
+pub use view::{
+  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,
+  TableRow, View,
+};
 pub use work_rows::job_manifest;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Progress on stderr: a spinner on a terminal after 300 ms, a line now and then elsewhere (R6).
 
 use std::future::Future;
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -52,12 +53,12 @@ impl Progress {
         biased;
         done = &mut work => {
           if next > LINE_AFTER {
-            eprintln!("{words}: done after {} s", begin.elapsed().as_secs());
+            let _ = writeln!(std::io::stderr(), "{words}: done after {} s", begin.elapsed().as_secs());
           }
           return done;
         }
         () = tokio::time::sleep_until(begin + next) => {
-          eprintln!("{words}: {} s", begin.elapsed().as_secs());
+          let _ = writeln!(std::io::stderr(), "{words}: {} s", begin.elapsed().as_secs());
           next += LINE_EVERY;
         }
       }

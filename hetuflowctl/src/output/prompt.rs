@@ -25,6 +25,24 @@ pub fn ask(look: &Look, question: &str) -> Result<bool, Failure> {
   Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
+/// Asks for a word to be typed, where a plain yes would be too easy; `--yes` answers.
+///
+/// # Errors
+/// Usage, where nobody can be asked.
+pub fn ask_word(look: &Look, question: &str, word: &str) -> Result<bool, Failure> {
+  if look.yes {
+    return Ok(true);
+  }
+  if !look.interactive() {
+    return Err(Fault::usage(format!("{question} needs a yes")).with_help("give --yes"));
+  }
+  eprint!("{question}?  type {word} to go on: ");
+  std::io::stderr().flush()?;
+  let mut line = String::new();
+  std::io::stdin().read_line(&mut line)?;
+  Ok(line.trim() == word)
+}
+
 /// Reads a line without showing it.
 ///
 /// # Errors

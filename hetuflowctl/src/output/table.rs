@@ -28,9 +28,6 @@ impl Table {
   pub fn new(columns: &[Column], look: &Look) -> Result<Self, String> {
     let all = || columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
     let chosen = match &look.columns {
-      Some(names) if names.iter().any(|name| name == "help") => {
-        return Err(format!("columns: {}", all()));
-      }
       Some(names) => names
         .iter()
         .map(|name| {
@@ -162,8 +159,8 @@ fn cut(text: &str, width: usize) -> String {
   out
 }
 
-/// Shape and word first: colour only repeats what the word says.
-fn state_style(state: &str) -> Style {
+/// The colour of a state. Shape and word first: colour only repeats what the word says.
+pub fn state_style(state: &str) -> Style {
   let color = match state {
     "succeeded" | "enabled" | "idle" | "online" | "active" | "ok" => AnsiColor::Green,
     "failed" | "lost" | "timeout" | "error" | "offline" | "inactive" | "not_started" => {

@@ -65,6 +65,7 @@ fn a_list_that_breaks_leaves_no_half_document() {
     let page = Page { rows: vec![Record::of(&sample::job())], next: None };
     let broken = Box::new(Fault { exit: 7, ..Fault::default() });
     View::List(Rows {
+      sort_here: false,
       columns: hetuflow_core::JobEntity::COLUMNS,
       pages: stream::iter([Ok(page), Err(broken)]).boxed(),
     })
@@ -84,7 +85,10 @@ fn pieces(raw: bool) -> View {
     bytes(Stream::Stdout, b"\x9b\0\xff\n"),
     Ok(LogPiece::Exit(42)),
   ];
-  View::Logs { pieces: stream::iter(pieces).boxed(), raw }
+  View::Logs {
+    pieces: stream::iter(pieces).boxed(),
+    style: LogStyle { raw, ..LogStyle::default() },
+  }
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn labels_stand_before_whole_lines() {
     Ok(LogPiece::Bytes { stream: Stream::Stdout, bytes: text.into(), label: Some(label.into()) })
   };
   let pieces = [piece("a", "one\ntw"), piece("b", "x\n"), piece("a", "o\nend")];
-  let view = View::Logs { pieces: stream::iter(pieces).boxed(), raw: false };
+  let view = View::Logs { pieces: stream::iter(pieces).boxed(), style: LogStyle::default() };
   let (text, _) = block(written(view, &Look::sample(Format::Table, false)));
   assert_eq!(text, "a │ one\nb │ x\na │ two\na │ end\n");
 }

@@ -1,7 +1,7 @@
 //! What commands hand back: data with its columns, in no form yet.
 
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
-use hetuflow_core::Stream;
+use hetuflow_core::{Stream, Ts};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -76,6 +76,8 @@ pub struct Rows {
   pub columns: &'static [Column],
   /// Pages.
   pub pages: BoxStream<'static, Result<Page, Failure>>,
+  /// `--sort` is ours to do: the pages come in an order of their own.
+  pub sort_here: bool,
 }
 
 /// Some rows, and where the next ones begin.
@@ -93,13 +95,14 @@ impl Rows {
     columns: &'static [Column],
     pages: impl futures_util::Stream<Item = Result<Page, E>> + Send + 'static,
   ) -> Self {
-    Self { columns, pages: pages.map_err(Into::into).boxed() }
+    Self { columns, pages: pages.map_err(Into::into).boxed(), sort_here: false }
   }
 
   /// Rows that are there.
   pub fn ready<T: TableRow>(things: &[T]) -> Self {
     let page = Page { rows: things.iter().map(Record::of).collect(), next: None };
-    Self { columns: T::COLUMNS, pages: futures_util::stream::once(async { Ok(page) }).boxed() }
+    let pages = futures_util::stream::once(async { Ok(page) }).boxed();
+    Self { columns: T::COLUMNS, pages, sort_here: true }
   }
 }
 
@@ -115,10 +118,81 @@ pub enum LogPiece {
     /// Before each line, where there are several sources.
     label: Option<String>,
   },
+  /// One line, where lines were asked about.
+  Line(LogLine),
   /// A word of ours, for stderr.
   Note(String),
   /// What to hand back at the end.
   Exit(u8),
+}
+
+/// One line of task output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+  /// When it was captured.
+  pub at: Ts,
+  /// Which pipe it came from.
+  pub stream: Stream,
+  /// The task, by its short id.
+  pub task: String,
+  /// `JOB/TASK`, for the prefix.
+  pub label: String,
+  /// The attempt.
+  pub attempt: i64,
+  /// Where it begins in the merged output.
+  pub offset: u64,
+  /// The line without its end.
+  pub bytes: Vec<u8>,
+  /// It only stands beside a line that was looked for.
+  pub context: bool,
+}
+
+/// What stands before each line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogStyle {
+  /// Bytes as they are, on a terminal too.
+  pub raw: bool,
+  /// The time.
+  pub stamps: Stamps,
+  /// Whose line it is.
+  pub prefix: bool,
+}
+
+/// The time before each line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stamps {
+  /// None.
+  #[default]
+  None,
+  /// In the zone of this machine.
+  Local,
+  /// In UTC.
+  Utc,
+  /// RFC 3339.
+  Rfc3339,
+  /// Since the first line.
+  Since,
+  /// Since the line before.
+  Delta,
+}
+
+/// A list that changes while it is shown.
+pub struct Live {
+  /// The columns.
+  pub columns: &'static [Column],
+  /// What it shows, one frame after the other; its end is the end of the command.
+  pub frames: BoxStream<'static, Result<LiveFrame, Failure>>,
+}
+
+/// One state of a list that changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveFrame {
+  /// All rows, in order.
+  pub rows: Vec<Record>,
+  /// What differs from the frame before, for programs.
+  pub changes: Vec<Value>,
+  /// A line under the table.
+  pub foot: String,
 }
 
 /// What a command hands back.
@@ -144,9 +218,11 @@ pub enum View {
   Logs {
     /// The pieces.
     pieces: BoxStream<'static, Result<LogPiece, Failure>>,
-    /// Bytes as they are, on a terminal too.
-    raw: bool,
+    /// What stands before each line.
+    style: LogStyle,
   },
+  /// A list that changes while it is shown.
+  Live(Live),
 }
 
 impl std::fmt::Debug for View {
@@ -158,6 +234,7 @@ impl std::fmt::Debug for View {
       Self::Text { .. } => "Text",
       Self::Raw(_) => "Raw",
       Self::Logs { .. } => "Logs",
+      Self::Live(_) => "Live",
     })
   }
 }
@@ -176,9 +253,9 @@ impl View {
   /// Task output.
   pub fn logs<E: Into<Failure> + 'static>(
     pieces: impl futures_util::Stream<Item = Result<LogPiece, E>> + Send + 'static,
-    raw: bool,
+    style: LogStyle,
   ) -> Self {
-    Self::Logs { pieces: pieces.map_err(Into::into).boxed(), raw }
+    Self::Logs { pieces: pieces.map_err(Into::into).boxed(), style }
   }
 
   /// Text for people and a value for programs.
@@ -196,11 +273,13 @@ pub struct Outcome {
   pub exit: u8,
   /// Lines for stderr after the view.
   pub notes: Vec<String>,
+  /// What went wrong with a part of it; told after the view, and its exit code counts.
+  pub failure: Option<Failure>,
 }
 
 impl From<View> for Outcome {
   fn from(view: View) -> Self {
-    Self { view, exit: 0, notes: Vec::new() }
+    Self { view, exit: 0, notes: Vec::new(), failure: None }
   }
 }
 
@@ -209,6 +288,14 @@ impl Outcome {
   #[must_use]
   pub fn exit(mut self, exit: u8) -> Self {
     self.exit = exit;
+    self
+  }
+
+  /// With a part that went wrong.
+  #[must_use]
+  pub fn partial(mut self, failure: Failure) -> Self {
+    self.exit = failure.exit;
+    self.failure = Some(failure);
     self
   }
 

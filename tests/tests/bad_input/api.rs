@@ -135,7 +135,7 @@ pub fn check_refusal(status: u16, body: &Value) -> Result<()> {
   ensure!(body["code"].is_string(), "code: {body}");
   let texts = [&body["err_msg"], &body["hint"]];
   let rules = body["errors"].as_array().into_iter().flatten();
-  let inner = rules.flat_map(|rule| [&rule["message"], &rule["hint"]]);
+  let inner = rules.flat_map(|rule| [&rule["message"], &rule["hint"], &rule["field"]]);
   for text in texts.into_iter().chain(inner).filter_map(Value::as_str) {
     one_line(text)?;
     ensure!(text.len() <= 600, "{} bytes: {text}", text.len());

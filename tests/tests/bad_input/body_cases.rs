@@ -165,7 +165,7 @@ const ADDRESSES: &[(&str, &str, u16, &str, &str)] = &[
   ("B048", "/tasks?cursor=garbage", 400, "page.cursor", "?cursor"),
   ("B049", "/tasks?status=runnning", 400, "filter.value", "?status"),
   ("B049", "/jobs?status=runnning", 400, "filter.value", "?status"),
-  ("B049", "/jobs?sort=;drop%20table", 400, "query.unknown", "?sort"),
+  ("B049", "/jobs?sort=;drop%20table", 422, "sort.field", "sort"),
   ("B049", "/jobs?limit=1&limit=2", 400, "filter.value", "?limit"),
 ];
 
@@ -222,8 +222,24 @@ pub fn cases() -> Vec<Case> {
   add("B043", Door::Job, many, (422, "env.too_many", "/environment", "512"));
   let key = "k".repeat(300);
   let labels = format!("\"config\":{{\"command\":\"x\"}},\"labels\":{{\"{key}\":\"v\"}}");
-  let field: &str = format!("/labels/{key}").leak();
+  let field: &str = format!("/labels/{}…", "k".repeat(64)).leak();
   add("B046", Door::Job, labels.into_bytes(), (422, "labels.key", field, "128 bytes"));
+  for (part, code, name, field) in [
+    ("\"labels\":{N}", "labels.key", r"a/b~\u001b[2J", r"/labels/a~1b~0\u{1b}[2J"),
+    ("\"labels\":{N}", "labels.key", r"x\ny", r"/labels/x\ny"),
+    ("\"environment\":{N}", "env.name", r"~/\u202e", r"/environment/~0~1\u{202e}"),
+    (
+      "\"config\":{\"command\":\"x\",\"selector\":{N}}",
+      "selector.syntax",
+      "a=/~",
+      "/config/selector/a=~1~0",
+    ),
+  ] {
+    let fields = part.replace("{N}", &format!("{{\"{name}\":\"v\"}}"));
+    let config = if part.contains("config") { "" } else { "\"config\":{\"command\":\"x\"}," };
+    let input = format!("{config}{fields}").into_bytes();
+    add("B046", Door::Job, input, (422, code, field, ""));
+  }
   let priority = (422, "number.range", "/priority", "1000");
   add("B045", Door::Task, b"\"priority\":2147483648".to_vec(), priority);
   for (row, path, status, code, field) in ADDRESSES {

@@ -82,6 +82,8 @@ const FIELDS: &[(&str, &str, &str, &str, &str)] = &[
   ("B022", "\"start_time\":\"tomorrow\"", "time.invalid", "/start_time", ""),
   ("B022", "\"start_time\":\"2025-02-03T00:00:00\"", "time.invalid", "/start_time", "offset"),
   ("B022", "\"start_time\":\"10000-01-01T00:00:00Z\"", "time.invalid", "/start_time", ""),
+  ("B022", "\"start_time\":\"2025-02-03T00:00:60Z\"", "time.invalid", "/start_time", "second 60"),
+  ("B022", "\"end_time\":\"2130-12-31T23:59:60+01:00\"", "time.invalid", "/end_time", "leap"),
   ("B023", "\"interval_secs\":60", "schedule.kind_conflict", "/schedule_kind", ""),
   ("B024", "\"misfire\":\"all\",\"catchup_max\":1000000", "catch_up.max", "/catchup_max", "100"),
   ("B025", "\"max_count\":0", "number.range", "/max_count", "at least 1"),

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use hetuflow_tests::binaries::Binaries;
 use hetuflow_tests::cluster::Cluster;
+use hetuflow_tests::wait;
 use serde_json::json;
 
 use crate::api::quiet;
@@ -92,6 +94,22 @@ const CASES: &[Case] = &[
     &[(URL, "postgres://u:s3cret@nowhere.invalid/d")],
     69,
     &["u:***@nowhere.invalid", "lookup"],
+  ),
+  (
+    "B100",
+    Server,
+    "",
+    &[(URL, "postgres://u:s3cret@127.0.0.1:1/d")],
+    69,
+    &["u:***@127.0.0.1:1", "Connection refused"],
+  ),
+  (
+    "B105",
+    Agent,
+    "[agent]\nstate_dir = \"/proc/nowhere\"\nagent_id = \"x\"\n",
+    &[],
+    78,
+    &["cannot make the folder /proc/nowhere"],
   ),
   ("B101", Server, "", &[(URL, "sqlite:{DIR}/no/x.db")], 78, &["does not exist"]),
   ("B101", Server, "", &[(URL, "sqlite::memory:")], 78, &["lost at the first restart"]),
@@ -199,6 +217,72 @@ async fn b101_b102_what_another_server_has() -> Result<()> {
   pool.close().await;
   refused(start, dir.path(), &environment, (78, &["9999"])).await?;
   quiet(&mut cluster, 0)?;
+  cluster.finish()
+}
+
+#[tokio::test]
+async fn b105_a_folder_that_another_agent_uses() -> Result<()> {
+  let mut cluster = Cluster::builder().agents(1).start().await?;
+  let config = cluster.dir().join("agent-0.toml");
+  let config = config.to_str().context("a path")?.to_owned();
+  let pid = format!("another agent (pid {})", cluster.agent(0).process().pid());
+  let state = cluster.dir().join("agent-0/state").display().to_string();
+  let dir = tempfile::tempdir()?;
+  let words: &[&str] = &[&pid, &state, "state_dir of its own"];
+  refused((Agent, &["start", "--config", &config]), dir.path(), &[], (78, words)).await?;
+  // The one that was there goes on, and a killed one leaves no lock behind.
+  let api = cluster.api();
+  let config = json!({ "config": { "command": "true" } });
+  for killed in [false, true] {
+    if killed {
+      cluster.kill9_agent(0)?;
+      cluster.restart_agent(0)?;
+    }
+    let task = api.post_ok("/tasks", &config).await?;
+    let path = format!("/tasks/{}?wait_secs=30", task["id"].as_str().context("no id")?);
+    let task = api.get_ok(&path).await?;
+    ensure!(task["status"] == "succeeded", "{task}");
+  }
+  quiet(&mut cluster, 1)?;
+  cluster.finish()
+}
+
+#[tokio::test]
+async fn b108_few_open_files() -> Result<()> {
+  let dir = tempfile::tempdir()?;
+  let here = dir.path().to_str().context("a folder")?;
+  let binaries = Binaries::find()?;
+  let server =
+    [("HETUFLOW__SERVER__BIND_ADDRESS", "127.0.0.1:0"), ("HETUFLOW__SERVER__DATA_DIR", here)];
+  let none: &[(&str, &str)] = &[];
+  for (program, environment, least) in
+    [(&binaries.server, &server[..], "84"), (&binaries.agent, none, "64")]
+  {
+    let script: OsString = "ulimit -n 20; exec \"$0\" start".into();
+    let args = ["-c".into(), script, program.as_os_str().to_owned()];
+    let ran = run((Path::new("/bin/bash"), &args), dir.path(), environment, b"").await?;
+    let words = format!("needs at least {least}");
+    ensure!(ran.code == Some(78) && ran.stderr.contains(&words), "{program:?}: {ran:?}");
+    ensure!(ran.stderr.contains("error: 20 open files are allowed"), "{ran:?}");
+  }
+  Ok(())
+}
+
+#[tokio::test]
+async fn b110_a_hangup_with_a_broken_file() -> Result<()> {
+  let mut cluster = Cluster::builder().agents(1).start().await?;
+  std::fs::write(cluster.dir().join("server-0.toml"), "[server\nnonsense")?;
+  cluster.server(0).process().signal(rustix::process::Signal::HUP)?;
+  wait::until("the word about it", Duration::from_secs(30), || {
+    let told = cluster.server(0).process().log().contains("the old ones stay");
+    std::future::ready(told.then_some(()))
+  })
+  .await?;
+  let task = cluster.api().post_ok("/tasks", &json!({ "config": { "command": "true" } })).await?;
+  let path = format!("/tasks/{}?wait_secs=30", task["id"].as_str().context("no id")?);
+  let task = cluster.api().get_ok(&path).await?;
+  ensure!(task["status"] == "succeeded", "{task}");
+  quiet(&mut cluster, 1)?;
   cluster.finish()
 }
 

@@ -51,9 +51,18 @@ fn odd() -> Vec<Vec<u8>> {
   ]
 }
 
-/// The row of each frame of [`odd`].
-const ODD_ROWS: [&str; 9] =
-  ["B064", "B064", "B064", "B064", "B064", "B063", "B063", "B063", "B064"];
+/// The row of each frame of [`odd`], and what becomes of it.
+const ODD_ROWS: [(&str, Outcome); 9] = [
+  ("B064", Close(1002, "connection failed")),
+  ("B064", Close(1007, "connection failed")),
+  ("B064", Close(1002, "connection failed")),
+  ("B064", Close(1002, "connection failed")),
+  ("B064", Close(1002, "connection failed")),
+  ("B063", Close(1009, "connection failed")),
+  ("B063", Close(1009, "connection failed")),
+  ("B063", Close(1009, "connection failed")),
+  ("B064", Close(1002, "connection failed")),
+];
 
 /// Frames in the place of the registration.
 fn first_cases() -> Vec<Case> {
@@ -85,11 +94,16 @@ fn first_cases() -> Vec<Case> {
       register(json!({ "capabilities": { "labels": { "a\nb": "x" } } })),
       Close(4002, "capabilities.labels"),
     ),
+    (
+      "B074",
+      register(json!({ "agent_epoch": "\u{65e5}\u{672c}".repeat(80) })),
+      Close(4002, "agent_epoch"),
+    ),
     ("B073", frame(0x88, 0, b""), Ends),
     ("B073", frame(0x88, 2, &[0, 0]), Ends),
     ("B073", text("x")[..5].to_vec(), Reset),
   ];
-  cases.extend(ODD_ROWS.into_iter().zip(odd()).map(|(row, bytes)| (row, bytes, Ends)));
+  cases.extend(ODD_ROWS.into_iter().zip(odd()).map(|((row, end), bytes)| (row, bytes, end)));
   cases
 }
 
@@ -144,7 +158,7 @@ fn later_cases() -> Vec<Case> {
     ("B073", frame(0x88, 0, b""), Ends),
     ("B073", frame(0x88, 2, &[0, 0]), Ends),
   ];
-  cases.extend(ODD_ROWS.into_iter().zip(odd()).map(|(row, bytes)| (row, bytes, Ends)));
+  cases.extend(ODD_ROWS.into_iter().zip(odd()).map(|((row, end), bytes)| (row, bytes, end)));
   cases
 }
 

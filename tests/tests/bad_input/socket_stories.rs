@@ -32,9 +32,15 @@ async fn b059_who_may_upgrade() -> Result<()> {
   let gateway = "/api/v1/gateway/ws";
   let events = "/api/v1/events";
   type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
-  let cases: [Case<'_>; 5] = [
+  let cases: [Case<'_>; 11] = [
     (gateway, &[("authorization", "Bearer htf_nobody")], "401: "),
     (gateway, &[("authorization", "Basic YTpi")], "401: "),
+    (gateway, &[("authorization", &bearer), ("origin", "http://evil.example")], "403: "),
+    (gateway, &[("origin", "null")], "403: "),
+    (gateway, &[("authorization", &bearer), ("sec-websocket-protocol", "hetuflow.v9")], "400: "),
+    (gateway, &[("sec-websocket-protocol", "graphql-ws, soap")], "400: "),
+    (gateway, &[("authorization", &bearer), ("sec-websocket-version", "7")], "426: "),
+    (gateway, &[("sec-websocket-version", "x")], "426: "),
     (events, &[], "401: "),
     (events, &[("authorization", "Bearer htf_nobody")], "401: "),
     (events, &[("authorization", &bearer), ("origin", "http://evil.example")], "403: "),
@@ -44,6 +50,24 @@ async fn b059_who_may_upgrade() -> Result<()> {
       Socket::open(&url, path, headers).await.err().context(format!("{path}: upgraded"))?;
     ensure!(error.to_string().starts_with(status), "{path} {status}: {error}");
   }
+  // One that is known among others is enough, and none at all is the plain one.
+  let token = agent_token(&house).await?;
+  let bearer = format!("Bearer {token}");
+  let headers =
+    [("authorization", &*bearer), ("sec-websocket-protocol", "hetuflow.v9, hetuflow.v1")];
+  drop(Socket::open(&url, gateway, &headers).await?);
+  drop(Socket::open(&url, gateway, &headers[..1]).await?);
+  // 426 says which version is spoken.
+  let upgrade = reqwest::Client::new().get(format!("{url}{gateway}")).headers(
+    [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "7")]
+      .into_iter()
+      .map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")))
+      .collect(),
+  );
+  let answer = upgrade.send().await?;
+  ensure!(answer.headers().get("sec-websocket-version").is_some_and(|known| known == "13"));
+  let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await?);
+  ensure!((status, &body["err_code"]) == (426, &json!(426)), "{body}");
   quiet(&mut house.cluster, 0)?;
   house.cluster.finish()
 }
@@ -95,7 +119,9 @@ async fn b066_reports_are_numbered() -> Result<()> {
   for seq in [1, 1, 0] {
     let text = batch(&socket, seq, &update);
     socket.say(&text).await?;
-    ensure!(socket.lives().await?.is_empty(), "{seq}");
+    // The first is told to be stale, at some time; the others are not looked at.
+    let told = socket.lives().await?;
+    ensure!(told.iter().all(|one| one["payload"]["code"] == "stale"), "{seq}: {told:?}");
   }
   // The reports of another process of this agent.
   socket.epoch += 1;
@@ -148,7 +174,21 @@ async fn b068_reports_that_are_not_ones_own() -> Result<()> {
     bytes.extend(b"stolen");
     socket.raw(&frame(0x82, bytes.len() as u64, &bytes)).await?;
   }
+  // Each of the three attempts is answered, once or for each report, and the connection lives.
+  let mut told = std::collections::BTreeSet::new();
+  while told.len() < 3 {
+    let Heard::Message(answer) = socket.hear().await? else { anyhow::bail!("it ended: {told:?}") };
+    let error = &answer["payload"];
+    ensure!(answer["message_kind"] == "error" && error["code"] == "stale", "{answer}");
+    ensure!(error["err_code"] == 409, "{answer}");
+    told
+      .insert(error["details"]["instance_id"].to_string() + &error["details"]["fence"].to_string());
+  }
   socket.lives().await?;
+  let figures = api.get_ok("/gateway/stats").await?;
+  for name in ["total_reports_refused", "total_messages_refused"] {
+    ensure!(figures[name].as_u64().is_some_and(|count| (3..=6).contains(&count)), "{figures}");
+  }
   // An order that comes after all of them has been settled.
   let again = Socket::registered(&url, &token, "probe").await?;
   drop(again);
@@ -156,7 +196,52 @@ async fn b068_reports_that_are_not_ones_own() -> Result<()> {
   let log = format!("/task-instances/{}/logs", ended["instance_id"].as_str().unwrap_or_default());
   ensure!(api.bytes(&log).await?.1.is_empty(), "foreign output was stored");
   ensure!(house.counts().await? == before);
+  let log = house.cluster.server(0).process().log();
+  ensure!(log.matches("reports of agent probe changed nothing").count() == 1, "{log}");
   quiet(&mut house.cluster, 1)?;
+  house.cluster.finish()
+}
+
+#[tokio::test]
+async fn b071_a_clock_beyond_belief_is_told_and_not_kept() -> Result<()> {
+  let mut house = House::open(0).await?;
+  let (url, token) = (house.cluster.server(0).url().to_owned(), agent_token(&house).await?);
+  let api = house.cluster.api();
+  let beat = |offset: f64| {
+    let metrics = json!({ "clock_offset_ms": offset });
+    let payload =
+      json!({ "agent_id": "probe", "timestamp": 1, "status": "idle", "metrics": metrics });
+    message("agent_heartbeat", &payload)
+  };
+  let mut socket = Socket::registered(&url, &token, "probe").await?;
+  let offset_is = async |wanted: f64| {
+    wait::until_ok("the offset to be stored", LIMIT, async || {
+      let agent = api.get_ok("/agents/probe").await.map_err(|error| error.to_string())?;
+      let fits = agent["clock_offset_ms"].as_f64() == Some(wanted);
+      if fits { Ok(()) } else { Err(agent["clock_offset_ms"].to_string()) }
+    })
+    .await
+  };
+  socket.say(&beat(-1500.5)).await?;
+  offset_is(-1500.5).await?;
+  for nonsense in [-9e15, 9e15, 1e300, -1e13] {
+    socket.say(&beat(nonsense)).await?;
+    socket.lives().await?;
+  }
+  let mut feed =
+    api.request(reqwest::Method::GET, "/events?topics=agent&since_seq=0").send().await?;
+  let mut heard = String::new();
+  while !heard.contains("agent.clock_invalid") {
+    let next = tokio::time::timeout(LIMIT, feed.chunk()).await.context("no event came")??;
+    heard.push_str(&String::from_utf8_lossy(&next.context("the feed ended")?));
+  }
+  drop(feed);
+  // A clock that is wrong, as that of a host without a battery, is a clock.
+  socket.say(&beat(-1.7e12)).await?;
+  offset_is(-1.7e12).await?;
+  let log = house.cluster.server(0).process().log();
+  ensure!(log.matches("beyond belief").count() == 1, "{log}");
+  quiet(&mut house.cluster, 0)?;
   house.cluster.finish()
 }
 

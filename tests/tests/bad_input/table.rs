@@ -20,8 +20,6 @@ pub enum State {
   Done(&'static [Proof]),
   /// Not applicable yet, with the reason. Its inputs may run all the same.
   NotYet(&'static str),
-  /// Fails today: what comes, where. Its inputs that hold run all the same.
-  Bug(&'static str),
 }
 
 /// One row.

@@ -2,7 +2,7 @@
 
 use crate::table::Proof::{Cases, Story, Unit};
 use crate::table::Row;
-use crate::table::State::{self, Bug, Done, NotYet};
+use crate::table::State::{self, Done, NotYet};
 
 /// A row.
 const fn row(id: &'static str, input: &'static str, state: State) -> Row {
@@ -72,11 +72,8 @@ pub const CRON: &[Row] = &[
   row("B021", "end before start, both in the past: schedule.window_empty", SENT),
   row(
     "B022",
-    "30 February, tomorrow, no offset, year 10000: time.invalid",
-    Bug(
-      "2025-02-03T00:00:60Z is accepted and stored as second 59: types/ts.rs takes what jiff \
-       takes; time.invalid is due",
-    ),
+    "30 February, tomorrow, no offset, year 10000, second 60: time.invalid",
+    Done(&[Cases, Unit("hetuflow-core/src/types/ts.rs", "leap_seconds_are_refused")]),
   ),
   row("B023", "cron and interval, neither: schedule.kind_conflict", SENT),
   row("B024", "catchup_max 1000000: catch_up.max", SENT),
@@ -143,29 +140,18 @@ pub const HTTP: &[Row] = &[
   row("B045", "priority 2^31, max_retries -1 and 1000001: number.range", SENT),
   row(
     "B046",
-    "keys of 300 bytes, a==b, a in (), !!x: labels.key, selector.syntax at the key",
-    Bug(
-      "the field holds the key as it came: 300 bytes, raw ESC and line ends, / and ~ not written \
-       as ~1 and ~0, so that hetuflowctl breaks the line: types/selector.rs check_labels and \
-       Selector::check, models/task_config.rs check_environment",
-    ),
+    "keys of 300 bytes, a==b, a in (), !!x, ESC, / and ~: labels.key, selector.syntax at the key",
+    Done(&[Cases, Unit("hetuflow-core/src/types/error.rs", "pointers_are_one_harmless_line")]),
   ),
   row(
     "B047",
-    "no UUID, nil UUID, ids of another namespace (jobs, schedules: the same body)",
-    Bug(
-      "a task of another namespace answers 404 \"no namespace …\" where an absent one answers \
-       \"no task …\": which ids exist can be found out; service/task_svc.rs, and the same \
-       actor.require in log_svc.rs",
-    ),
+    "no UUID, nil UUID, ids of another namespace: one body for absent and foreign",
+    Done(&[Cases, Story("b047_what_is_not_yours_is_not_there")]),
   ),
   row(
     "B048",
-    "limit 0, -1, 1e9, abc; cursor garbage",
-    Bug(
-      "the cursor of another list is accepted (200): GET /tasks?cursor=<next_cursor of /jobs>; \
-       endpoint/query.rs page_args takes any UUID; page.cursor is due",
-    ),
+    "limit 0, -1, 1e9, abc; cursor garbage, or of another list or filter",
+    Done(&[Cases, Story("b048_a_cursor_is_of_one_list_and_filter")]),
   ),
   row(
     "B049",

@@ -2,7 +2,7 @@
 
 use crate::table::Proof::{Cases, Story, Unit};
 use crate::table::Row;
-use crate::table::State::{self, Bug, Done, NotYet};
+use crate::table::State::{self, Done, NotYet};
 
 /// A row.
 const fn row(id: &'static str, input: &'static str, state: State) -> Row {
@@ -24,11 +24,8 @@ const TYPED: State = Done(&[Cases, Unit(CLI, "words_that_make_no_sense")]);
 pub const ROWS: &[Row] = &[
   row(
     "B059",
-    "bad token, Basic: 401; events without token 401, of another origin 403",
-    Bug(
-      "the agents' door upgrades (101) for a foreign Origin, for an unknown sub-protocol, and \
-       answers 400 to Sec-WebSocket-Version 7: gateway/upgrade.rs; 403, 400, 426 are due",
-    ),
+    "bad token, Basic: 401; an Origin: 403; another sub-protocol: 400; version 7: 426",
+    Done(&[Story("b059_who_may_upgrade")]),
   ),
   row(
     "B060",
@@ -43,19 +40,13 @@ pub const ROWS: &[Row] = &[
   row("B062", "protocol 9: 4026 with what is spoken", SENT),
   row(
     "B063",
-    "1 MiB + 1, a declared TiB, 1 MiB of pieces: the connection ends",
-    Bug(
-      "1009 is due: after the registration it is 1002, before it no close frame at all: \
-       gateway/session.rs read_loop and first_text",
-    ),
+    "1 MiB + 1, a declared TiB, 1 MiB of pieces: 1009, before the registration, too",
+    SENT,
   ),
   row(
     "B064",
-    "bad UTF-8, reserved opcode and bits, unmasked, lone continuation, binary noise",
-    Bug(
-      "1007 is due for bad UTF-8 and comes as 1002; before the registration no close frame is \
-       sent at all: gateway/session.rs first_text (`.ok()?`)",
-    ),
+    "bad UTF-8: 1007; reserved opcode and bits, unmasked, lone continuation: 1002; noise: refused",
+    SENT,
   ),
   row("B065", "unknown kind, no JSON: an answer, and the connection lives", SENT),
   row(
@@ -70,11 +61,11 @@ pub const ROWS: &[Row] = &[
   ),
   row(
     "B068",
-    "reports and fences of ended, foreign and unknown attempts: no effect, the connection lives",
-    Bug(
-      "they are kept as letters, but the agent is not told, total_messages_refused does not \
-       count them, and 100 in a row do not end the connection (4003): service/report_commit.rs",
-    ),
+    "reports and fences of ended, foreign and unknown attempts: no effect, answered, counted",
+    Done(&[
+      Story("b068_reports_that_are_not_ones_own"),
+      Unit("hetuflow-server/src/gateway/refused_reports.rs", "the_log_hears_of_a_flood_once"),
+    ]),
   ),
   row("B069", "credits -1, 2^32: bad_request; 0: none", SENT),
   row(
@@ -84,11 +75,8 @@ pub const ROWS: &[Row] = &[
   ),
   row(
     "B071",
-    "1970, 9999, NaN, offset -9e15: no effect on liveness",
-    Bug(
-      "no clock.invalid is shown: the nonsense is stored as the agent's clock_offset_ms: \
-       gateway/session.rs take_heartbeat",
-    ),
+    "1970, 9999, NaN: no effect on liveness; offset -9e15: told once, not kept",
+    Done(&[Cases, Story("b071_a_clock_beyond_belief_is_told_and_not_kept")]),
   ),
   row(
     "B072",
@@ -98,12 +86,8 @@ pub const ROWS: &[Row] = &[
   row("B073", "close without status, with 0, half a frame and a reset: the agent is gone", SENT),
   row(
     "B074",
-    "escapes, NUL, 1 MB, line ends in names and labels: 4002 with the field",
-    Bug(
-      "the reason is cut at 120 characters, not bytes, and holds the Debug text of the value: \
-       agent_epoch \"日本…\" × 80 makes a close frame of 284 bytes, which no client may accept: \
-       gateway/session.rs run (`chars().take(120)`), registration.rs (`{error:?}`)",
-    ),
+    "escapes, NUL, 1 MB, line ends in names and labels, long words: 4002 with the field",
+    SENT,
   ),
   row(
     "B075",
@@ -117,14 +101,7 @@ pub const ROWS: &[Row] = &[
     ]),
   ),
   row("B076", "nothing, jbo, unknown flag, no value: 2", TYPED),
-  row(
-    "B077",
-    "foo, ftp, no host, port 70000",
-    Bug(
-      "--server http://u:SECRET@h exits with 2, and clap shows the password: \"invalid value \
-       'http://u:SECRET@h' for '--server <URL>'\": hetuflowctl/src/cli/value.rs read_server",
-    ),
-  ),
+  row("B077", "foo, ftp, no host, port 70000, a password, which is not shown", TYPED),
   row(
     "B078",
     "nobody there: 7, one line with the address; a proxy's page is not shown; TLS to us: 400",
@@ -203,11 +180,8 @@ pub const ROWS: &[Row] = &[
   ),
   row(
     "B100",
-    "empty, mysql, no host, unknown host, database and role missing, no rights, read-only",
-    Bug(
-      "a refused connection is told as \"pool timed out while waiting for an open connection\", \
-       as is postgres:// alone: infra/db/connect.rs; what else holds is run",
-    ),
+    "empty, mysql, no host, unknown host, refused, database and role missing, no rights, read-only",
+    Done(&[Cases, Story("b100_databases_that_cannot_be_used")]),
   ),
   row(
     "B101",
@@ -223,11 +197,8 @@ pub const ROWS: &[Row] = &[
   row("B104", "keys and certificates", NotYet("the server has no TLS of its own yet")),
   row(
     "B105",
-    "the agent's state folder",
-    Bug(
-      "a folder that cannot be made exits with 1, not 78, and a second agent starts in a folder \
-       that another one uses: hetuflow-agent/src/main.rs start, application/identity.rs",
-    ),
+    "a state folder that cannot be made, or that another agent uses: 78",
+    Done(&[Cases, Story("b105_a_folder_that_another_agent_uses")]),
   ),
   row(
     "B106",
@@ -237,8 +208,8 @@ pub const ROWS: &[Row] = &[
   row("B107", "cgroups", NotYet("attempts are not kept in cgroups yet")),
   row(
     "B108",
-    "20 open files",
-    Bug("server and agent start under ulimit -n 20 and say nothing; 78 with the number is due"),
+    "20 open files: 78 with the number that it takes",
+    Done(&[Story("b108_few_open_files")]),
   ),
   row(
     "B109",
@@ -247,7 +218,7 @@ pub const ROWS: &[Row] = &[
   ),
   row(
     "B110",
-    "SIGHUP with a broken file",
-    Bug("SIGHUP ends the server (signal 1) without a word: application/start.rs wait_for_signal"),
+    "SIGHUP with a broken file: the old settings stay, and the log says so",
+    Done(&[Story("b110_a_hangup_with_a_broken_file")]),
   ),
 ];

@@ -8,13 +8,15 @@ use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
 use crate::support::{
-  LIMIT, alive, attempts, output, submit, task, text, wait_offline, wait_status,
+  LIMIT, alive, attempts, output, sql, submit, task, text, wait_offline, wait_status,
 };
 
 both_engines!(
   a_killed_agent_that_returns,
   an_agent_that_never_returns,
   an_agent_that_returns_after_its_tasks_were_given_up,
+  a_claim_for_an_agent_that_was_given_up,
+  an_agent_that_was_given_up_too_early,
 );
 
 /// H, U and G as small as a busy machine allows.
@@ -181,5 +183,74 @@ async fn an_agent_that_returns_after_its_tasks_were_given_up(engine: Engine) -> 
   assert_eq!((&both[0]["status"], &both[1]["status"]), (&json!("lost"), &json!("succeeded")));
   ensure!(both[0]["fence"].as_i64() < both[1]["fence"].as_i64(), "fences: {both:?}");
   assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+/// The server has claimed tasks for an agent that was offline already, on a link that was dead, and
+/// is killed before anybody calls them unreachable.
+async fn a_claim_for_an_agent_that_was_given_up(engine: Engine) -> Result<()> {
+  let builder = Cluster::builder().engine(engine);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let mut cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let once = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
+  let again = json!({ "max_retries": 1, "retry_interval": 0.1 });
+  let again = submit(&api, &waiting(&truth, &cluster, again)).await?;
+  for id in [&once, &again] {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  cluster.kill9_server(0)?;
+  cluster.kill9_agent(0)?;
+  // As it is when the claim was the last thing that the server did.
+  let claimed = "update sched_task_hot set status = 'locked', started_at = null, \
+    unreachable_since = null";
+  assert_eq!(sql(&cluster, claimed).await?, 2);
+  assert_eq!(sql(&cluster, "update sched_agent set status = 'offline'").await?, 1);
+  cluster.restart_server(0).await?;
+  let api = cluster.api();
+  let lost = wait_status(&api, &once, &["lost"]).await?;
+  assert_eq!(text(&lost, "reason")?, "lost(unreachable)");
+  let waits = wait_status(&api, &again, &["waiting_retry", "pending"]).await?;
+  assert_eq!(attempts(&api, &again).await?.len(), 1, "{waits}");
+  // Another process of the agent is free to take the second attempt.
+  cluster.restart_agent(0)?;
+  let done = wait_status(&api, &again, &["succeeded"]).await?;
+  assert_eq!(done["attempt"], 2);
+  release(&cluster, &truth).await?;
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+/// An agent is silent for long enough to be called offline, and goes on over the same connection:
+/// what it runs is not lost.
+async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
+  let settings = "[agents]\nagent_heartbeat_interval = '250ms'\n\
+     agent_heartbeat_ttl = '3s'\nlost_after = '2s'";
+  let builder = Cluster::builder().engine(engine);
+  let builder = builder.server_settings(settings).agent_settings(QUICK_AGENT);
+  let cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let id = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
+  wait_status(&api, &id, &["running"]).await?;
+  let silent = "update sched_agent set status = 'offline'";
+  assert_eq!(sql(&cluster, silent).await?, 1);
+  let unreachable = match engine {
+    Engine::Sqlite => {
+      "update sched_task_hot set unreachable_since = \
+        cast(unixepoch('subsec') * 1000000 as integer)"
+    }
+    Engine::Postgres => "update sched_task_hot set unreachable_since = clock_timestamp()",
+  };
+  assert_eq!(sql(&cluster, unreachable).await?, 1);
+  wait::until_ok("the task to be reachable again", LIMIT, || async {
+    let task = task(&api, &id).await.map_err(|error| format!("{error:#}"))?;
+    let agent = api.get_ok("/agents/agent-0").await.map_err(|error| format!("{error:#}"))?;
+    let fine = task["unreachable_since"].is_null() && agent["status"] != "offline";
+    if fine { Ok(()) } else { Err(format!("{task} {agent}")) }
+  })
+  .await?;
+  release(&cluster, &truth).await?;
+  let done = wait_status(&api, &id, &["succeeded"]).await?;
+  assert_eq!((&done["attempt"], truth.starts()?.len()), (&json!(1), 1));
   cluster.finish()
 }

@@ -83,3 +83,51 @@ async fn a_database_that_does_not_answer_loses_nobody() -> Result<()> {
   check(&cluster, &truth, &ids, "before\nafter\n").await?;
   cluster.finish()
 }
+
+/// Submits while the link breaks again and again: whoever got an answer has exactly one task, and
+/// what is stored beyond that was answered with "not now", never with an error of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn submits_over_a_link_that_breaks_are_made_once() -> Result<()> {
+  let (_database, proxy, builder) = behind_a_link().await?;
+  let cluster = builder.agents(0).start().await?;
+  let api = cluster.api();
+  let cutting = tokio::spawn({
+    let proxy = proxy.clone();
+    async move {
+      loop {
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        proxy.cut();
+      }
+    }
+  });
+  let body = json!({ "config": { "command": "true" } });
+  let one = async || {
+    let (mut made, mut refused) = (Vec::new(), 0);
+    for _ in 0..40 {
+      let (status, answer) = api.post("/tasks", &body).await?;
+      match status.as_u16() {
+        201 => made.push(answer["id"].as_str().context("id")?.to_owned()),
+        503 => refused += 1,
+        _ => anyhow::bail!("{status}: {answer}"),
+      }
+    }
+    Ok((made, refused))
+  };
+  let outcomes = futures_util::future::try_join_all((0..6).map(|_| one())).await;
+  cutting.abort();
+  let (mut made, mut refused) = (std::collections::BTreeSet::new(), 0);
+  for (ids, missed) in outcomes? {
+    let count = ids.len() + made.len();
+    made.extend(ids);
+    assert_eq!(made.len(), count, "one id for two");
+    refused += missed;
+  }
+  assert_eq!(made.len() + refused, 240);
+  let stored = wait::until_ok("the list", LIMIT, || async { all(&api, "/tasks").await }).await?;
+  let stored: std::collections::BTreeSet<String> =
+    stored.iter().filter_map(|task| Some(task["id"].as_str()?.to_owned())).collect();
+  assert!(made.is_subset(&stored), "answered and not stored");
+  let unanswered = stored.len() - made.len();
+  anyhow::ensure!(unanswered <= refused, "{unanswered} stored, {refused} refused");
+  cluster.finish()
+}

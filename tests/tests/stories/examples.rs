@@ -46,6 +46,16 @@ async fn examples(engine: Engine) -> Result<()> {
   let plan = cluster.ctl(&["apply", "-f", &dir, "--dry-run", "--exit-code"]).await?;
   assert_eq!(plan.status.code(), Some(0));
 
+  // What get prints is what apply takes: nothing differs.
+  let folder = tempfile::tempdir()?;
+  for job in &jobs {
+    let name = text(job, "name")?;
+    let yaml = told(&cluster.ctl(&["get", "job", &name, "-o", "yaml"]).await?)?;
+    std::fs::write(folder.path().join(format!("{name}.yaml")), yaml)?;
+  }
+  let same = cluster.ctl(&["diff", "-f", &folder.path().to_string_lossy()]).await?;
+  ensure!(same.status.code() == Some(0), "{}", String::from_utf8_lossy(&same.stdout));
+
   let next = cluster.ctl(&["schedule", "next", "every-10s", "--count", "5", "-o", "json"]).await?;
   let next = told(&next)?;
   assert_eq!(next.matches("0Z\"").count(), 5, "{next}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use hetuflow_tests::api::Api;
+use hetuflow_tests::cluster::Cluster;
 use hetuflow_tests::{process, wait};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -130,6 +131,21 @@ pub fn alive(dir: &Path, word: &str) -> Vec<(u32, String)> {
 pub fn instant(value: &Value, field: &str) -> Result<Timestamp> {
   let text = text(value, field)?;
   text.parse().with_context(|| format!("{field} is no instant: {text}"))
+}
+
+/// Runs a statement on the cluster's database, past its servers. Returns how many rows it changed.
+pub async fn sql(cluster: &Cluster, statement: &'static str) -> Result<u64> {
+  let url = cluster.database_url();
+  if url.starts_with("sqlite:") {
+    let pool = sqlx::SqlitePool::connect(url).await?;
+    let done = sqlx::query(statement).execute(&pool).await?.rows_affected();
+    pool.close().await;
+    return Ok(done);
+  }
+  let pool = sqlx::PgPool::connect(url).await?;
+  let done = sqlx::query(statement).execute(&pool).await?.rows_affected();
+  pool.close().await;
+  Ok(done)
 }
 
 /// Waits until the agent is called offline.

@@ -88,6 +88,64 @@ async fn a_schedule_is_held_and_goes_on() {
 }
 
 #[tokio::test]
+async fn prune_takes_only_what_carries_the_scope_and_the_mark() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  let post = (POST, "/api/v1/jobs/apply");
+  let job = |name: &str| json!({ "name": name, "config": { "command": "true" }, "schedules": [{ "name": "night", "cron": "@daily" }] });
+  let plain =
+    json!({ "name": "plain", "labels": { "team": "data" }, "config": { "command": "true" } });
+  let apply = |jobs: Value, prune: bool, dry_run: bool| json!({ "jobs": jobs, "prune": prune, "dry_run": dry_run, "scope": { "team": "data" } });
+  let (status, _) = house.ask(&admin, (POST, "/api/v1/jobs"), plain).await;
+  assert_eq!(status.as_u16(), 201);
+  let (_, done) = house.ask(&admin, post.clone(), apply(json!([job("a")]), false, false)).await;
+  assert_eq!(done["changes"][0]["action"], "create", "{done}");
+  let (_, kept) = house.ask(&admin, (GET, "/api/v1/jobs/a"), Value::Null).await;
+  assert_eq!(kept["labels"], json!({ "team": "data", "managed-by": "apply" }));
+
+  // The name of the schedule moves to the new job: what goes, goes first.
+  let mut wanted = job("b");
+  wanted["labels"] = json!({ "team": "data" });
+  for dry_run in [true, false] {
+    let body = apply(json!([wanted]), true, dry_run);
+    let (status, plan) = house.ask(&admin, post.clone(), body).await;
+    assert_eq!(status.as_u16(), 200, "{plan}");
+    let told: Vec<_> = plan["changes"]
+      .as_array()
+      .expect("a list")
+      .iter()
+      .map(|c| (&c["action"], &c["name"]))
+      .collect();
+    assert_eq!(told, [(&json!("create"), &json!("b")), (&json!("delete"), &json!("a"))]);
+  }
+  for (name, status) in [("a", 404), ("b", 200), ("plain", 200)] {
+    let (told, _) = house.ask(&admin, (GET, &format!("/api/v1/jobs/{name}")), Value::Null).await;
+    assert_eq!(told.as_u16(), status, "{name}");
+  }
+
+  // Without a scope the mark stays; a broken job leaves everything as it was.
+  let (_, same) = house.ask(&admin, post.clone(), json!({ "jobs": [wanted] })).await;
+  assert_eq!(same["changes"][0]["action"], "unchanged", "{same}");
+  let (status, _) = house
+    .ask(&admin, post.clone(), apply(json!([{ "name": "c", "config": {} }]), true, false))
+    .await;
+  assert_eq!(status.as_u16(), 422);
+  let (told, _) = house.ask(&admin, (GET, "/api/v1/jobs/b"), Value::Null).await;
+  assert_eq!(told.as_u16(), 200);
+  for broken in [
+    json!({ "jobs": [wanted], "prune": true }),
+    json!({ "jobs": [wanted], "scope": { "team": "other" } }),
+  ] {
+    let (status, body) = house.ask(&admin, post.clone(), broken).await;
+    assert_eq!(
+      (status.as_u16(), &body["errors"][0]["code"]),
+      (422, &json!("apply.scope")),
+      "{body}"
+    );
+  }
+}
+
+#[tokio::test]
 async fn apply_is_all_or_nothing_and_says_what_differs() {
   let house = House::new().await;
   let admin = house.admin().await;

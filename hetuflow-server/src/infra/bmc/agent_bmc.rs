@@ -126,8 +126,10 @@ pub struct Heartbeat {
   pub status: AgentStatus,
   /// Load and health.
   pub statistics: Json,
-  /// Its clock.
-  pub clock_offset_ms: f64,
+  /// Its clock, where that can be believed.
+  pub clock_offset_ms: Option<f64>,
+  /// It has told a clock beyond belief, and nobody knows yet.
+  pub clock_invalid: bool,
 }
 
 /// Notes a sign of life, if the agent is still in this epoch.
@@ -145,11 +147,13 @@ pub async fn heartbeat(
     .table(TABLE)
     .value("status", text(beat.status))
     .value("statistics", json(&beat.statistics))
-    .value("clock_offset_ms", beat.clock_offset_ms)
     .value("server_id", text(server))
     .value("last_heartbeat_at", ts(now))
     .and_where(is("id", text(&beat.id)))
     .and_where(is("agent_epoch", Value::BigInt(Some(beat.agent_epoch))));
+  if let Some(offset) = beat.clock_offset_ms {
+    update.value("clock_offset_ms", offset);
+  }
   Ok(conn.execute(&update).await? == 1)
 }
 
@@ -201,6 +205,17 @@ pub async fn mark_silent(conn: &mut Conn, before: Ts) -> Result<Vec<AgentId>, Db
     .and_where(Expr::col("last_heartbeat_at").lt(ts(before)))
     .returning_col("id");
   let rows: Vec<Row1<AgentId>> = conn.fetch(&update).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// The agents that are called offline.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list_offline(conn: &mut Conn) -> Result<Vec<AgentId>, DbError> {
+  let mut select = Query::select();
+  select.column("id").from(TABLE).and_where(is("status", text(AgentStatus::Offline)));
+  let rows: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
   Ok(rows.into_iter().map(|row| row.0).collect())
 }
 

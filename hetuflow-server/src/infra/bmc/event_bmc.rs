@@ -148,10 +148,13 @@ pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64), DbError> {
   Ok((value(first), value(last)))
 }
 
-/// Drops the journal before an instant; returns how many rows went.
+/// Drops the journal before an instant; returns how many rows went. The newest row always stays:
+/// the numbers go on from it, and readers know by it how far the journal is.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn delete_before(conn: &mut Conn, before: Ts) -> Result<u64, DbError> {
-  conn.execute_sql("delete from sched_event_batch where at < $1", vec![ts(before)]).await
+  let sql = "delete from sched_event_batch where at < $1 \
+    and seq < (select max(seq) from sched_event_batch)";
+  conn.execute_sql(sql, vec![ts(before)]).await
 }

@@ -23,12 +23,14 @@ pub struct PageArgs {
   pub limit: i64,
   /// After this key.
   pub after: Option<Cursor>,
+  /// Stands before the key in `next_cursor`, so that a cursor tells which list it is of.
+  pub mark: String,
 }
 
 impl PageArgs {
   /// The first page.
   pub fn first(limit: i64) -> Self {
-    Self { limit, after: None }
+    Self { limit, ..Self::default() }
   }
 }
 
@@ -72,6 +74,7 @@ async fn cut<T: AnyRow>(
   let mut data: Vec<T> = conn.fetch(select).await?;
   let more = data.len() > limit;
   data.truncate(limit);
-  let next_cursor = if more { data.last().map(key) } else { None };
+  let next = data.last().filter(|_| more).map(key);
+  let next_cursor = next.map(|key| format!("{}{key}", page.mark));
   Ok(Page { data, page: PageInfo { page_size: page.limit, next_cursor } })
 }

@@ -74,6 +74,25 @@ pub async fn count(conn: &mut Conn) -> Result<i64, DbError> {
   Ok(rows.first().map_or(0, |row| row.0))
 }
 
+/// Notes that tokens were used at `now`, where the last note is older than `before`. Returns how
+/// many notes were made.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn note_use(
+  conn: &mut Conn,
+  tokens: impl IntoIterator<Item = TokenId>,
+  (now, before): (Ts, Ts),
+) -> Result<u64, DbError> {
+  let mut update = Query::update();
+  update
+    .table(TABLE)
+    .value("last_used_at", ts(now))
+    .and_where(Expr::col("id").is_in(tokens.into_iter().map(|id| uuid(id.0))))
+    .and_where(Expr::col("last_used_at").is_null().or(Expr::col("last_used_at").lt(ts(before))));
+  conn.execute(&update).await
+}
+
 /// Revokes a token; returns whether there was a valid one.
 ///
 /// # Errors

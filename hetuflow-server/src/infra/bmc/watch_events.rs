@@ -1,12 +1,12 @@
 //! The journal read backwards, and the names of what it speaks of.
 
-use hetuflow_core::{JobId, NamespaceId, ScheduleId, TaskId};
+use hetuflow_core::{JobId, NamespaceId, ScheduleId, TaskId, Ts};
 use sea_query::Value;
 
 use super::event_bmc::{self, EventBatch};
 use super::sql_text::SqlText;
-use super::{text, uuid};
-use crate::infra::db::{Conn, DbError};
+use super::{text, ts, uuid};
+use crate::infra::db::{Conn, DbError, Row1};
 
 /// Journal rows before a number (that one included), newest first.
 ///
@@ -36,6 +36,17 @@ pub async fn total(conn: &mut Conn, namespace: Option<&NamespaceId>) -> Result<u
     sql.push(" where namespace_id = ").bind(text(namespace));
   }
   super::watch_tasks::count(sql, conn).await
+}
+
+/// The number before the first journal row since an instant.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn number_before(conn: &mut Conn, since: Ts) -> Result<Option<i64>, DbError> {
+  let mut sql = SqlText::new("select min(seq) - 1 from sched_event_batch where at >= ");
+  sql.bind(ts(since));
+  let rows: Vec<Row1<Option<i64>>> = sql.fetch(conn).await?;
+  Ok(rows.into_iter().next().and_then(|row| row.0))
 }
 
 /// The jobs' names of tasks.

@@ -1,8 +1,9 @@
 //! Windows of jobs as terminals list them, with their newest runs.
 
-use hetuflow_core::{JobEntity, JobId, NamespaceId, ScheduleEntity, TaskStatus, Ts};
+use hetuflow_core::{FilterField, JobEntity, JobId, NamespaceId, ScheduleEntity, TaskStatus, Ts};
 use sea_query::{Expr, ExprTrait, Order, Query, Value};
 
+use super::filter_sql::{self, Column, Columns, Reach};
 use super::sql_text::SqlText;
 use super::watch_tasks::{Selection, count};
 use super::{schedule_bmc, text, ts, uuid};
@@ -18,8 +19,27 @@ const TABLES: &str = " from sched_job j where j.logical_deletion is null and j.n
 /// Jobs that one compound statement asks about; SQLite takes no more than 500.
 const JOBS_PER_STATEMENT: usize = 100;
 
-fn restrict(sql: &mut SqlText, selection: &Selection<'_>) {
-  if let Some(namespace) = selection.namespace {
+const FIELDS: Columns =
+  Columns { of: column, texts: &["j.name", "j.description", "j.owner"], id: "j.id" };
+
+fn column(field: &FilterField) -> Column {
+  match field {
+    FilterField::State => Column::Text("j.status"),
+    FilterField::Name => Column::JobName("j.name", "j.id"),
+    FilterField::Namespace => Column::Text("j.namespace_id"),
+    FilterField::Owner => Column::Text("j.owner"),
+    FilterField::By => Column::Text("coalesce(j.updated_by, j.created_by)"),
+    FilterField::Version => Column::Number("j.version"),
+    FilterField::Age => Column::AgeOf("j.updated_at"),
+    FilterField::Since | FilterField::Until => Column::Instant("j.updated_at"),
+    FilterField::Id => Column::Id("j.id"),
+    FilterField::Label(_) => Column::Member("j.labels"),
+    _ => Column::None,
+  }
+}
+
+fn restrict(sql: &mut SqlText, namespace: Option<&NamespaceId>) {
+  if let Some(namespace) = namespace {
     sql.push(" and j.namespace_id = ").bind(text(namespace));
   }
 }
@@ -28,11 +48,45 @@ fn restrict(sql: &mut SqlText, selection: &Selection<'_>) {
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn list(conn: &mut Conn, selection: &Selection<'_>) -> Result<Vec<JobEntity>, DbError> {
+pub async fn list(
+  conn: &mut Conn,
+  selection: &Selection<'_>,
+) -> Result<(Vec<JobEntity>, Reach), DbError> {
+  let sqlite = conn.is_sqlite();
   let mut sql = SqlText::new(COLUMNS);
   sql.push(TABLES);
-  restrict(&mut sql, selection);
-  sql.push(" order by j.name, j.id").window(selection.from, selection.len);
+  restrict(&mut sql, selection.namespace);
+  let reach = filter_sql::restrict(&mut sql, &FIELDS, &selection.narrow, sqlite);
+  sql.push(" order by ");
+  filter_sql::order(&mut sql, &FIELDS, &selection.narrow, sqlite);
+  sql.push("j.name, j.id").window(selection.from, selection.len);
+  Ok((sql.fetch(conn).await?, reach))
+}
+
+/// How many jobs a filter lets through; more where it reaches wider.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn matched(conn: &mut Conn, selection: &Selection<'_>) -> Result<u64, DbError> {
+  let mut sql = SqlText::new("select count(*)");
+  sql.push(TABLES);
+  restrict(&mut sql, selection.namespace);
+  filter_sql::restrict(&mut sql, &FIELDS, &selection.narrow, conn.is_sqlite());
+  count(sql, conn).await
+}
+
+/// Names of all jobs, deleted ones included, as far as they are looked at.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn all_names(
+  conn: &mut Conn,
+  namespace: Option<&NamespaceId>,
+  most: u64,
+) -> Result<Vec<(JobId, String)>, DbError> {
+  let mut sql = SqlText::new("select j.id, j.name from sched_job j where 1 = 1");
+  restrict(&mut sql, namespace);
+  sql.push(" order by j.id desc").window(0, most);
   sql.fetch(conn).await
 }
 
@@ -43,7 +97,7 @@ pub async fn list(conn: &mut Conn, selection: &Selection<'_>) -> Result<Vec<JobE
 pub async fn total(conn: &mut Conn, namespace: Option<&NamespaceId>) -> Result<u64, DbError> {
   let mut sql = SqlText::new("select count(*)");
   sql.push(TABLES);
-  restrict(&mut sql, &Selection { namespace, from: 0, len: 0 });
+  restrict(&mut sql, namespace);
   count(sql, conn).await
 }
 
@@ -57,7 +111,7 @@ pub async fn by_status(
 ) -> Result<Vec<(String, i64)>, DbError> {
   let mut sql = SqlText::new("select j.status, count(*)");
   sql.push(TABLES);
-  restrict(&mut sql, &Selection { namespace, from: 0, len: 0 });
+  restrict(&mut sql, namespace);
   sql.push(" group by j.status");
   sql.fetch(conn).await
 }

@@ -1,9 +1,11 @@
 //! Schedules that will fire, for lists of what comes.
 
-use hetuflow_core::{NamespaceId, ScheduleEntity, Ts};
+use hetuflow_core::{FilterField, NamespaceId, ScheduleEntity, Ts};
 
+use super::filter_sql::{self, Column, Columns, Reach};
 use super::schedule_bmc;
 use super::sql_text::SqlText;
+use super::watch_tasks::Selection;
 use super::{text, ts};
 use crate::infra::db::{Conn, DbError};
 
@@ -57,6 +59,53 @@ pub async fn broken(
   }
   sql.push(" order by s.id").window(0, 100);
   sql.fetch(conn).await
+}
+
+const FIELDS: Columns = Columns {
+  of: column,
+  texts: &["s.name", "s.description", "j.name", "s.status_reason"],
+  id: "s.id",
+};
+
+fn column(field: &FilterField) -> Column {
+  match field {
+    FilterField::State => Column::Text("s.status"),
+    FilterField::Name => Column::Text("s.name"),
+    FilterField::Job => Column::JobName("j.name", "s.job_id"),
+    FilterField::Namespace => Column::Text("s.namespace_id"),
+    FilterField::Kind => Column::Text("s.schedule_kind"),
+    FilterField::Timezone => Column::Text("s.timezone"),
+    FilterField::Priority => Column::Number("s.priority"),
+    FilterField::By => Column::Text("coalesce(s.updated_by, s.created_by)"),
+    FilterField::Reason => Column::Text("s.status_reason"),
+    FilterField::Age => Column::AgeOf("s.updated_at"),
+    FilterField::Since | FilterField::Until => Column::Instant("s.updated_at"),
+    FilterField::Next => Column::Instant("s.next_run_at"),
+    FilterField::Id => Column::Id("s.id"),
+    _ => Column::None,
+  }
+}
+
+/// A window of schedules, newest first where no order is given.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list(
+  conn: &mut Conn,
+  selection: &Selection<'_>,
+) -> Result<(Vec<FiringSchedule>, Reach), DbError> {
+  let sqlite = conn.is_sqlite();
+  let mut sql = SqlText::new("select ");
+  sql.push(&columns()).push(", j.name as job_name from sched_schedule s ");
+  sql.push("join sched_job j on j.id = s.job_id where 1 = 1");
+  if let Some(namespace) = selection.namespace {
+    sql.push(" and s.namespace_id = ").bind(text(namespace));
+  }
+  let reach = filter_sql::restrict(&mut sql, &FIELDS, &selection.narrow, sqlite);
+  sql.push(" order by ");
+  filter_sql::order(&mut sql, &FIELDS, &selection.narrow, sqlite);
+  sql.push("s.id desc").window(selection.from, selection.len);
+  Ok((sql.fetch(conn).await?, reach))
 }
 
 /// A schedule with its job's name.

@@ -1,10 +1,13 @@
 //! Windows of tasks as terminals list them, and counts of what is alive.
 
+use hetuflow_core::filter::{FilterValue, Meaning, Term, Test};
 use hetuflow_core::{
-  AgentId, JobId, NamespaceId, TaskId, TaskInstanceId, TaskStatus, TriggerSource, Ts,
+  AgentId, Filter, FilterField, JobId, NamespaceId, TaskId, TaskInstanceId, TaskStatus,
+  TriggerSource, Ts,
 };
 use serde_json::Value as Json;
 
+use super::filter_sql::{self, Column, Columns, Narrow, Reach};
 use super::sql_text::SqlText;
 use super::{text, ts, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
@@ -18,6 +21,8 @@ pub struct Selection<'a> {
   pub from: u64,
   /// Rows.
   pub len: u64,
+  /// The filter and the order.
+  pub narrow: Narrow<'a>,
 }
 
 /// A task as a list shows it.
@@ -83,23 +88,96 @@ const TABLES: &str = " from sched_task t join sched_job j on j.id = t.job_id \
   left join sched_task_hot h on h.task_id = t.id \
   left join sched_task_instance i on i.task_id = t.id and i.task_status is not null";
 
-fn restrict(sql: &mut SqlText, selection: &Selection<'_>) {
+/// The same where only living tasks are wanted: the few rows of the live table lead.
+const LIVE_TABLES: &str = " from sched_task_hot h join sched_task t on t.id = h.task_id \
+  join sched_job j on j.id = t.job_id \
+  left join sched_task_instance i on i.task_id = t.id and i.task_status is not null";
+
+const STATUS: &str = "coalesce(h.status, i.task_status, 'lost')";
+const AGENT: &str = "coalesce(h.agent_id, i.agent_id)";
+const REASON: &str = "coalesce(i.reason, h.stop_reason)";
+const STARTED: &str = "coalesce(h.started_at, i.started_at)";
+
+const FIELDS: Columns =
+  Columns { of: column, texts: &["j.name", AGENT, REASON, "i.error_message", STATUS], id: "t.id" };
+
+fn column(field: &FilterField) -> Column {
+  match field {
+    FilterField::State => Column::Text(STATUS),
+    FilterField::Job => Column::JobName("j.name", "t.job_id"),
+    FilterField::Agent => Column::Text(AGENT),
+    FilterField::Namespace => Column::Text("t.namespace_id"),
+    FilterField::Priority => Column::Number("coalesce(h.priority, t.priority)"),
+    FilterField::Age => Column::AgeOf("t.scheduled_at"),
+    FilterField::Run => Column::Between(STARTED, "i.completed_at"),
+    FilterField::Wait => {
+      Column::Between("t.scheduled_at", "coalesce(h.started_at, i.started_at, i.completed_at)")
+    }
+    FilterField::Exit => Column::Number("i.exit_code"),
+    FilterField::Signal => Column::Number("i.signal"),
+    FilterField::Reason => Column::Text(REASON),
+    FilterField::Attempt => Column::Number("coalesce(h.attempt, i.attempt, 0)"),
+    FilterField::Trigger => Column::Text("t.trigger_source"),
+    FilterField::Id => Column::Id("t.id"),
+    FilterField::Since | FilterField::Until => {
+      Column::Instant("coalesce(i.completed_at, h.started_at, i.started_at, t.scheduled_at)")
+    }
+    FilterField::Label(_) => Column::Member("j.labels"),
+    _ => Column::None,
+  }
+}
+
+/// Whether every row that the filter lets through is alive.
+fn lives(filter: &Filter) -> bool {
+  let alive = |value: &FilterValue| match &value.meaning {
+    Meaning::Words(words) => {
+      words.iter().all(|word| word.parse::<TaskStatus>().is_ok_and(|status| !status.is_final()))
+    }
+    _ => false,
+  };
+  let term = |term: &Term| match &term.test {
+    Test::Field { field: FilterField::State, values, .. } => {
+      !term.negated && values.iter().all(alive)
+    }
+    _ => false,
+  };
+  !filter.is_empty() && filter.groups.iter().all(|group| group.iter().any(term))
+}
+
+fn restrict(sql: &mut SqlText, selection: &Selection<'_>, sqlite: bool) -> Reach {
+  sql.push(if lives(selection.narrow.filter) { LIVE_TABLES } else { TABLES });
   sql.push(" where 1 = 1");
   if let Some(namespace) = selection.namespace {
     sql.push(" and t.namespace_id = ").bind(text(namespace));
   }
+  filter_sql::restrict(sql, &FIELDS, &selection.narrow, sqlite)
 }
 
 /// A window of tasks.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn list(conn: &mut Conn, selection: &Selection<'_>) -> Result<Vec<ListedTask>, DbError> {
+pub async fn list(
+  conn: &mut Conn,
+  selection: &Selection<'_>,
+) -> Result<(Vec<ListedTask>, Reach), DbError> {
+  let sqlite = conn.is_sqlite();
   let mut sql = SqlText::new(COLUMNS);
-  sql.push(TABLES);
-  restrict(&mut sql, selection);
-  sql.push(" order by t.id desc").window(selection.from, selection.len);
-  sql.fetch(conn).await
+  let reach = restrict(&mut sql, selection, sqlite);
+  sql.push(" order by ");
+  filter_sql::order(&mut sql, &FIELDS, &selection.narrow, sqlite);
+  sql.push("t.id desc").window(selection.from, selection.len);
+  Ok((sql.fetch(conn).await?, reach))
+}
+
+/// How many tasks a filter lets through; more where it reaches wider.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn matched(conn: &mut Conn, selection: &Selection<'_>) -> Result<u64, DbError> {
+  let mut sql = SqlText::new("select count(*)");
+  restrict(&mut sql, selection, conn.is_sqlite());
+  count(sql, conn).await
 }
 
 /// How many tasks there are in a namespace, or in all.
@@ -175,6 +253,40 @@ pub async fn oldest_due(
   }
   let rows: Vec<Row1<Option<Ts>>> = sql.fetch(conn).await?;
   Ok(rows.into_iter().next().and_then(|row| row.0))
+}
+
+/// What waits of one selector class although it is due.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct DueClass {
+  /// The class.
+  pub class_id: i64,
+  /// The namespace.
+  pub namespace_id: NamespaceId,
+  /// How many tasks.
+  pub tasks: i64,
+  /// Since when the first of them is due.
+  pub oldest: Ts,
+}
+
+/// What is due and waits, by selector class, the oldest first.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn due_classes(
+  conn: &mut Conn,
+  namespace: Option<&NamespaceId>,
+  before: Ts,
+) -> Result<Vec<DueClass>, DbError> {
+  let mut sql = SqlText::new(
+    "select class_id, namespace_id, count(*) as tasks, min(eligible_at) as oldest \
+     from sched_task_hot where status in ('pending', 'waiting_retry') and eligible_at <= ",
+  );
+  sql.bind(ts(before));
+  if let Some(namespace) = namespace {
+    sql.push(" and namespace_id = ").bind(text(namespace));
+  }
+  sql.push(" group by class_id, namespace_id order by min(eligible_at)").window(0, 100);
+  sql.fetch(conn).await
 }
 
 /// The tasks that run longest.

@@ -15,6 +15,12 @@ pub enum DbError {
     /// What was looked for.
     thing: String,
   },
+  /// What the caller had in memory is no longer so; nothing was written.
+  #[error("{thing} has changed meanwhile")]
+  Outdated {
+    /// What has changed.
+    thing: String,
+  },
   /// Two transactions waited for each other, or the file was busy: the same work may succeed.
   #[error("transaction must be tried again")]
   Retry(#[source] sqlx::Error),
@@ -36,6 +42,11 @@ impl DbError {
   /// Whether the same transaction may succeed when it is run again.
   pub fn is_retry(&self) -> bool {
     matches!(self, Self::Retry(_))
+  }
+
+  /// Whether the connection ended under the statement, so that nobody knows what became of it.
+  pub fn is_broken_link(&self) -> bool {
+    matches!(self, Self::Unreachable(sqlx::Error::Io(_) | sqlx::Error::Database(_)))
   }
 }
 

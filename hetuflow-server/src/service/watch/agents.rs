@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hetuflow_core::{AgentEntity, AgentId, AgentRow, AgentStatus, NamespaceId};
+use hetuflow_core::{AgentEntity, AgentId, AgentRow, AgentStatus, FilterScope, NamespaceId, Ts};
 
 use super::answer::Found;
 use super::question::Question;
@@ -10,23 +10,28 @@ use crate::infra::bmc::watch_agents;
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
 use crate::service::agent_svc::serves;
+use crate::service::row_match::Wanted;
 
 /// A window of agents, by name.
 ///
 /// # Errors
 /// Any database error.
-pub(super) async fn find(conn: &mut Conn, question: &Question) -> SvcResult<Found> {
-  let rows = agent_rows(conn, question.own.as_ref()).await?;
+pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcResult<Found> {
+  let wanted = Wanted::read(&question.filter, &question.sort, FilterScope::Agents)?;
+  let mut rows = agent_rows(conn, question.own.as_ref()).await?;
   let total = rows.len() as u64;
+  rows.retain(|row| wanted.fits(row, now));
+  wanted.order(&mut rows, now);
+  let matched = rows.len() as u64;
   // Signs of life are not in the journal.
-  Ok(Found::rows(&question.cut(rows)).counted(total, total).ageing())
+  Ok(Found::rows(&question.cut(rows)).counted(matched, total).ageing())
 }
 
 /// All agents that the asker may know of.
 ///
 /// # Errors
 /// Any database error.
-pub(super) async fn agent_rows(
+pub(in crate::service) async fn agent_rows(
   conn: &mut Conn,
   own: Option<&NamespaceId>,
 ) -> SvcResult<Vec<AgentRow>> {

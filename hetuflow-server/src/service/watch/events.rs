@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use hetuflow_core::{Change, EventRow, JobId, NamespaceId, ScheduleId, TaskId, Topic};
+use hetuflow_core::{
+  Change, EventRow, FilterScope, JobId, NamespaceId, ScheduleId, TaskId, Topic, Ts,
+};
 
 use super::answer::Found;
 use super::hub::Counts;
@@ -13,11 +15,16 @@ use crate::infra::bmc::event_bmc::EventBatch;
 use crate::infra::bmc::watch_events;
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
+use crate::service::row_match::Wanted;
 
 /// Journal rows read in one go.
 const BATCHES: u64 = 50;
 /// Journal rows looked at for one window.
 const BATCHES_MAX: u64 = 2000;
+/// Changes that a filter looks at.
+const FILTERED_MAX: usize = 20_000;
+/// Names that one statement asks for.
+const NAMES_PER_STATEMENT: usize = 1000;
 /// Changes looked at for one window.
 const CHANGES_MAX: usize = 50_000;
 
@@ -28,12 +35,17 @@ const CHANGES_MAX: usize = 50_000;
 pub(super) async fn find(
   conn: &mut Conn,
   question: &Question,
-  seq: i64,
+  (seq, now): (i64, Ts),
   counts: &mut Counts,
 ) -> SvcResult<Found> {
+  let wanted = Wanted::read(&question.filter, &question.sort, FilterScope::Events)?;
   let namespace = question.namespace.as_ref();
   let most = usize::try_from(question.from + question.len).unwrap_or(usize::MAX);
-  let rows = newest(conn, namespace, (seq, most), |_| true).await?;
+  let (rows, matched) = if wanted.filter.is_empty() {
+    (newest(conn, namespace, (seq, most), |_| true).await?, None)
+  } else {
+    filtered_rows(conn, namespace, (seq, now), &wanted).await?
+  };
   let mut rows = question.cut(rows);
   name(conn, &mut rows).await?;
   let fresh = counts.fresh();
@@ -46,9 +58,26 @@ pub(super) async fn find(
       total
     }
   };
-  let mut found = Found::rows(&rows).counted(total, total);
-  found.ages = fresh.is_some();
+  let mut found = Found::rows(&rows).counted(matched.unwrap_or(total), total);
+  found.ages = fresh.is_some() || wanted.filter.ages();
   Ok(found)
+}
+
+/// Rows of the newest part of the journal that a filter lets through, and how many. Names are put in
+/// before a filter looks at them.
+async fn filtered_rows(
+  conn: &mut Conn,
+  namespace: Option<&NamespaceId>,
+  (seq, now): (i64, Ts),
+  wanted: &Wanted,
+) -> SvcResult<(Vec<EventRow>, Option<u64>)> {
+  let mut rows = newest(conn, namespace, (seq, FILTERED_MAX), |_| true).await?;
+  for part in rows.chunks_mut(NAMES_PER_STATEMENT) {
+    name(conn, part).await?;
+  }
+  rows.retain(|row| wanted.fits(row, now));
+  let matched = rows.len() as u64;
+  Ok((rows, Some(matched)))
 }
 
 /// The newest changes that are wanted, newest first, from a bounded part of the journal; their names

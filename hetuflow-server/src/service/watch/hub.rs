@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Found, frame};
 use super::question::Question;
+use super::rates::RateBook;
 use super::{agents, events, fires, jobs, overview, servers, task_detail, tasks};
 use crate::infra::bmc::event_bmc;
 use crate::infra::db::Conn;
@@ -40,6 +41,8 @@ pub struct WatchSvc {
   pub(super) server: ServerId,
   /// Its figures.
   pub(super) figures: OwnFigures,
+  /// What happened in the last minutes.
+  pub(super) rates: tokio::sync::Mutex<RateBook>,
   shared: Mutex<HashMap<Question, Weak<Shared>>>,
 }
 
@@ -85,7 +88,14 @@ impl WatchSvc {
     feed: Arc<FeedSvc>,
     (server, figures): (ServerId, OwnFigures),
   ) -> Arc<Self> {
-    Arc::new(Self { store, feed, server, figures, shared: Mutex::default() })
+    Arc::new(Self {
+      store,
+      feed,
+      server,
+      figures,
+      rates: Default::default(),
+      shared: Mutex::default(),
+    })
   }
 
   /// The journal's epoch.
@@ -198,10 +208,10 @@ impl WatchSvc {
   ) -> SvcResult<Found> {
     match question.scope {
       Scope::Overview => overview::find(self, conn, question, (now, seq)).await,
-      Scope::Tasks => tasks::find(conn, question, counts).await,
+      Scope::Tasks => tasks::find(conn, question, now, counts).await,
       Scope::Jobs => jobs::find(conn, question, now).await,
-      Scope::Agents => agents::find(conn, question).await,
-      Scope::Events => events::find(conn, question, seq, counts).await,
+      Scope::Agents => agents::find(conn, question, now).await,
+      Scope::Events => events::find(conn, question, (seq, now), counts).await,
       Scope::Servers => servers::find(self, conn, question, now).await,
       Scope::Fires => fires::find(conn, question, now).await,
       Scope::Task => task_detail::find(conn, question).await,

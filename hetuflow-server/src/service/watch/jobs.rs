@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  DayCount, FireRow, JobDetail, JobEntity, JobId, JobRow, JobStatus, ScheduleBrief, ScheduleEntity,
-  ScheduleKind, ScheduleStatus, TaskRow, Ts, format_duration,
+  DayCount, FilterScope, FireRow, JobDetail, JobEntity, JobId, JobRow, JobStatus, ScheduleBrief,
+  ScheduleEntity, ScheduleKind, ScheduleStatus, TaskRow, Ts, format_duration,
 };
 
 use super::answer::Found;
@@ -14,11 +14,12 @@ use super::quantiles::{millis, quantiles};
 use super::question::Question;
 use super::tasks::{narrow, task_row};
 use crate::infra::bmc::watch_jobs::{self, RecentRun};
-use crate::infra::bmc::watch_tasks::{self, Selection};
+use crate::infra::bmc::watch_tasks;
 use crate::infra::db::Conn;
+use crate::service::row_match::Wanted;
 use crate::service::schedule_cursor::{Rhythm, first_after};
 use crate::service::task_svc::find_job;
-use crate::service::{SvcError, SvcResult};
+use crate::service::{SvcError, SvcResult, filtered};
 
 /// Newest runs that durations come from.
 const RUNS: u64 = 32;
@@ -33,15 +34,20 @@ const DAYS: i64 = 30;
 /// A window of jobs.
 ///
 /// # Errors
-/// Any database error.
+/// What is wrong with the filter, or any database error.
 pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcResult<Found> {
-  let selection =
-    Selection { namespace: question.namespace.as_ref(), from: question.from, len: question.len };
-  let jobs = watch_jobs::list(conn, &selection).await?;
-  let total = watch_jobs::total(conn, question.namespace.as_ref()).await?;
-  let rows = job_rows(conn, jobs, now).await?;
+  let wanted = Wanted::read(&question.filter, &question.sort, FilterScope::Jobs)?;
+  let window = question.window(now);
+  let listed = filtered::jobs(conn, &window, &wanted).await?;
+  let total = watch_jobs::total(conn, window.namespace).await?;
+  let matched = match listed.matched {
+    Some(matched) => matched,
+    None if wanted.filter.is_empty() => total,
+    None => filtered::count_jobs(conn, &window, &wanted).await?,
+  };
+  let rows = job_rows(conn, listed.rows, now).await?;
   // Next fires pass.
-  Ok(Found::rows(&rows).counted(total, total).ageing())
+  Ok(Found::rows(&rows).counted(matched, total).ageing())
 }
 
 /// The rows that lists show.

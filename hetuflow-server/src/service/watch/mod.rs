@@ -6,6 +6,8 @@
 
 mod agents;
 mod answer;
+mod attention;
+mod causes;
 mod events;
 mod fires;
 mod hub;
@@ -13,9 +15,11 @@ mod jobs;
 mod overview;
 mod quantiles;
 mod question;
+mod rates;
 mod servers;
 mod task_detail;
 mod tasks;
 mod words;
 
+pub(super) use agents::agent_rows;
 pub use hub::{OwnFigures, WatchReader, WatchSvc};

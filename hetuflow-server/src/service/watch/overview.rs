@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentRow, AgentStatus, EventRow, Overview, Quantiles, Rates, ServerStatus, TaskRow, Topic,
+  AgentRow, AgentStatus, EventRow, Overview, Quantiles, ServerStatus, TaskRow, Topic,
   TriggerSource, Ts,
 };
 
 use super::agents::agent_rows;
 use super::answer::Found;
+use super::attention;
 use super::events;
 use super::fires::next_fires;
 use super::hub::WatchSvc;
@@ -58,6 +59,9 @@ pub(super) async fn find(
   let times = watch_attempts::newest_times(conn, namespace, ATTEMPTS).await?;
   let (fire_late, wait, run) = latencies(&times);
   let servers = server_rows(hub, conn, now).await?;
+  let rates = hub.rates.lock().await.read(conn, namespace, now).await?;
+  let seen = attention::Seen { namespace, agents: &agents, fires: &times, now };
+  let attention = attention::find(conn, &seen).await?;
   let midnight = Ts::from_micros(now.micros() - now.micros().rem_euclid(24 * 3_600_000_000));
   let today = watch_attempts::ends_since(conn, namespace, (midnight, REACH)).await?;
   let overview = Overview {
@@ -65,12 +69,12 @@ pub(super) async fn find(
     oldest_pending_at: watch_tasks::oldest_due(conn, namespace, now).await?,
     slots_used,
     slots,
-    rates: Rates::default(),
+    rates,
     fire_late,
     wait,
     run,
     today: today.into_iter().map(|(status, n)| (status.to_string(), n.unsigned_abs())).collect(),
-    attention: Vec::new(),
+    attention,
     running,
     agents: worst_first(agents),
     fires: next_fires(conn, namespace, (now, ROWS)).await?,

@@ -1,7 +1,8 @@
 //! What a watch asks, apart from who asks and how often it wants to hear.
 
-use hetuflow_core::{NamespaceId, Role, Scope, WATCH_WINDOW_MAX, Watch};
+use hetuflow_core::{NamespaceId, Role, Scope, Ts, WATCH_WINDOW_MAX, Watch};
 
+use crate::service::filtered::Window;
 use crate::service::{Actor, SvcResult};
 
 /// Rows in a window where none is said.
@@ -55,6 +56,11 @@ impl Question {
   /// The namespace that names are looked up in.
   pub(super) fn home(&self) -> NamespaceId {
     self.namespace.clone().unwrap_or_default()
+  }
+
+  /// The window over a list.
+  pub(super) fn window(&self, now: Ts) -> Window<'_> {
+    Window { namespace: self.namespace.as_ref(), from: self.from, len: self.len, now }
   }
 
   /// The part of a list that the window shows.

@@ -2,41 +2,52 @@
 
 use std::time::Instant;
 
-use hetuflow_core::{TaskConfig, TaskRow};
+use hetuflow_core::{FilterScope, TaskConfig, TaskRow, Ts};
 
 use super::answer::Found;
+use super::causes;
 use super::hub::Counts;
 use super::question::Question;
 use super::words::why;
-use crate::infra::bmc::watch_tasks::{self, ListedTask, Selection};
+use crate::infra::bmc::watch_tasks::{self, ListedTask};
 use crate::infra::db::Conn;
-use crate::service::SvcResult;
+use crate::service::row_match::Wanted;
+use crate::service::{SvcResult, filtered};
 
 /// A window of tasks.
 ///
 /// # Errors
-/// Any database error.
+/// What is wrong with the filter, or any database error.
 pub(super) async fn find(
   conn: &mut Conn,
   question: &Question,
+  now: Ts,
   counts: &mut Counts,
 ) -> SvcResult<Found> {
-  let selection =
-    Selection { namespace: question.namespace.as_ref(), from: question.from, len: question.len };
-  let rows = watch_tasks::list(conn, &selection).await?;
+  let wanted = Wanted::read(&question.filter, &question.sort, FilterScope::Tasks)?;
+  let window = question.window(now);
+  let listed = filtered::tasks(conn, &window, &wanted).await?;
   let fresh = counts.fresh();
   let (matched, total) = match fresh {
     Some(counts) => counts,
     None => {
       let began = Instant::now();
-      let total = watch_tasks::total(conn, question.namespace.as_ref()).await?;
-      counts.keep((total, total), began);
-      (total, total)
+      let total = watch_tasks::total(conn, window.namespace).await?;
+      let matched = match listed.matched {
+        Some(matched) => matched,
+        None if wanted.filter.is_empty() => total,
+        None => filtered::count_tasks(conn, &window, &wanted).await?,
+      };
+      counts.keep((matched, total), began);
+      (matched, total)
     }
   };
-  let rows: Vec<TaskRow> = rows.into_iter().map(task_row).collect();
-  let mut found = Found::rows(&rows).counted(matched, total);
-  found.ages = fresh.is_some();
+  let rows: Vec<TaskRow> = listed.rows.into_iter().map(task_row).collect();
+  let mut found = Found::rows(&rows).counted(listed.matched.unwrap_or(matched), total);
+  let causes = causes::of_last_hour(conn, window.namespace, now).await?;
+  // Failures leave the hour.
+  found.ages = fresh.is_some() || wanted.filter.ages() || !causes.is_empty();
+  found.causes = Some(causes);
   Ok(found)
 }
 

@@ -34,18 +34,25 @@ impl Source {
   }
 }
 
-/// Reads all files; folders give their `*.yaml` and `*.yml`.
+/// Folders inside folders are followed so deep.
+const DEPTH_MAX: usize = 32;
+
+/// Reads all files; folders give their `*.yaml` and `*.yml`, and with `recursive` those of the
+/// folders in them.
 ///
 /// # Errors
 /// Not found, or not readable as text.
-pub fn read_all(paths: &[PathBuf]) -> Result<(Vec<Source>, Vec<Problem>), CtlError> {
+pub fn read_all(
+  paths: &[PathBuf],
+  recursive: bool,
+) -> Result<(Vec<Source>, Vec<Problem>), CtlError> {
   let (mut sources, mut problems) = (Vec::new(), Vec::new());
   for path in paths {
     if path.as_os_str() == "-" {
       take("stdin", read_bounded(std::io::stdin(), "stdin")?, &mut sources, &mut problems);
       continue;
     }
-    for file in files_of(path)? {
+    for file in files_of(path, recursive)? {
       let name = file.display().to_string();
       take(&name, read_file(&file)?, &mut sources, &mut problems);
     }
@@ -68,24 +75,17 @@ fn take(name: &str, bytes: Vec<u8>, sources: &mut Vec<Source>, problems: &mut Ve
   }
 }
 
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, CtlError> {
+fn files_of(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, CtlError> {
   let place = path.display();
-  let told = |error: std::io::Error| match error.kind() {
+  let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
     std::io::ErrorKind::NotFound => CtlError::new(Exit::NotFound, format!("no file {place}")),
     _ => CtlError::failure(format!("cannot read {place}: {error}")),
-  };
-  let metadata = std::fs::metadata(path).map_err(told)?;
+  })?;
   if !metadata.is_dir() {
     return Ok(vec![path.to_owned()]);
   }
   let mut files = Vec::new();
-  for entry in std::fs::read_dir(path).map_err(told)? {
-    let entry = entry.map_err(told)?.path();
-    let yaml = entry.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
-    if yaml && entry.is_file() {
-      files.push(entry);
-    }
-  }
+  in_folder(path, if recursive { DEPTH_MAX } else { 0 }, &mut files)?;
   if files.len() > FILES_MAX {
     return Err(CtlError::new(
       Exit::Invalid,
@@ -93,10 +93,32 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, CtlError> {
     ));
   }
   if files.is_empty() {
-    return Err(CtlError::new(Exit::Invalid, format!("nothing to apply: no *.yaml in {place}")));
+    let error = CtlError::new(Exit::Invalid, format!("nothing to apply: no *.yaml in {place}"));
+    return Err(if recursive { error } else { error.help("-R looks into the folders in it too") });
   }
   files.sort();
   Ok(files)
+}
+
+/// The manifests of a folder; links to folders are not followed.
+fn in_folder(path: &Path, deeper: usize, files: &mut Vec<PathBuf>) -> Result<(), CtlError> {
+  let told =
+    |error: std::io::Error| CtlError::failure(format!("cannot read {}: {error}", path.display()));
+  for entry in std::fs::read_dir(path).map_err(told)? {
+    let entry = entry.map_err(told)?;
+    let folder = entry.file_type().map_err(told)?.is_dir();
+    let entry = entry.path();
+    let yaml = entry.extension().is_some_and(|ext| ext == "yaml" || ext == "yml");
+    if folder && deeper > 0 {
+      in_folder(&entry, deeper - 1, files)?;
+    } else if yaml && entry.is_file() {
+      files.push(entry);
+    }
+    if files.len() > FILES_MAX {
+      break;
+    }
+  }
+  Ok(())
 }
 
 /// Reads one file. Pipes and devices are refused: they may never end.
@@ -136,12 +158,12 @@ mod tests {
   fn files_that_are_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("missing.yaml");
-    assert_eq!(read_all(&[missing]).expect_err("missing").exit, 3);
-    assert_eq!(read_all(&[folder.path().to_owned()]).expect_err("empty folder").exit, 8);
-    assert_eq!(read_all(&["/dev/zero".into()]).expect_err("a device").exit, 8);
+    assert_eq!(read_all(&[missing], false).expect_err("missing").exit, 3);
+    assert_eq!(read_all(&[folder.path().to_owned()], false).expect_err("empty folder").exit, 8);
+    assert_eq!(read_all(&["/dev/zero".into()], false).expect_err("a device").exit, 8);
     let long = folder.path().join("long.yaml");
     std::fs::write(&long, vec![b'#'; 2 << 20]).expect("written");
-    assert_eq!(read_all(&[long]).expect_err("too long").exit, 8);
+    assert_eq!(read_all(&[long], false).expect_err("too long").exit, 8);
     let fifo = folder.path().join("fifo");
     rustix::fs::mknodat(
       rustix::fs::CWD,
@@ -153,7 +175,17 @@ mod tests {
     .expect("a pipe");
     let link = folder.path().join("link.yaml");
     std::os::unix::fs::symlink(&fifo, &link).expect("a link");
-    assert_eq!(read_all(&[link]).expect_err("a pipe").exit, 8);
+    assert_eq!(read_all(&[link], false).expect_err("a pipe").exit, 8);
+  }
+
+  #[test]
+  fn folders_in_folders() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("a/b")).expect("made");
+    std::fs::write(folder.path().join("a/b/c.yaml"), "x: 1").expect("written");
+    let paths = [folder.path().to_owned()];
+    assert_eq!(read_all(&paths, false).expect_err("nothing at the top").exit, 8);
+    assert_eq!(read_all(&paths, true).expect("found").0.len(), 1);
   }
 
   /// RELIABILITY B092.
@@ -162,10 +194,10 @@ mod tests {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a.yaml");
     std::fs::write(&path, b"# ok\nname: caf\xe9\n").expect("written");
-    let (_, problems) = read_all(std::slice::from_ref(&path)).expect("read");
+    let (_, problems) = read_all(std::slice::from_ref(&path), false).expect("read");
     assert_eq!(problems[0].code, "yaml.utf8");
     assert!(problems[0].message.contains("line 2"), "{problems:?}");
     std::fs::write(&path, b"\xef\xbb\xbfa: 1\r\n").expect("written");
-    assert_eq!(read_all(&[path]).expect("read").0[0].text, "a: 1\r\n");
+    assert_eq!(read_all(&[path], false).expect("read").0[0].text, "a: 1\r\n");
   }
 }

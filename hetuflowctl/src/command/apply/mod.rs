@@ -1,19 +1,29 @@
 //! `apply`: manifests become jobs, all or none. Every problem of every file is told at once.
 
 mod convert;
+mod create;
 mod files;
 mod locate;
 mod manifest;
 mod plan;
+mod plan_text;
 mod problem;
 mod read;
+mod remove;
 mod scalar;
 mod tree;
+mod vars;
 
+pub use create::create;
 use manifest::load;
-pub use plan::{create, run};
+pub use plan::{diff, load_files, run};
+pub use remove::run as delete;
+
+use hetuflow_core::ApplyResponse;
+use serde_json::Value;
 
 use crate::client::{Client, CtlError};
+use crate::command::session::Session;
 
 /// Applies texts that are part of the program, as `dev --demo` does; how many jobs.
 ///
@@ -22,7 +32,34 @@ use crate::client::{Client, CtlError};
 pub async fn apply_texts(client: &Client, texts: &[(&str, &str)]) -> Result<usize, CtlError> {
   let sources = texts.iter().map(|(name, text)| files::Source::new(*name, *text)).collect();
   let loaded = load(sources)?;
-  plan::send(client, &loaded, false).await.map(|plan| plan.changes.len())
+  plan::send(client, &loaded, &plan::Wish::default()).await.map(|plan| plan.changes.len())
+}
+
+/// Applies texts that were made by the program, and asks first where something is there already.
+/// `None`: nobody said yes.
+///
+/// # Errors
+/// When a text is refused.
+pub async fn apply_with_consent(
+  session: &Session,
+  texts: &[(String, String)],
+) -> Result<Option<ApplyResponse>, CtlError> {
+  let sources = texts.iter().map(|(name, text)| files::Source::new(name, text)).collect();
+  let mut loaded = load(sources)?;
+  plan::put_in_namespace(&mut loaded, &session.client()?.place.namespace)?;
+  plan::ask_and_send(session, &loaded).await
+}
+
+/// The documents of a YAML or JSON text, as values.
+///
+/// # Errors
+/// Invalid, with the place of each problem.
+pub fn read_documents(name: &str, text: &str) -> Result<Vec<Value>, CtlError> {
+  let source = files::Source::new(name, text);
+  match tree::read(&source) {
+    Ok(nodes) => Ok(nodes.iter().map(tree::Node::value).collect()),
+    Err(problems) => Err(problem::refuse(problems, &[source])),
+  }
 }
 
 /// Checks one text as `apply` would, without a server.

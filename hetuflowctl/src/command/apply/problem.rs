@@ -142,5 +142,11 @@ pub fn refuse(mut problems: Vec<Problem>, sources: &[Source]) -> CtlError {
     let source = sources.iter().find(|source| source.name == problem.file);
     error.facts.push(format!("\n{}", problem.show(source).trim_end()));
   }
+  if problems.iter().any(|problem| problem.code.starts_with("cron.")) {
+    error.help.push("try an expression:  hetuflowctl schedule next \"0 2 * * *\" --tz ZONE".into());
+  }
+  if problems.iter().any(|problem| problem.code == "manifest.unknown_field") {
+    error.help.push("the fields of a job:  hetuflowctl schema job".into());
+  }
   error
 }

@@ -4,8 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
+use serde_json::Value;
+
 use super::files::Source;
 use super::problem::{Pos, Problem};
+use super::scalar::Word;
 
 const DEPTH_MAX: usize = 64;
 const NODES_MAX: usize = 200_000;
@@ -42,6 +45,28 @@ impl Node {
   pub fn get(&self, key: &str) -> Option<&Node> {
     let Data::Map(entries) = &self.data else { return None };
     entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+  }
+
+  /// As a plain value, by the rules of YAML 1.2.
+  pub fn value(&self) -> Value {
+    match &self.data {
+      Data::Text(text) => Value::String(text.clone()),
+      Data::Plain(text) => match Word::read(text) {
+        Word::Null => Value::Null,
+        Word::Bool(flag) => Value::Bool(flag),
+        Word::Int(number) => number.into(),
+        Word::Big(number) => number.into(),
+        Word::Float(number) => number.into(),
+        Word::OldBool | Word::OddNumber | Word::Text => Value::String(text.clone()),
+      },
+      Data::List(items) => Value::Array(items.iter().map(Node::value).collect()),
+      Data::Map(entries) => Value::Object(
+        entries
+          .iter()
+          .filter_map(|(key, value)| Some((key.text()?.to_owned(), value.value())))
+          .collect(),
+      ),
+    }
   }
 
   /// The text of a scalar.

@@ -7,4 +7,5 @@ mod lines;
 mod start;
 
 pub use child::run_child;
+pub use folder::sibling;
 pub use start::run;

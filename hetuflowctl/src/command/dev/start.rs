@@ -67,8 +67,9 @@ pub async fn run(session: &Session, args: &DevArgs) -> Result<Outcome, CtlError>
     other => other,
   };
   stop(&session.look, slots, &mut signals).await;
-  // A stop that was asked for is what dev is for: exit 0, except for hurried signals.
-  outcome.map(|exit| Outcome::from(View::Nothing).exit(if exit == 130 { 0 } else { exit }))
+  // A stop that was asked for, by Ctrl-C or by TERM, is how dev ends well.
+  let asked = |exit| matches!(exit, 130 | 143);
+  outcome.map(|exit| Outcome::from(View::Nothing).exit(if asked(exit) { 0 } else { exit }))
 }
 
 /// What a start is made of.

@@ -1,12 +1,14 @@
 //! Small acts on things: enable, disable, pause, resume, cordon, uncordon, note.
 
-use hetuflow_core::AgentForUpdate;
+use hetuflow_core::{AgentForUpdate, JobForUpdate, JobStatus};
 use serde_json::{Value, json};
 
 use super::kind::{Kind, bare};
-use crate::cli::{Names, NoteArgs};
-use crate::client::{Call, CtlError, Exit};
-use crate::command::names::{expand, with_suggestion};
+use super::{list, picked::Picked};
+use crate::cli::{Many, ManyJobs, NoteArgs};
+use crate::client::{Call, CtlError};
+use crate::command::bulk::{Deed, Failed, Item, agree, chosen_unseen, given, send, some_failed};
+use crate::command::names::with_suggestion;
 use crate::command::session::Session;
 use crate::output::{Outcome, View};
 
@@ -17,21 +19,80 @@ use crate::output::{Outcome, View};
 pub async fn run(
   session: &Session,
   kind: Kind,
-  act: &str,
-  args: &Names,
+  act: &'static str,
+  args: &Many,
 ) -> Result<Outcome, CtlError> {
-  let calls = expand(&args.names)?.into_iter().map(|name| {
-    let name = bare(kind, &name).to_owned();
-    let mut call = Call::post(format!("{}/{act}", kind.path_of(&name)));
+  on_many(session, kind, (act, &past(act)), args, |path| {
+    Call::post(format!("{path}/{act}")).json(&json!({}))
+  })
+  .await
+}
+
+/// Switches jobs on or off; with a version only where it is still that one.
+///
+/// # Errors
+/// As [`run`].
+pub async fn switch(
+  session: &Session,
+  act: &'static str,
+  args: &ManyJobs,
+) -> Result<Outcome, CtlError> {
+  let Some(version) = args.if_version else {
+    return run(session, Kind::Job, act, &args.many).await;
+  };
+  let status = if act == "enable" { JobStatus::Enabled } else { JobStatus::Disabled };
+  let change = JobForUpdate { status: Some(status), ..JobForUpdate::default() };
+  on_many(session, Kind::Job, (act, &past(act)), &args.many, |path| {
+    Call::patch(path).json(&change).if_version(version)
+  })
+  .await
+}
+
+/// One request per thing that is named or found.
+///
+/// # Errors
+/// As [`run`].
+pub async fn on_many(
+  session: &Session,
+  kind: Kind,
+  (verb, done): (&str, &str),
+  args: &Many,
+  call: impl Fn(&str) -> Call,
+) -> Result<Outcome, CtlError> {
+  let command = format!("{} {verb}", kind.word());
+  let deed = Deed { verb, command: &command, what: kind.word(), done };
+  let things = picked(session, kind, args).await?;
+  let found: Vec<_> = things.iter().map(Picked::record).collect();
+  let unseen = chosen_unseen(session, &args.names.names)?;
+  if let Some(end) = agree(session, deed, (unseen, args.bulk), &found)? {
+    return Ok(end);
+  }
+  let mut items = Vec::new();
+  for thing in things {
+    let mut call = call(&kind.path_of(&thing.reference));
     if kind.in_namespace() {
-      call = call.query_some(
-        "namespace_id",
-        session.client().ok().map(|client| client.place.namespace.clone()),
-      );
+      call = call.query("namespace_id", thing.namespace(session)?);
     }
-    (name, call.json(&json!({})))
-  });
-  each(session, kind, &past(act), calls.collect()).await
+    items.push(Item { name: thing.name, call });
+  }
+  each(session, kind, deed, items).await
+}
+
+/// The things that are meant.
+///
+/// # Errors
+/// Usage, where nothing is named.
+pub async fn picked(session: &Session, kind: Kind, args: &Many) -> Result<Vec<Picked>, CtlError> {
+  let names = given(session, &args.names.names)?;
+  let Some(filter) = session.filter()? else {
+    return Ok(names.iter().map(|name| Picked::named(kind, bare(kind, name))).collect());
+  };
+  let mut call = Call::get(kind.path()).query("filter", filter);
+  if kind.in_namespace() {
+    call = call.query_some("namespace_id", session.list_namespace()?);
+  }
+  let found: Vec<Value> = list::at_most(session, call, args.bulk.limit).await?;
+  Ok(found.into_iter().map(|value| Picked::found(kind, value)).collect())
 }
 
 /// Writes a note on an agent.
@@ -42,7 +103,8 @@ pub async fn note(session: &Session, args: &NoteArgs) -> Result<Outcome, CtlErro
   let change = AgentForUpdate { description: Some(args.text.clone()), ..AgentForUpdate::default() };
   let name = bare(Kind::Agent, &args.name).to_owned();
   let call = Call::patch(Kind::Agent.path_of(&name)).json(&change);
-  each(session, Kind::Agent, "noted", vec![(name, call)]).await
+  let deed = Deed { verb: "note", command: "agent note", what: "agent", done: "noted" };
+  each(session, Kind::Agent, deed, vec![Item { name, call }]).await
 }
 
 /// Sends one request per thing and tells how each went.
@@ -52,37 +114,30 @@ pub async fn note(session: &Session, args: &NoteArgs) -> Result<Outcome, CtlErro
 pub async fn each(
   session: &Session,
   kind: Kind,
-  done: &str,
-  calls: Vec<(String, Call)>,
+  deed: Deed<'_>,
+  items: Vec<Item>,
 ) -> Result<Outcome, CtlError> {
-  let client = session.client()?;
-  let single = calls.len() == 1;
-  let total = calls.len();
-  let (mut text, mut names, mut results, mut failures) =
+  let total = items.len();
+  let (mut text, mut names, mut results, mut failed) =
     (String::new(), Vec::new(), Vec::new(), Vec::new());
-  for (name, call) in calls {
-    match client.bytes(call).await {
+  for (name, answer) in send(session, deed, items).await? {
+    match answer {
       Ok(body) => {
         let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        text.push_str(&format!("{}/{name} {done}\n", kind.word()));
+        text.push_str(&format!("{}/{name} {}\n", kind.word(), deed.done));
         names.push(format!("{}/{name}", kind.word()));
         results.push(json!({ "name": name, "ok": true, "object": answer }));
       }
-      Err(error) if single => return Err(with_suggestion(session, kind, &name, error).await),
+      Err(error) if total == 1 => return Err(with_suggestion(session, kind, &name, error).await),
       Err(error) => {
-        results.push(json!({ "name": name, "ok": false, "error": error.message }));
-        failures.push(format!("{name}  not {done}: {}", error.message));
+        let one = Failed { name, error };
+        results.push(one.value());
+        failed.push(one);
       }
     }
   }
-  let view = View::Text { text, value: json!(results), names };
-  if failures.is_empty() {
-    return Ok(view.into());
-  }
-  let mut outcome = Outcome::from(view).exit(Exit::SomeFailed as u8);
-  outcome.notes.push(format!("error: {done} {} of {total}", total - failures.len()));
-  outcome.notes.extend(failures.into_iter().map(|failure| format!("  {failure}")));
-  Ok(outcome)
+  let outcome = Outcome::from(View::Text { text, value: json!(results), names });
+  Ok(if failed.is_empty() { outcome } else { outcome.partial(some_failed(deed, total, &failed)) })
 }
 
 fn past(act: &str) -> String {

@@ -1,41 +1,54 @@
 //! Deleting, after a question.
 
-use super::act::each;
-use super::kind::{Kind, bare};
+use super::act::{each, picked};
+use super::kind::Kind;
 use super::list::everything;
-use crate::cli::Names;
+use super::picked::Picked;
+use crate::cli::Many;
 use crate::client::{Call, CtlError, Exit};
-use crate::command::names::{expand, with_suggestion};
+use crate::command::bulk::{Deed, Item, agree};
+use crate::command::names::with_suggestion;
 use crate::command::session::Session;
-use crate::output::{Outcome, View, ask};
+use crate::output::{Outcome, Record, View, ask};
 
 /// Deletes things.
 ///
 /// # Errors
 /// When nobody says yes, or it fails for the only one.
-pub async fn run(session: &Session, kind: Kind, args: &Names) -> Result<Outcome, CtlError> {
-  let names = expand(&args.names)?;
-  let verb = if kind == Kind::Token { "Revoke" } else { "Delete" };
-  let shown = match names.as_slice() {
-    [one] => format!("{} {}", kind.word(), bare(kind, one)),
+pub async fn run(session: &Session, kind: Kind, args: &Many) -> Result<Outcome, CtlError> {
+  let things = picked(session, kind, args).await?;
+  let (verb, done) =
+    if kind == Kind::Token { ("revoke", "revoked") } else { ("delete", "deleted") };
+  let command = format!("{} delete", kind.word());
+  let deed = Deed { verb, command: &command, what: kind.word(), done };
+  let found: Vec<Record> = things.iter().map(Picked::record).collect();
+  if args.bulk.dry_run || things.is_empty() {
+    if let Some(end) = agree(session, deed, (false, args.bulk), &found)? {
+      return Ok(end);
+    }
+  }
+  let shown = match things.as_slice() {
+    [one] => format!("{} {}", kind.word(), one.name),
     many => format!("{} {}s", many.len(), kind.word()),
   };
   let place = session.client()?.place.title();
+  let verb = if kind == Kind::Token { "Revoke" } else { "Delete" };
   if !ask(&session.look, &format!("{verb} {shown} on {place}"))? {
     return Ok(Outcome::from(View::Nothing).note("nothing was done"));
   }
-  let mut calls = Vec::new();
-  for name in names {
-    let name = bare(kind, &name).to_owned();
-    let id = if kind == Kind::Token { token_id(session, &name).await? } else { name.clone() };
+  let mut items = Vec::new();
+  for thing in things {
+    let id = match kind {
+      Kind::Token => token_id(session, &thing.name).await?,
+      _ => thing.reference.clone(),
+    };
     let mut call = Call::delete(kind.path_of(&id));
     if kind.in_namespace() {
-      call = call.query("namespace_id", &session.client()?.place.namespace);
+      call = call.query("namespace_id", thing.namespace(session)?);
     }
-    calls.push((name, call));
+    items.push(Item { name: thing.name, call });
   }
-  let done = if kind == Kind::Token { "revoked" } else { "deleted" };
-  each(session, kind, done, calls).await
+  each(session, kind, deed, items).await
 }
 
 /// Tokens are deleted by id; people know them by name.

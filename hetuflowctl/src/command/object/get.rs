@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::kind::{Kind, bare};
 use super::list::everything;
+use super::short_ref;
 use crate::cli::GetArgs;
 use crate::client::{Call, CtlError, Exit, path_of};
 use crate::command::names::{expand, with_suggestion};
@@ -190,9 +191,16 @@ pub async fn schedules_of(
 /// # Errors
 /// What the server says.
 pub async fn task(session: &Session, name: &str) -> Result<TaskEntity, CtlError> {
-  match session.client()?.task(name, None).await {
+  let client = session.client()?;
+  match client.task(name, None).await {
     Ok(task) => Ok(task),
-    Err(error) => Err(with_suggestion(session, Kind::Task, name, error).await),
+    Err(error) if error.is_not_found() => {
+      match short_ref::find(client, bare(Kind::Task, name)).await? {
+        Some(task) => Ok(task),
+        None => Err(with_suggestion(session, Kind::Task, name, error).await),
+      }
+    }
+    Err(error) => Err(error),
   }
 }
 

@@ -7,5 +7,7 @@ pub mod describe;
 pub mod get;
 mod kind;
 pub mod list;
+mod picked;
+mod short_ref;
 
 pub use kind::{Kind, bare};

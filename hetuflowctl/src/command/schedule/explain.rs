@@ -3,6 +3,7 @@
 use hetuflow_core::CronExpression;
 use serde_json::{Map, Value, json};
 
+use super::lines::answer_all;
 use super::next::cron_error;
 use crate::cli::ExplainArgs;
 use crate::client::CtlError;
@@ -13,8 +14,15 @@ use crate::output::{Outcome, View};
 /// # Errors
 /// Invalid, with a caret at the field.
 pub fn run(args: &ExplainArgs) -> Result<Outcome, CtlError> {
-  let expression = CronExpression::parse(&args.expression, 0)
-    .map_err(|error| cron_error(&args.expression, error))?;
+  let Some(text) = &args.expression else {
+    return Ok(answer_all(|question| explain(&question.expr).map(|(_, value)| value)));
+  };
+  let (text, value) = explain(text)?;
+  Ok(View::text(text, value).into())
+}
+
+fn explain(text: &str) -> Result<(String, Value), CtlError> {
+  let expression = CronExpression::parse(text, 0).map_err(|error| cron_error(text, error))?;
   let mut text = format!("{}\n", expression.describe());
   let mut fields = Map::new();
   for (name, value) in expression.fields() {
@@ -22,5 +30,5 @@ pub fn run(args: &ExplainArgs) -> Result<Outcome, CtlError> {
     fields.insert(name.to_owned(), Value::String(value));
   }
   let value = json!({ "expression": expression.as_str(), "description": expression.describe(), "fields": fields });
-  Ok(View::text(text, value).into())
+  Ok((text, value))
 }

@@ -1,7 +1,9 @@
 //! Schedules: what fires next, and why.
 
+pub mod check;
 pub mod create;
 pub mod explain;
+mod lines;
 pub mod next;
 pub mod set;
 pub mod trigger;

@@ -6,20 +6,28 @@ use hetuflow_core::{
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::lines::{Question, answer_all};
 use crate::cli::{NextArgs, read_from};
 use crate::client::{Call, CtlError, Exit};
 use crate::command::object::{Kind, get};
 use crate::command::session::Session;
 use crate::output::{Format, Outcome, View, relative};
 
+/// Most fires of one answer.
+const COUNT_MAX: u32 = 10_000;
+
 /// Shows the next fires.
 ///
 /// # Errors
 /// When the expression is invalid or the name is not there.
 pub async fn run(session: &Session, args: &NextArgs) -> Result<Outcome, CtlError> {
+  let Some(what) = &args.what else {
+    let flags = args.clone();
+    return Ok(answer_all(move |question| answer(&flags, question)));
+  };
   let lines = session.look.format == Format::Jsonl;
-  if is_expression(&args.what) {
-    let preview = match offline(args) {
+  if is_expression(what) {
+    let preview = match offline(what, args) {
       // Batches want one JSON line per expression, good or bad.
       Err(error) if lines && error.exit == Exit::Invalid as u8 => {
         let value = json!({ "error": { "code": error.code, "message": error.message } });
@@ -32,7 +40,7 @@ pub async fn run(session: &Session, args: &NextArgs) -> Result<Outcome, CtlError
   if args.tz.is_some() {
     return Err(CtlError::usage("--tz is for expressions; a schedule has its own zone"));
   }
-  let previews = online(session, args).await?;
+  let previews = online(session, what, args).await?;
   Ok(show(&previews, session))
 }
 
@@ -41,11 +49,28 @@ fn is_expression(what: &str) -> bool {
   what.trim().contains(char::is_whitespace) || what.starts_with('@')
 }
 
-fn offline(args: &NextArgs) -> Result<SchedulePreview, CtlError> {
+/// The answer to one line of stdin: the instants, or what is wrong.
+fn answer(flags: &NextArgs, question: &Question) -> Result<Value, CtlError> {
+  let args = NextArgs {
+    what: None,
+    tz: question.tz.clone().or_else(|| flags.tz.clone()),
+    from: question.from.clone().or_else(|| flags.from.clone()),
+    count: question.count.unwrap_or(flags.count),
+    stdin: true,
+  };
+  if !(1..=COUNT_MAX).contains(&args.count) {
+    let mut error = CtlError::new(Exit::Invalid, format!("count is 1 to {COUNT_MAX}"));
+    error.code = "number.range".to_owned();
+    return Err(error);
+  }
+  let preview = offline(&question.expr, &args)?;
+  Ok(json!({ "next": preview.next.iter().map(|fire| fire.at).collect::<Vec<_>>() }))
+}
+
+fn offline(what: &str, args: &NextArgs) -> Result<SchedulePreview, CtlError> {
   let name = args.tz.as_deref().unwrap_or(hetuflow_core::DEFAULT_TIMEZONE);
   let zone = parse_time_zone(name).map_err(|error| cron_error(name, error))?;
-  let expression =
-    CronExpression::parse(&args.what, 0).map_err(|error| cron_error(&args.what, error))?;
+  let expression = CronExpression::parse(what, 0).map_err(|error| cron_error(what, error))?;
   let from = from_of(args, &zone)?;
   let mut after = from.unwrap_or_else(Ts::now).instant();
   let mut next = Vec::new();
@@ -68,23 +93,24 @@ fn from_of(args: &NextArgs, zone: &TimeZone) -> Result<Option<Ts>, CtlError> {
 
 async fn online(
   session: &Session,
+  what: &str,
   args: &NextArgs,
 ) -> Result<Vec<(String, SchedulePreview)>, CtlError> {
   // A schedule's name goes before a job's; heartbeat may be either.
-  let schedules = match get::schedule(session, &args.what).await {
+  let schedules = match get::schedule(session, what).await {
     Ok(schedule) => vec![schedule],
-    Err(error) if error.is_not_found() => match get::job(session, &args.what).await {
+    Err(error) if error.is_not_found() => match get::job(session, what).await {
       Ok(job) => get::schedules_of(session, &job).await?,
       Err(_) => {
         let mut error = error;
-        error.message = format!("no schedule and no job \"{}\"", args.what);
+        error.message = format!("no schedule and no job \"{}\"", what);
         return Err(error);
       }
     },
     Err(error) => return Err(error),
   };
   if schedules.is_empty() {
-    return Err(CtlError::new(Exit::NotFound, format!("job {} has no schedule", args.what)));
+    return Err(CtlError::new(Exit::NotFound, format!("job {} has no schedule", what)));
   }
   let mut previews = Vec::new();
   for schedule in schedules {
@@ -160,8 +186,18 @@ pub fn cron_error(text: &str, error: CronError) -> CtlError {
 mod tests {
   use super::*;
 
+  fn offline(args: &NextArgs) -> Result<SchedulePreview, CtlError> {
+    super::offline(args.what.as_deref().unwrap_or_default(), args)
+  }
+
   fn args(what: &str, tz: &str, from: &str, count: u32) -> NextArgs {
-    NextArgs { what: what.into(), tz: Some(tz.into()), count, from: Some(from.into()) }
+    NextArgs {
+      what: Some(what.into()),
+      tz: Some(tz.into()),
+      count,
+      from: Some(from.into()),
+      stdin: false,
+    }
   }
 
   #[test]

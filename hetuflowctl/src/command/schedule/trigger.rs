@@ -3,7 +3,7 @@
 use hetuflow_core::TaskEntity;
 use serde_json::{Value, json};
 
-use crate::cli::Names;
+use crate::cli::Many;
 use crate::client::{Call, CtlError};
 use crate::command::names::expand;
 use crate::command::object::{Kind, get};
@@ -14,10 +14,10 @@ use crate::output::{Outcome, View};
 ///
 /// # Errors
 /// When one is not there.
-pub async fn run(session: &Session, args: &Names) -> Result<Outcome, CtlError> {
+pub async fn run(session: &Session, args: &Many) -> Result<Outcome, CtlError> {
   let mut tasks = Vec::new();
   let mut others = Vec::new();
-  for name in expand(&args.names)? {
+  for name in expand(&args.names.names)? {
     let schedule = get::schedule(session, &name).await?;
     let call = Call::post(format!("{}/trigger", Kind::Schedule.path_of(&schedule.id.to_string())));
     let answer: Value = session.client()?.fetch(call.json(&json!({}))).await?;

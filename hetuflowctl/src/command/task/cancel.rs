@@ -2,28 +2,32 @@
 
 use hetuflow_core::CancelRequest;
 
+use super::deed::{self, OnTasks};
 use crate::cli::CancelArgs;
 use crate::client::{Call, CtlError};
-use crate::command::names::expand;
-use crate::command::object::{Kind, act::each, get};
+use crate::command::bulk::Deed;
+use crate::command::object::Kind;
 use crate::command::session::Session;
 use crate::output::Outcome;
+
+const CANCEL: Deed<'static> =
+  Deed { verb: "cancel", command: "task cancel", what: "task", done: "asked to stop" };
 
 /// Asks tasks to stop.
 ///
 /// # Errors
-/// When a task is not there, or has ended.
+/// When the only task is not there, or has ended; with several, each failure is told and the exit
+/// code is 11.
 pub async fn run(session: &Session, args: &CancelArgs) -> Result<Outcome, CtlError> {
   let request = CancelRequest {
     reason: args.reason.clone(),
     force: args.force,
     grace_secs: args.grace.map(|grace| grace.as_secs_f64()),
   };
-  let mut calls = Vec::new();
-  for target in expand(&args.targets.targets)? {
-    let task = get::task(session, &target).await?;
-    let call = Call::post(format!("{}/cancel", Kind::Task.path_of(&task.id.to_string())));
-    calls.push((task.id.short(), call.json(&request)));
-  }
-  each(session, Kind::Task, "asked to stop", calls).await
+  let what =
+    OnTasks { deed: CANCEL, targets: &args.targets.targets, options: args.bulk, lines: true };
+  let done = deed::run(session, what, |task| {
+    Call::post(format!("{}/cancel", Kind::Task.path_of(&task.id.to_string()))).json(&request)
+  });
+  done.await
 }

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream, StreamExt as _};
-use hetuflow_core::{Page, Stream, TaskEntity, TaskInstanceEntity, TaskInstanceId};
+use futures_util::stream::{self, StreamExt as _};
+use hetuflow_core::{Page, Stream, TaskEntity, TaskInstanceEntity, TaskInstanceId, Ts};
 
-use crate::cli::{LogOptions, StreamChoice};
-use crate::client::{Call, Client, CtlError, LogChunk, LogRequest, LogStream, path_of};
-use crate::output::LogPiece;
+use super::line_cut::LogBytes;
+use super::log_shape::{Pieces, RawPiece};
+use crate::cli::{LogOptions, StreamChoice, Tail};
+use crate::client::{Call, Client, CtlError, Exit, LogChunk, LogRequest, LogStream, path_of};
 
 /// Between looks at a task that has no attempt yet: quick at first, then calm.
 const LOOK_MIN: Duration = Duration::from_millis(20);
@@ -22,16 +23,12 @@ struct Follower {
   options: LogOptions,
   seen: Option<TaskInstanceId>,
   open: Option<LogStream>,
-  ready: VecDeque<LogPiece>,
+  ready: VecDeque<RawPiece>,
   done: bool,
 }
 
 /// Pieces of the output of a task's newest attempt; with `follow` of those after it too.
-pub fn pieces(
-  client: Client,
-  task: TaskEntity,
-  options: LogOptions,
-) -> BoxStream<'static, Result<LogPiece, CtlError>> {
+pub fn pieces(client: Client, task: TaskEntity, options: LogOptions) -> Pieces<RawPiece> {
   let follower =
     Follower { client, task, options, seen: None, open: None, ready: VecDeque::new(), done: false };
   stream::try_unfold(follower, |mut follower| async move {
@@ -45,11 +42,13 @@ pub fn of_attempt(
   client: Client,
   attempt: TaskInstanceEntity,
   options: LogOptions,
-) -> BoxStream<'static, Result<LogPiece, CtlError>> {
+) -> Pieces<RawPiece> {
+  let number = attempt.attempt;
   let begin = stream::once(async move {
     let stream = open(&client, attempt.id, Some(&attempt), &options).await?;
-    Ok::<_, CtlError>(stream::try_unfold(stream, |mut stream| async move {
-      Ok(piece(stream.next().await?).map(|piece| (piece, stream)))
+    Ok::<_, CtlError>(stream::try_unfold(stream, move |mut stream| async move {
+      let chunk = stream.next().await?;
+      Ok(piece(number, &stream, chunk).map(|piece| (piece, stream)))
     }))
   });
   begin
@@ -61,7 +60,7 @@ pub fn of_attempt(
 }
 
 impl Follower {
-  async fn next(&mut self) -> Result<Option<LogPiece>, CtlError> {
+  async fn next(&mut self) -> Result<Option<RawPiece>, CtlError> {
     loop {
       if let Some(piece) = self.ready.pop_front() {
         return Ok(Some(piece));
@@ -70,10 +69,13 @@ impl Follower {
         return Ok(None);
       }
       match &mut self.open {
-        Some(open) => match piece(open.next().await?) {
-          Some(piece) => return Ok(Some(piece)),
-          None => self.open = None,
-        },
+        Some(open) => {
+          let chunk = open.next().await?;
+          match piece(self.task.attempt, open, chunk) {
+            Some(piece) => return Ok(Some(piece)),
+            None => self.open = None,
+          }
+        }
         None => self.advance().await?,
       }
     }
@@ -82,6 +84,8 @@ impl Follower {
   /// Finds the next attempt to read, or the end.
   async fn advance(&mut self) -> Result<(), CtlError> {
     let mut wait = LOOK_MIN;
+    let limit = self.options.start_timeout.filter(|_| self.seen.is_none());
+    let begin = tokio::time::Instant::now();
     loop {
       match self.task.instance_id {
         Some(id) if self.seen != Some(id) => return self.begin(id).await,
@@ -91,12 +95,15 @@ impl Follower {
               if self.task.status.is_final() { "ended without output" } else { "has not started" };
             self
               .ready
-              .push_back(LogPiece::Note(format!("-- task {} {words} --", self.task.id.short())));
+              .push_back(RawPiece::Note(format!("-- task {} {words} --", self.task.id.short())));
           }
           self.done = true;
           return Ok(());
         }
         _ => {}
+      }
+      if let Some(limit) = limit.filter(|limit| begin.elapsed() >= *limit) {
+        return Err(late(&self.task, limit));
       }
       tokio::time::sleep(wait).await;
       wait = (wait * 2).min(LOOK_MAX);
@@ -114,17 +121,26 @@ impl Follower {
     if again {
       let agent =
         self.task.agent_id.as_ref().map(|agent| format!(" on {agent}")).unwrap_or_default();
-      self.ready.push_back(LogPiece::Note(format!("-- attempt {}{agent} --", self.task.attempt)));
+      self.ready.push_back(RawPiece::Note(format!("-- attempt {}{agent} --", self.task.attempt)));
       // Offsets and tails belong to the first attempt that was asked for.
       (self.options.from_offset, self.options.tail) = (None, None);
     }
     let attempt = match self.options.tail {
-      Some(_) => attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id),
-      None => None,
+      Some(Tail::Lines(_)) => {
+        attempts(&self.client, &self.task).await?.into_iter().find(|one| one.id == id)
+      }
+      _ => None,
     };
     self.open = Some(open(&self.client, id, attempt.as_ref(), &self.options).await?);
     Ok(())
   }
+}
+
+fn late(task: &TaskEntity, limit: Duration) -> CtlError {
+  let limit = hetuflow_core::format_duration(limit);
+  CtlError::new(Exit::Timeout, format!("task {} has not started within {limit}", task.id.short()))
+    .fact(format!("it is {}", task.status))
+    .fact("it stays where it is")
 }
 
 async fn attempts(client: &Client, task: &TaskEntity) -> Result<Vec<TaskInstanceEntity>, CtlError> {
@@ -149,7 +165,7 @@ async fn open(
     follow: options.follow,
     stream,
   };
-  if let (Some(lines), Some(attempt)) = (options.tail, attempt) {
+  if let (Some(Tail::Lines(lines)), Some(attempt)) = (options.tail, attempt) {
     let end = u64::try_from(attempt.log_bytes).unwrap_or(0);
     request.from_offset = tail_begin(client, request, end, lines).await?;
   }
@@ -198,13 +214,18 @@ fn nth_line_from_end(bytes: &[u8], lines: u64) -> Option<u64> {
   ends.nth(nth).map(|(at, _)| at as u64 + 1)
 }
 
-fn piece(chunk: LogChunk) -> Option<LogPiece> {
+/// A chunk with the place and the time that the stream knows of it.
+fn piece(attempt: i64, from: &LogStream, chunk: LogChunk) -> Option<RawPiece> {
   Some(match chunk {
-    LogChunk::Bytes(stream, bytes) => LogPiece::Bytes { stream, bytes, label: None },
-    LogChunk::Break(down) => {
-      LogPiece::Note(format!("-- link was down {:.1} s, nothing lost --", down.as_secs_f64()))
+    LogChunk::Bytes(stream, bytes) => {
+      let offset = from.next_offset().saturating_sub(bytes.len() as u64);
+      let at = from.last_at().unwrap_or_else(Ts::now);
+      RawPiece::Bytes(attempt, LogBytes { stream, at, offset, bytes })
     }
-    LogChunk::Gap(bytes) => LogPiece::Note(format!("-- {bytes} bytes no longer kept --")),
+    LogChunk::Break(down) => {
+      RawPiece::Note(format!("-- link was down {:.1} s, nothing lost --", down.as_secs_f64()))
+    }
+    LogChunk::Gap(bytes) => RawPiece::Lost(bytes),
     LogChunk::End => return None,
   })
 }

@@ -1,13 +1,20 @@
 //! Tasks: start, watch, wait, stop, repeat.
 
 pub mod cancel;
+mod chosen;
 pub mod control;
+pub mod count;
+mod deed;
 mod exit_code;
 mod follow;
+mod line_cut;
+mod line_pick;
+mod log_shape;
 pub mod logs;
 mod order;
 pub mod retry;
 pub mod run;
+pub mod story;
 pub mod wait;
 
 pub use exit_code::{exit_code, sentence};

@@ -1,7 +1,9 @@
 //! What `run` asks a server to do.
 
+use std::path::Path;
+
 use hetuflow_core::{
-  Environment, ExecuteCommand, JobEntity, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts,
+  Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts,
 };
 use serde_json::{Map, Value};
 
@@ -13,23 +15,68 @@ use crate::client::CtlError;
 /// # Errors
 /// When a parameter is no JSON where `:=` says so.
 pub fn task(options: &RunOptions, namespace: NamespaceId) -> Result<TaskForCreate, CtlError> {
-  let environment: Environment = options.env.iter().cloned().collect();
+  let mut environment = match &options.env_file {
+    Some(file) => environment_file(file)?,
+    None => Environment::default(),
+  };
+  environment.extend(options.env.iter().cloned());
   let later = options.in_.map(|duration| Ts::now().plus(duration));
   Ok(TaskForCreate {
     namespace_id: Some(namespace),
     scheduled_at: options.at.or(later),
     priority: options.prio,
-    parameters: parameters(&options.param)?,
+    parameters: parameters(options)?,
     environment: (!environment.is_empty()).then_some(environment),
     ..TaskForCreate::default()
   })
 }
 
-fn parameters(pairs: &[(String, String)]) -> Result<Option<Value>, CtlError> {
-  if pairs.is_empty() {
+/// `K=V` per line; empty lines and lines that begin with # are left out.
+fn environment_file(file: &Path) -> Result<Environment, CtlError> {
+  let text = read(file, "--env-file")?;
+  let mut environment = Environment::default();
+  for (at, line) in text.lines().enumerate() {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+      continue;
+    }
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let Some((key, value)) = line.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+      let place = format!("{}:{}", file.display(), at + 1);
+      return Err(CtlError::usage(format!("{place}: no K=V")));
+    };
+    let quoted = ['"', '\'']
+      .iter()
+      .find_map(|quote| value.strip_prefix(*quote).and_then(|rest| rest.strip_suffix(*quote)));
+    environment.insert(key.trim().to_owned(), quoted.unwrap_or(value).to_owned());
+  }
+  Ok(environment)
+}
+
+fn read(file: &Path, flag: &str) -> Result<String, CtlError> {
+  let text = if file == Path::new("-") {
+    std::io::read_to_string(std::io::stdin())
+  } else {
+    std::fs::read_to_string(file)
+  };
+  text.map_err(|error| CtlError::usage(format!("{flag} {}: {error}", file.display())))
+}
+
+fn parameters(options: &RunOptions) -> Result<Option<Value>, CtlError> {
+  let pairs = &options.param;
+  if pairs.is_empty() && options.param_file.is_none() {
     return Ok(None);
   }
-  let mut fields = Map::new();
+  let mut fields = match &options.param_file {
+    Some(file) => {
+      let text = read(file, "--param-file")?;
+      serde_saphyr::from_str::<Map<String, Value>>(&text).map_err(|error| {
+        CtlError::usage(format!("--param-file {} is no object", file.display()))
+          .fact(error.to_string())
+      })?
+    }
+    None => Map::new(),
+  };
   for (key, text) in pairs {
     let (key, value) = match key.strip_suffix(':') {
       Some(key) => {
@@ -46,12 +93,17 @@ fn parameters(pairs: &[(String, String)]) -> Result<Option<Value>, CtlError> {
 
 /// Whether the job's own settings must be changed for this run.
 pub fn changes_settings(options: &RunOptions) -> bool {
-  options.retries.is_some() || options.timeout_task.is_some() || options.dir.is_some()
+  options.retries.is_some()
+    || options.timeout_task.is_some()
+    || options.dir.is_some()
+    || options.agent.is_some()
+    || !options.require.is_empty()
+    || options.job_version.is_some()
 }
 
 /// The job's settings with this run's changes.
-pub fn changed(job: &JobEntity, options: &RunOptions) -> TaskConfig {
-  let mut config = job.config.clone();
+pub fn changed(config: &TaskConfig, options: &RunOptions) -> TaskConfig {
+  let mut config = config.clone();
   change(&mut config, options);
   config
 }
@@ -63,6 +115,10 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
   if let Some(timeout) = options.timeout_task {
     config.timeout = Some(Seconds(timeout));
   }
+  if let Some(agent) = &options.agent {
+    config.selector.0.insert("agent".to_owned(), agent.clone());
+  }
+  config.selector.0.extend(options.require.iter().cloned());
   if let Some(dir) = &options.dir {
     config.working_directory = Some(dir.clone());
   }
@@ -124,6 +180,10 @@ fn words(text: &str) -> Result<Vec<String>, CtlError> {
 mod tests {
   use super::*;
 
+  fn of(pairs: &[(String, String)]) -> RunOptions {
+    RunOptions { param: pairs.to_vec(), ..RunOptions::default() }
+  }
+
   #[test]
   fn words_as_a_shell_cuts_them() {
     for (text, expected) in [
@@ -141,7 +201,10 @@ mod tests {
   #[test]
   fn parameters_are_text_unless_they_say_json() {
     let pairs = [("a".to_owned(), "7".to_owned()), ("b:".to_owned(), "7".to_owned())];
-    assert_eq!(parameters(&pairs).expect("fine"), Some(serde_json::json!({ "a": "7", "b": 7 })));
-    assert_eq!(parameters(&[("b:".to_owned(), "x".to_owned())]).expect_err("no JSON").exit, 2);
+    assert_eq!(
+      parameters(&of(&pairs)).expect("fine"),
+      Some(serde_json::json!({ "a": "7", "b": 7 }))
+    );
+    assert_eq!(parameters(&of(&[("b:".to_owned(), "x".to_owned())])).expect_err("no JSON").exit, 2);
   }
 }

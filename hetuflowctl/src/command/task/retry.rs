@@ -1,41 +1,48 @@
-//! `retry`.
+//! `retry` and `task reprioritise`.
 
-use hetuflow_core::TaskEntity;
+use hetuflow_core::TaskForUpdate;
 use serde_json::json;
 
-use crate::cli::RetryArgs;
-use crate::client::{Call, CtlError, Exit};
-use crate::command::names::expand;
-use crate::command::object::{Kind, get};
+use super::deed::{self, OnTasks};
+use crate::cli::{ReprioritiseArgs, RetryArgs};
+use crate::client::{Call, CtlError};
+use crate::command::bulk::Deed;
+use crate::command::object::Kind;
 use crate::command::session::Session;
-use crate::output::{Outcome, View};
+use crate::output::Outcome;
+
+const RETRY: Deed<'static> =
+  Deed { verb: "retry", command: "task retry", what: "task", done: "retried" };
+const REPRIORITISE: Deed<'static> =
+  Deed { verb: "reprioritise", command: "task reprioritise", what: "task", done: "reprioritised" };
 
 /// Runs finished tasks once more, each as a new task.
 ///
 /// # Errors
 /// When it fails for the only one; with several, each failure is told and the exit code is 11.
 pub async fn run(session: &Session, args: &RetryArgs) -> Result<Outcome, CtlError> {
-  let targets = expand(&args.targets.targets)?;
-  let (mut made, mut failures) = (Vec::new(), Vec::new());
-  for target in &targets {
-    match one(session, target).await {
-      Ok(task) => made.push(task),
-      Err(error) if targets.len() == 1 => return Err(error),
-      Err(error) => failures.push(format!("  {target}  not retried: {}", error.message)),
-    }
-  }
-  let outcome = Outcome::from(View::things(&made));
-  if failures.is_empty() {
-    return Ok(outcome);
-  }
-  let mut outcome = outcome.exit(Exit::SomeFailed as u8);
-  outcome.notes.push(format!("error: retried {} of {}", made.len(), targets.len()));
-  outcome.notes.extend(failures);
-  Ok(outcome)
+  let what =
+    OnTasks { deed: RETRY, targets: &args.targets.targets, options: args.bulk, lines: false };
+  let done = deed::run(session, what, |task| {
+    Call::post(format!("{}/retry", Kind::Task.path_of(&task.id.to_string()))).json(&json!({}))
+  });
+  done.await
 }
 
-async fn one(session: &Session, target: &str) -> Result<TaskEntity, CtlError> {
-  let task = get::task(session, target).await?;
-  let call = Call::post(format!("{}/retry", Kind::Task.path_of(&task.id.to_string())));
-  session.client()?.fetch(call.json(&json!({}))).await
+/// Gives waiting tasks another priority.
+///
+/// # Errors
+/// As [`run`].
+pub async fn reprioritise(session: &Session, args: &ReprioritiseArgs) -> Result<Outcome, CtlError> {
+  let change = TaskForUpdate { priority: Some(args.prio) };
+  let what = OnTasks {
+    deed: REPRIORITISE,
+    targets: &args.targets.targets,
+    options: args.bulk,
+    lines: false,
+  };
+  let done = deed::run(session, what, |task| {
+    Call::patch(Kind::Task.path_of(&task.id.to_string())).json(&change)
+  });
+  done.await
 }

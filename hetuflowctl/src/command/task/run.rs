@@ -4,13 +4,15 @@ use futures_util::stream::{self, StreamExt as _};
 use hetuflow_core::{BULK_MAX, BulkResponse, TaskBulkCreate, TaskEntity, TaskForCreate};
 use serde_json::{Value, json};
 
+use super::log_shape::shape;
 use super::{exit_code, follow, order, sentence, wait};
 use crate::cli::{ExitStatus, LogOptions, RunArgs};
 use crate::client::{Call, CtlError, Exit, path_of};
+use crate::command::job::versions;
 use crate::command::names::with_suggestion;
 use crate::command::object::{Kind, bare, create::namespace_id, get};
 use crate::command::session::Session;
-use crate::output::{LogPiece, Outcome, Record, TableRow as _, View};
+use crate::output::{LogPiece, LogStyle, Outcome, Record, TableRow as _, View};
 
 /// Starts a task.
 ///
@@ -19,6 +21,12 @@ use crate::output::{LogPiece, Outcome, Record, TableRow as _, View};
 pub async fn run(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
   let options = &args.options;
   let waits = options.wait || options.logs;
+  if options.dry_run {
+    return dry(session, args).await;
+  }
+  if options.cancel_on_interrupt && !waits {
+    return Err(CtlError::usage("--cancel-on-interrupt needs --wait or --logs"));
+  }
   if args.options.count > 1 {
     if waits {
       return Err(CtlError::usage(
@@ -37,6 +45,17 @@ pub async fn run(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError>
   }
 }
 
+/// What would be asked for; the job is looked up, nothing is sent that starts anything.
+async fn dry(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
+  let mut order = wanted(session, args).await?;
+  if let Some(job) = &args.job {
+    order.job_id = Some(get::job(session, job).await?.id);
+  }
+  let value = json!({ "count": args.options.count, "task": order });
+  let view = View::text(crate::output::describe(&value), value);
+  Ok(Outcome::from(view).note("dry run: nothing was started"))
+}
+
 async fn one(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
   let options = &args.options;
   let task = start(session, args).await?;
@@ -45,19 +64,23 @@ async fn one(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
   }
   let (short, id) = (task.id.short(), task.id.to_string());
   session.goes_on(format!("task {short} keeps running; hetuflowctl logs -f {short}"));
+  if options.cancel_on_interrupt {
+    let path = format!("{}/cancel", Kind::Task.path_of(&id));
+    let call = Call::post(path).json(&json!({ "reason": "interrupted at the terminal" }));
+    session.on_interrupt(call, format!("task {short} is asked to stop"));
+  }
   let which = options.exit_status.unwrap_or(ExitStatus::Task);
   if options.logs {
-    let pieces = follow::pieces(
-      session.client()?.clone(),
-      task,
-      LogOptions { follow: true, ..LogOptions::default() },
-    );
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    let whose = super::logs::source(&task);
+    let pieces = follow::pieces(session.client()?.clone(), task, options.clone());
+    let pieces = shape(pieces, whose, &options, (&session.look, false))?;
     let pieces = pieces.map(move |piece| match piece {
       Err(error) if which == ExitStatus::Task => Err(error.beside_a_task()),
       other => other,
     });
     let pieces = with_exit(pieces.boxed(), session.client()?.clone(), id, which);
-    return Ok(View::logs(pieces, false).into());
+    return Ok(View::logs(pieces, LogStyle::default()).into());
   }
   let ended = wait::until_final(session, &id).await?;
   Ok(finished(&ended, which))
@@ -123,7 +146,19 @@ async fn wanted(session: &Session, args: &RunArgs) -> Result<TaskForCreate, CtlE
   } else if let Some(job) = &args.job
     && order::changes_settings(&args.options)
   {
-    order.config = Some(order::changed(&get::job(session, job).await?, &args.options));
+    let job = get::job(session, job).await?;
+    let config = match args.options.job_version {
+      Some(version) => {
+        let spec = versions::one(session, &job, version).await?;
+        // Its environment too; what this run gives goes before it.
+        let mut environment = spec.environment;
+        environment.extend(order.environment.take().unwrap_or_default());
+        order.environment = (!environment.is_empty()).then_some(environment);
+        spec.config
+      }
+      None => job.config,
+    };
+    order.config = Some(order::changed(&config, &args.options));
   }
   Ok(order)
 }

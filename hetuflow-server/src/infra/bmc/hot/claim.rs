@@ -59,6 +59,30 @@ pub struct ClaimedTask {
   pub config: Option<Json<TaskConfig>>,
 }
 
+impl ClaimedTask {
+  /// The claim of a new task that was written as claimed.
+  pub fn born(task: &super::NewTask, slot: &ClaimSlot, fence: i64) -> Self {
+    Self {
+      task_id: task.id,
+      instance_id: slot.instance_id,
+      job_id: task.job_id,
+      job_version: task.job_version,
+      namespace_id: task.namespace_id.clone(),
+      schedule_id: None,
+      scheduled_at: task.scheduled_at,
+      eligible_at: task.scheduled_at,
+      start_deadline_at: task.start_deadline_at,
+      attempt: 1,
+      fence,
+      agent_id: slot.agent_id.clone(),
+      trigger_source: task.trigger_source,
+      parameters: task.parameters.clone(),
+      environment: task.environment.clone().map(Json),
+      config: task.config.clone().map(Json),
+    }
+  }
+}
+
 /// Claims at most one task per slot, soonest first, of one class and priority, eligible within
 /// `ahead_us` microseconds of now on the database's clock.
 ///
@@ -214,4 +238,48 @@ async fn sqlite(
     .await?;
   conn.done();
   Ok(claimed)
+}
+
+const PG_ONE: &str = "update sched_task_hot set status = 'locked', attempt = attempt + 1, \
+    fence = nextval('sched_fence'), instance_id = $2, agent_id = $3, agent_epoch = $4, \
+    server_id = $5, locked_at = clock_timestamp(), updated_at = clock_timestamp() \
+  where task_id = $1 and status = 'pending' returning fence";
+
+/// Claims one task that this transaction has just inserted; returns its fence.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn claim_new(
+  conn: &mut Conn,
+  task: TaskId,
+  birth: &super::Birth,
+) -> Result<i64, DbError> {
+  let (slot, server) = (&birth.slot, birth.server.as_str());
+  let fence = if let Some(pg) = conn.pg() {
+    let (fence,): (i64,) = sqlx::query_as(PG_ONE)
+      .bind(task.0)
+      .bind(slot.instance_id.0)
+      .bind(slot.agent_id.as_str())
+      .bind(slot.agent_epoch)
+      .bind(server)
+      .fetch_one(&mut *pg)
+      .await?;
+    fence
+  } else {
+    let sqlite = conn.sqlite().ok_or_else(wrong_engine)?;
+    let (fence,): (i64,) =
+      sqlx::query_as(SQLITE_FENCES).bind(1_i64).fetch_one(&mut *sqlite).await?;
+    let row = serde_json::json!([[
+      hex(task.0),
+      hex(slot.instance_id.0),
+      slot.agent_id,
+      slot.agent_epoch,
+      fence
+    ]]);
+    let claim = sqlx::query(SQLITE_CLAIM).bind(row.to_string()).bind(server).bind(Ts::now());
+    claim.execute(&mut *sqlite).await?;
+    fence
+  };
+  conn.done();
+  Ok(fence)
 }

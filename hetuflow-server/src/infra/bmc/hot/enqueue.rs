@@ -1,16 +1,19 @@
 //! New tasks: the spec and its live row, many in one statement each.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use hetuflow_core::{
-  Environment, JobId, NamespaceId, ScheduleId, TaskConfig, TaskId, TriggerSource, Ts,
+  Environment, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource, Ts,
 };
+use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{hex, wrong_engine};
+use super::{ClaimSlot, hex, wrong_engine};
 use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
-use crate::infra::db::{Conn, DbError};
+use crate::infra::db::{Conn, DbError, Row1};
 
 /// A task to insert.
 #[derive(Debug, Clone)]
@@ -90,24 +93,61 @@ const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, 
       start_deadline_at)";
 
 // Tasks without a key and without a schedule cannot collide with anything: specs, live rows and the
-// journal go in as one statement, which is its own transaction.
-const PG_PLAIN: &str = "with r as materialized (select * from unnest($1::uuid[], $2::uuid[], \
+// journal go in as one statement, which is its own transaction. It does nothing at all when one of
+// the jobs that it takes for current ($16, $17) has changed meanwhile.
+const PG_PLAIN_ROWS: &str = "with r as materialized (select * from unnest($1::uuid[], $2::uuid[], \
       $3::bigint[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[], $8::jsonb[], \
       $9::jsonb[], $10::jsonb[], $11::text[], $12::bigint[], $13::timestamptz[]) \
       as r(id, job_id, job_version, namespace_id, priority, scheduled_at, trigger_source, \
-        parameters, environment, config, created_by, class_id, start_deadline_at)), \
+        parameters, environment, config, created_by, class_id, start_deadline_at) \
+    where not exists (select 1 from unnest($16::uuid[], $17::bigint[]) as g(id, version) \
+      where not exists (select 1 from sched_job j where j.id = g.id and j.version = g.version \
+        and j.status = 'enabled' and j.logical_deletion is null))), \
   t as (insert into sched_task (id, job_id, job_version, namespace_id, priority, scheduled_at, \
       trigger_source, parameters, environment, config, created_by, created_at) \
     select id, job_id, job_version, namespace_id, priority, scheduled_at, trigger_source, \
-      parameters, environment, config, created_by, $14 from r), \
-  h as (insert into sched_task_hot (task_id, job_id, job_version, namespace_id, class_id, \
-      priority, scheduled_at, eligible_at, start_deadline_at, status, updated_at) \
+      parameters, environment, config, created_by, $14 from r), ";
+
+const PG_PLAIN_PENDING: &str = "h as (insert into sched_task_hot (task_id, job_id, job_version, \
+      namespace_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
+      updated_at) \
     select id, job_id, job_version, namespace_id, class_id, priority, scheduled_at, \
-      scheduled_at, start_deadline_at, 'pending', $14 from r) \
-  insert into sched_event_batch (seq, n, namespace_id, at, data) \
+      scheduled_at, start_deadline_at, 'pending', $14 from r), ";
+
+const PG_PLAIN_LOCKED: &str = "h as (insert into sched_task_hot (task_id, job_id, job_version, \
+      namespace_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
+      attempt, fence, instance_id, agent_id, agent_epoch, server_id, locked_at, updated_at) \
+    select id, job_id, job_version, namespace_id, class_id, priority, scheduled_at, \
+      scheduled_at, start_deadline_at, 'locked', 1, nextval('sched_fence'), $21, $22, $23, $24, \
+      clock_timestamp(), $14 from r returning fence), ";
+
+const PG_PLAIN_JOURNAL: &str = "e as (insert into sched_event_batch (seq, n, namespace_id, at, \
+      data) \
     select nextval('sched_event_seq'), e.n, e.namespace_id, $14, e.data \
     from (select pg_advisory_xact_lock($15) offset 0) locked, \
-      unnest($16::bigint[], $17::text[], $18::bytea[]) as e(n, namespace_id, data)";
+      unnest($18::bigint[], $19::text[], $20::bytea[]) as e(n, namespace_id, data) \
+    where exists (select 1 from r) returning 1) ";
+
+static PG_PLAIN: LazyLock<String> = LazyLock::new(|| {
+  let last = "select exists (select 1 from r), null::bigint";
+  [PG_PLAIN_ROWS, PG_PLAIN_PENDING, PG_PLAIN_JOURNAL, last].concat()
+});
+static PG_PLAIN_BORN: LazyLock<String> = LazyLock::new(|| {
+  let last = "select exists (select 1 from r), (select max(fence) from h)";
+  [PG_PLAIN_ROWS, PG_PLAIN_LOCKED, PG_PLAIN_JOURNAL, last].concat()
+});
+
+/// Jobs that a submitter took for current without asking the store.
+pub type JobGuards = Vec<(JobId, i64)>;
+
+/// The agent that takes a new task at once, and the server that says so.
+#[derive(Debug, Clone)]
+pub struct Birth {
+  /// The place on the agent.
+  pub slot: ClaimSlot,
+  /// The server that holds the agent's connection.
+  pub server: ServerId,
+}
 
 /// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule.
 pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
@@ -115,20 +155,22 @@ pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
   !conn.is_sqlite() && tasks.iter().all(plain)
 }
 
-/// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL.
+/// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL. With a
+/// `birth` they are one task, claimed from its first moment; its fence is returned.
 ///
 /// # Errors
-/// Any [`DbError`].
+/// [`DbError::Outdated`] when a guarded job has changed: nothing was written.
 pub async fn enqueue_plain(
   conn: &mut Conn,
   tasks: &[NewTask],
   journal: &Journal,
-  now: Ts,
-) -> Result<(), DbError> {
+  (now, guards, birth): (Ts, &JobGuards, Option<&Birth>),
+) -> Result<Option<i64>, DbError> {
   let all: Vec<&NewTask> = tasks.iter().collect();
   let events = journal.packed()?;
   let pg = conn.pg().ok_or_else(wrong_engine)?;
-  sqlx::query(PG_PLAIN)
+  let text = if birth.is_some() { PG_PLAIN_BORN.as_str() } else { PG_PLAIN.as_str() };
+  let mut query = sqlx::query_as(AssertSqlSafe(text))
     .bind(column(&all, |t| t.id.0))
     .bind(column(&all, |t| t.job_id.0))
     .bind(column(&all, |t| t.job_version))
@@ -144,13 +186,62 @@ pub async fn enqueue_plain(
     .bind(column(&all, |t| t.start_deadline_at))
     .bind(now)
     .bind(EVENT_LOCK)
+    .bind(guards.iter().map(|(id, _)| id.0).collect::<Vec<Uuid>>())
+    .bind(guards.iter().map(|(_, version)| *version).collect::<Vec<i64>>())
     .bind(events.iter().map(|(_, n, _)| *n).collect::<Vec<i64>>())
     .bind(events.iter().map(|(namespace, _, _)| namespace.as_str()).collect::<Vec<&str>>())
-    .bind(events.iter().map(|(_, _, data)| data.as_slice()).collect::<Vec<&[u8]>>())
-    .execute(&mut *pg)
-    .await?;
+    .bind(events.iter().map(|(_, _, data)| data.as_slice()).collect::<Vec<&[u8]>>());
+  if let Some(Birth { slot, server }) = birth {
+    query = query
+      .bind(slot.instance_id.0)
+      .bind(slot.agent_id.as_str())
+      .bind(slot.agent_epoch)
+      .bind(server.as_str());
+  }
+  let (written, fence): (bool, Option<i64>) = query.fetch_one(&mut *pg).await?;
   conn.done();
+  if written { Ok(fence) } else { Err(outdated()) }
+}
+
+fn outdated() -> DbError {
+  DbError::Outdated { thing: "job".to_owned() }
+}
+
+/// Checks the jobs that a submitter took for current.
+///
+/// # Errors
+/// [`DbError::Outdated`] when one has changed.
+pub async fn check_jobs(conn: &mut Conn, guards: &JobGuards) -> Result<(), DbError> {
+  for (id, version) in guards {
+    let sql = "select version from sched_job where id = $1 and version = $2 \
+      and status = 'enabled' and logical_deletion is null";
+    let found: Option<(i64,)> = if conn.is_sqlite() {
+      let sqlite = conn.sqlite().ok_or_else(wrong_engine)?;
+      sqlx::query_as(sql).bind(id.0).bind(version).fetch_optional(&mut *sqlite).await?
+    } else {
+      let pg = conn.pg().ok_or_else(wrong_engine)?;
+      sqlx::query_as(sql).bind(id.0).bind(version).fetch_optional(&mut *pg).await?
+    };
+    conn.done();
+    found.ok_or_else(outdated)?;
+  }
   Ok(())
+}
+
+/// Which of these tasks are stored.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn stored_tasks(conn: &mut Conn, tasks: &[NewTask]) -> Result<HashSet<TaskId>, DbError> {
+  let mut stored = HashSet::new();
+  for part in tasks.chunks(1000) {
+    let ids = part.iter().map(|task| Param::Uuid(Some(task.id.0)));
+    let mut select = Query::select();
+    select.column("id").from("sched_task").and_where(Expr::col("id").is_in(ids));
+    let rows: Vec<Row1<TaskId>> = conn.fetch(&select).await?;
+    stored.extend(rows.into_iter().map(|row| row.0));
+  }
+  Ok(stored)
 }
 
 fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {

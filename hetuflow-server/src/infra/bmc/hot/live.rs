@@ -179,6 +179,33 @@ pub async fn mark_unreachable(conn: &mut Conn, agent: &AgentId, since: Ts) -> Re
   conn.execute_sql(sql, vec![ts(since), text(agent)]).await
 }
 
+/// Attempts on agents that are offline or forgotten, and that nobody called unreachable: claimed
+/// in the moment when the agent was given up, by a server that is gone since. Whether there are
+/// any is read without a lock first, since there hardly ever are.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn any_orphans(conn: &mut Conn) -> Result<bool, DbError> {
+  let sql = "select task_id from sched_task_hot h where unreachable_since is null \
+      and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') \
+      and not exists (select 1 from sched_agent a where a.id = h.agent_id \
+        and a.status <> 'offline') limit 1";
+  let rows: Vec<Row1<TaskId>> = conn.fetch_sql(sql, Vec::new()).await?;
+  Ok(!rows.is_empty())
+}
+
+/// Calls what [`any_orphans`] looks for unreachable from now on. Returns how many.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn mark_orphans(conn: &mut Conn, since: Ts) -> Result<u64, DbError> {
+  let sql = "update sched_task_hot set unreachable_since = $1 where unreachable_since is null \
+      and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') \
+      and not exists (select 1 from sched_agent a where a.id = sched_task_hot.agent_id \
+        and a.status <> 'offline')";
+  conn.execute_sql(sql, vec![ts(since)]).await
+}
+
 /// The agent is back: its attempts can be reached again.
 ///
 /// # Errors

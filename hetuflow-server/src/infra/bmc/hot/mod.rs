@@ -10,17 +10,19 @@ mod finish;
 mod live;
 mod marks;
 
-pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due};
-pub use enqueue::{NewTask, enqueue, enqueue_plain, is_plain};
+pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
+pub use enqueue::{
+  Birth, JobGuards, NewTask, check_jobs, enqueue, enqueue_plain, is_plain, stored_tasks,
+};
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,
   insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
-  LiveRow, LostCandidate, OpenClaim, StopIntent, StopMark, Unstarted, clear_unreachable,
-  count_live, finish_unstarted, live_of_agent, mark_acknowledged, mark_paused, mark_running,
-  mark_unreachable, open_claims, pending_stops, reprioritise_if_waiting, request_stop,
-  return_claims, unreachable_before, waiting_past_deadline,
+  LiveRow, LostCandidate, OpenClaim, StopIntent, StopMark, Unstarted, any_orphans,
+  clear_unreachable, count_live, finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans,
+  mark_paused, mark_running, mark_unreachable, open_claims, pending_stops, reprioritise_if_waiting,
+  request_stop, return_claims, unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
 

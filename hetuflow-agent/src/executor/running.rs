@@ -1,0 +1,294 @@
+//! An attempt whose process lives on after its first moments.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetuflow_core::{Stream, TaskConfig, TaskInstanceId, Ts, signal_number};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use super::capture::Capture;
+use super::room::Shared;
+use super::stop::{SIGCONT, SIGKILL, SIGSTOP, Stopping};
+use super::{Cause, Ended, Event, Exit, Start, StopOrder};
+use crate::process::{Process, ReadOutcome, Spawned, signal_group};
+
+/// A task that ends this soon can still put its output into the final report.
+pub const INLINE_CHANCE: Duration = Duration::from_millis(20);
+/// How long somebody else may hold the pipes of a process that has ended.
+const ORPHANED_PIPE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a running attempt can be told.
+#[derive(Debug)]
+pub enum Control {
+  /// End it.
+  Stop(StopOrder),
+  /// One signal to the group.
+  Signal(i32),
+  /// Freeze or thaw the group.
+  Freeze(bool),
+}
+
+/// An attempt whose process was started.
+pub struct Running {
+  shared: Arc<Shared>,
+  instance_id: TaskInstanceId,
+  process: Process,
+  capture: Capture,
+  default_stop: StopOrder,
+  started: Instant,
+  time_limit: Option<Instant>,
+  flush_at: Option<Instant>,
+  flush_due: bool,
+  stopping: Option<Stopping>,
+  exit: Option<Exit>,
+  exit_us: i64,
+  pipes_until: Option<Instant>,
+  group_gone: bool,
+}
+
+impl Running {
+  /// Takes a process over; `started` is when, and how it ended where it has.
+  ///
+  /// # Errors
+  /// When the kernel refuses to watch it; nothing of it lives then.
+  pub fn new(
+    shared: &Arc<Shared>,
+    (start, config): (&Start, &TaskConfig),
+    (spawned, capture): (Spawned, Capture),
+    (at_us, exit): (i64, Option<(Exit, i64)>),
+  ) -> io::Result<Self> {
+    let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
+    let time = config.timeout.map(|secs| secs.0).or(default_time);
+    let group = spawned.pid;
+    let process = spawned.follow().inspect_err(|_| {
+      signal_group(group, SIGKILL);
+      let _reaped = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
+    })?;
+    let ran = Duration::from_micros(u64::try_from(shared.clock.now_us() - at_us).unwrap_or(0));
+    let now = Instant::now();
+    let started = now.checked_sub(ran).unwrap_or(now);
+    let pipes_open = process.stdout.is_some() || process.stderr.is_some();
+    Ok(Self {
+      shared: Arc::clone(shared),
+      instance_id: start.task.task_instance.id,
+      process,
+      flush_at: (!capture.is_empty()).then_some(started + INLINE_CHANCE),
+      capture,
+      default_stop: StopOrder {
+        signal: config.stop_signal.as_deref().and_then(signal_number),
+        grace: config.stop_grace_secs.map(|secs| secs.0),
+        force: false,
+      },
+      started,
+      time_limit: time.and_then(|time| started.checked_add(time)),
+      flush_due: false,
+      stopping: None,
+      exit: exit.map(|(exit, _)| exit),
+      exit_us: exit.map_or(at_us, |(_, exit_us)| exit_us),
+      pipes_until: (exit.is_some() && pipes_open).then(|| now + ORPHANED_PIPE_LIMIT),
+      group_gone: false,
+    })
+  }
+
+  /// Follows it to its end.
+  pub async fn follow(mut self, controls: &mut UnboundedReceiver<Control>) -> Ended {
+    let mut listening = true;
+    while !self.is_over() {
+      let wake = self.next_wake();
+      let want = if self.wants_flush() { self.capture.pending_bytes() } else { 0 };
+      let reading = self.capture.has_room();
+      let (stdout, stderr) = (&self.process.stdout, &self.process.stderr);
+      tokio::select! {
+        control = controls.recv(), if listening => match control {
+          Some(control) => self.obey(control),
+          None => listening = false,
+        },
+        () = tokio::time::sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => self.tick(),
+        hold = Arc::clone(&self.shared.memory).acquire_many_owned(want), if want > 0 => {
+          // The semaphore is never closed; an error would mean that nobody counts any more.
+          if let Ok(hold) = hold {
+            self.flush(hold);
+          }
+        }
+        ready = pipe_ready(stdout.as_ref()), if reading && stdout.is_some() => {
+          let (buffer, room) = self.capture.space();
+          let outcome = ready.map_or(ReadOutcome::Closed, |pipe| pipe.read(buffer, room));
+          self.note_read(Stream::Stdout, outcome);
+        }
+        ready = pipe_ready(stderr.as_ref()), if reading && stderr.is_some() => {
+          let (buffer, room) = self.capture.space();
+          let outcome = ready.map_or(ReadOutcome::Closed, |pipe| pipe.read(buffer, room));
+          self.note_read(Stream::Stderr, outcome);
+        }
+        () = self.process.ended(), if self.exit.is_none() => self.note_exit(),
+      }
+    }
+    self.end()
+  }
+
+  /// Everything that can happen has happened, and what is left fits into the final report.
+  fn is_over(&mut self) -> bool {
+    if self.exit.is_none() {
+      return false;
+    }
+    let pipes_closed = self.process.stdout.is_none() && self.process.stderr.is_none();
+    if !pipes_closed {
+      return false;
+    }
+    if !self.group_gone {
+      self.group_gone = self.stopping.as_mut().is_none_or(Stopping::group_is_gone);
+      if !self.group_gone {
+        return false;
+      }
+      // Nothing of the group is left: its number may be used again.
+      let _reaped = self.process.exit(true);
+      self.capture.declare_dropped();
+    }
+    self.capture.is_empty() || self.capture.is_small()
+  }
+
+  fn wants_flush(&self) -> bool {
+    let rest = self.group_gone && !self.capture.is_small();
+    !self.capture.is_empty() && (self.flush_due || self.capture.is_full() || rest)
+  }
+
+  fn next_wake(&self) -> Option<Instant> {
+    let time_limit = self.time_limit.filter(|_| self.stopping.is_none() && self.exit.is_none());
+    let flush_at = self.flush_at.filter(|_| !self.flush_due);
+    let stop = self.stopping.as_ref().and_then(Stopping::next_wake);
+    [time_limit, flush_at, stop, self.pipes_until].into_iter().flatten().min()
+  }
+
+  fn tick(&mut self) {
+    let now = Instant::now();
+    if self.flush_at.is_some_and(|at| now >= at) {
+      self.flush_due = true;
+    }
+    if self.exit.is_none() && self.stopping.is_none() && self.time_limit.is_some_and(|at| now >= at)
+    {
+      self.begin_stop(Cause::TimedOut, self.default_stop.clone());
+    }
+    if let Some(stopping) = &mut self.stopping {
+      stopping.tick();
+    }
+    if self.pipes_until.is_some_and(|at| now >= at) {
+      self.give_up_pipes();
+    }
+  }
+
+  fn obey(&mut self, control: Control) {
+    if self.group_gone {
+      return;
+    }
+    let group = self.process.pid;
+    match control {
+      Control::Signal(signal) => {
+        signal_group(group, signal);
+      }
+      Control::Freeze(frozen) => {
+        if self.exit.is_none() && signal_group(group, if frozen { SIGSTOP } else { SIGCONT }) {
+          let (instance_id, at_us) = (self.instance_id, self.shared.clock.now_us());
+          self.shared.say(Event::Frozen { instance_id, frozen, at_us });
+        }
+      }
+      Control::Stop(order) => {
+        let order = StopOrder {
+          signal: order.signal.or(self.default_stop.signal),
+          grace: order.grace.or(self.default_stop.grace),
+          force: order.force,
+        };
+        self.begin_stop(Cause::Stopped, order);
+      }
+    }
+  }
+
+  /// Begins a stop, or makes the one under way quicker. What has ended by itself stays so.
+  fn begin_stop(&mut self, cause: Cause, order: StopOrder) {
+    if let Some(stopping) = &mut self.stopping {
+      stopping.hurry(&order);
+      return;
+    }
+    if self.exit.is_none() && self.process.exit(false).is_none() {
+      self.stopping = Some(Stopping::begin(self.process.pid, cause, &order));
+    } else if order.force {
+      // Only what it left behind is still there; its own end is the one to report.
+      signal_group(self.process.pid, SIGKILL);
+    }
+  }
+
+  fn note_exit(&mut self) {
+    // After a stop the number is kept until the whole group is gone, so that the kill that may
+    // follow cannot hit a stranger.
+    let Some(exit) = self.process.exit(false) else { return };
+    self.exit = Some(exit);
+    self.exit_us = self.shared.clock.now_us();
+    if self.process.stdout.is_some() || self.process.stderr.is_some() {
+      self.pipes_until = Some(Instant::now() + ORPHANED_PIPE_LIMIT);
+    }
+  }
+
+  fn note_read(&mut self, stream: Stream, outcome: ReadOutcome) {
+    match outcome {
+      ReadOutcome::Empty => {}
+      ReadOutcome::Closed => match stream {
+        Stream::Stdout => self.process.stdout = None,
+        _ => self.process.stderr = None,
+      },
+      ReadOutcome::Bytes(count) => {
+        self.capture.added(stream, count);
+        if self.flush_at.is_none() && !self.capture.is_empty() {
+          let now = Instant::now();
+          let first = (self.started + INLINE_CHANCE).max(now);
+          let later = now + self.shared.settings.flush_interval;
+          self.flush_at = Some(if self.capture.was_sent() { later } else { first });
+        }
+      }
+    }
+    if self.process.stdout.is_none() && self.process.stderr.is_none() {
+      self.pipes_until = None;
+    }
+  }
+
+  /// The process is gone and others hold its pipes: their output is not waited for.
+  fn give_up_pipes(&mut self) {
+    self.pipes_until = None;
+    self.process.stdout = None;
+    self.process.stderr = None;
+    self.capture.say(
+      "hetuflow: the process has ended and left others holding its output; not read any more\n",
+    );
+  }
+
+  fn flush(&mut self, hold: tokio::sync::OwnedSemaphorePermit) {
+    let at = Ts::from_micros(self.shared.clock.now_us());
+    let shared = &self.shared;
+    self.capture.flush(at, hold, |frame, hold| shared.say(Event::Output { frame, hold }));
+    self.flush_at = None;
+    self.flush_due = false;
+  }
+
+  fn end(mut self) -> Ended {
+    let cause = self.stopping.take().map_or(Cause::Itself, |stopping| stopping.cause);
+    // The end of a stop is the end of all of it, not of its first process.
+    let at_us = if cause == Cause::Itself { self.exit_us } else { self.shared.clock.now_us() };
+    let log_bytes = self.capture.total();
+    Ended {
+      instance_id: self.instance_id,
+      cause,
+      exit: self.exit,
+      at_us,
+      output: self.capture.take_small(),
+      log_bytes,
+    }
+  }
+}
+
+/// Waits for a pipe, so that a closed one can stand in the same place.
+async fn pipe_ready(pipe: Option<&crate::process::Pipe>) -> Option<crate::process::ReadyPipe<'_>> {
+  match pipe {
+    Some(pipe) => Some(pipe.ready().await),
+    None => None,
+  }
+}

@@ -1,0 +1,129 @@
+//! A process in its first moments, watched by the thread that started it: no runtime is asked, so a
+//! process that ends at once costs nothing but itself.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use tokio::io::unix::AsyncFd;
+
+use super::pipe::{Pipe, ReadOutcome, read_small};
+use super::watch::watch;
+
+/// A process that was started and that nobody watches yet.
+#[derive(Debug)]
+pub struct Spawned {
+  /// Its number, which is also its group's.
+  pub pid: Pid,
+  /// Readable when it has ended.
+  pub handle: OwnedFd,
+  /// Its standard output; never blocks.
+  pub stdout: Option<OwnedFd>,
+  /// Its standard error; never blocks.
+  pub stderr: Option<OwnedFd>,
+}
+
+/// A process that was started and not yet reaped, watched by the runtime.
+#[derive(Debug)]
+pub struct Process {
+  /// Its number, which is also its group's.
+  pub pid: Pid,
+  watch: AsyncFd<OwnedFd>,
+  /// Its standard output.
+  pub stdout: Option<Pipe>,
+  /// Its standard error.
+  pub stderr: Option<Pipe>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+  /// By itself, with this code.
+  Code(i32),
+  /// By this signal.
+  Signal(i32),
+}
+
+/// What has something to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+  /// Standard output can be read, or is closed.
+  pub stdout: bool,
+  /// Standard error can be read, or is closed.
+  pub stderr: bool,
+  /// The process has ended.
+  pub ended: bool,
+}
+
+impl Spawned {
+  /// Waits on this thread until something happens; nothing does when the time is up.
+  pub fn wait(&self, ended_is_known: bool, longest: Duration) -> Ready {
+    let sources = [
+      self.stdout.as_ref().map(AsFd::as_fd),
+      self.stderr.as_ref().map(AsFd::as_fd),
+      (!ended_is_known).then(|| self.handle.as_fd()),
+    ];
+    let mut watched: Vec<PollFd<'_>> =
+      sources.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let longest = Timespec::try_from(longest).ok();
+    // An interrupted wait is a wait that saw nothing.
+    let _interrupted = poll(&mut watched, longest.as_ref());
+    let mut seen = watched.iter().map(|fd| !fd.revents().is_empty());
+    let mut look = |source: Option<BorrowedFd<'_>>| source.is_some() && seen.next() == Some(true);
+    Ready { stdout: look(sources[0]), stderr: look(sources[1]), ended: look(sources[2]) }
+  }
+
+  /// Adds at most `room` waiting bytes of a pipe to `buffer`; a closed pipe is let go.
+  pub fn read(pipe: &mut Option<OwnedFd>, buffer: &mut Vec<u8>, room: usize) -> ReadOutcome {
+    let outcome = pipe.as_ref().map_or(ReadOutcome::Closed, |fd| read_small(fd, buffer, room));
+    if outcome == ReadOutcome::Closed {
+      *pipe = None;
+    }
+    outcome
+  }
+
+  /// How it ended, without waiting; with `reap` its number is given back to the system.
+  pub fn exit(&self, reap: bool) -> Option<Exit> {
+    exit_of(&self.handle, reap)
+  }
+
+  /// Hands it over to the runtime; only inside one.
+  ///
+  /// # Errors
+  /// When the kernel refuses to watch it.
+  pub fn follow(self) -> io::Result<Process> {
+    Ok(Process {
+      pid: self.pid,
+      watch: watch(self.handle)?,
+      stdout: self.stdout.map(Pipe::new).transpose()?,
+      stderr: self.stderr.map(Pipe::new).transpose()?,
+    })
+  }
+}
+
+impl Process {
+  /// Waits until the process has ended. Cancelling loses nothing.
+  pub async fn ended(&self) {
+    let _guard = self.watch.readable().await;
+  }
+
+  /// As [`Spawned::exit`].
+  pub fn exit(&self, reap: bool) -> Option<Exit> {
+    exit_of(self.watch.get_ref(), reap)
+  }
+}
+
+fn exit_of(handle: &OwnedFd, reap: bool) -> Option<Exit> {
+  let keep = if reap { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
+  let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
+  match waitid(WaitId::PidFd(handle.as_fd()), options) {
+    Ok(Some(status)) => {
+      status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))
+    }
+    Ok(None) => None,
+    // Reaped by somebody else: cannot happen while nobody else waits; do not wait for ever.
+    Err(_) => Some(Exit::Code(-1)),
+  }
+}

@@ -1,0 +1,7 @@
+//! Jobs: their runs, their versions, copies.
+
+pub mod change;
+pub mod export;
+pub mod history;
+pub mod stats;
+pub mod versions;

@@ -1,0 +1,289 @@
+//! `schedule check`: what never fires, unknown zones, nights on which the clocks change, and many
+//! schedules that start in the same minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use hetuflow_core::{
+  CronExpression, DEFAULT_TIMEZONE, ScheduleEntity, ScheduleStatus, Ts, parse_time_zone,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::json;
+
+use super::lines::answer_all;
+use super::next::cron_error;
+use crate::cli::{CheckArgs, ManifestArgs};
+use crate::client::{Call, CtlError, Exit};
+use crate::command::apply::load_files;
+use crate::command::object::list::everything;
+use crate::command::session::Session;
+use crate::output::{Outcome, View, visible};
+
+/// How far herds are looked for.
+const HERD_SPAN: Duration = Duration::from_secs(7 * 86_400);
+/// How far changes of the clocks are looked for.
+const CLOCK_SPAN: Duration = Duration::from_secs(400 * 86_400);
+/// Fires of one schedule that are looked at.
+const FIRES_MAX: usize = 2000;
+/// Herds and names that are told.
+const TOLD_MAX: usize = 10;
+
+/// Something about a schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+  /// Stable dotted code.
+  pub code: String,
+  /// `error` or `warning`.
+  pub level: &'static str,
+  /// The schedules.
+  pub schedules: Vec<String>,
+  /// In words.
+  pub message: String,
+}
+
+/// A schedule as far as its times go.
+#[derive(Debug, Clone)]
+pub struct Timed {
+  /// What it is called.
+  pub name: String,
+  /// Its expression.
+  pub cron: Option<String>,
+  /// Its interval in seconds, and an instant of its grid.
+  pub every: Option<(i64, Timestamp)>,
+  /// Its zone.
+  pub timezone: String,
+}
+
+/// Checks.
+///
+/// # Errors
+/// When a source cannot be read; for one expression, what is wrong with it.
+pub async fn run(session: &Session, args: &CheckArgs) -> Result<Outcome, CtlError> {
+  let now = session.look.now;
+  let zone = args.tz.clone();
+  if args.stdin {
+    return Ok(answer_all(move |question| {
+      let zone = question.tz.clone().or_else(|| zone.clone());
+      let one = expression(&question.expr, zone.as_deref())?;
+      let findings = check(&[one], now, usize::MAX);
+      Ok(json!({ "ok": findings.is_empty(), "warnings": findings }))
+    }));
+  }
+  let all = match &args.expression {
+    Some(text) => vec![expression(text, zone.as_deref())?],
+    None if args.files.is_empty() => of_server(session).await?,
+    None => of_files(args)?,
+  };
+  let findings = check(&all, now, args.herd);
+  let text: String = findings
+    .iter()
+    .map(|one| format!("{}: {}\n", one.level, visible(&one.message)))
+    .chain([format!("{} schedule(s) checked, {} finding(s)\n", all.len(), findings.len())])
+    .collect();
+  let bad =
+    findings.iter().any(|one| one.level == "error") || (args.strict && !findings.is_empty());
+  let value = json!({ "checked": all.len(), "findings": findings });
+  let outcome = Outcome::from(View::text(text, value));
+  Ok(if bad { outcome.exit(Exit::Failure as u8) } else { outcome })
+}
+
+/// One expression, which must be good at least.
+fn expression(text: &str, zone: Option<&str>) -> Result<Timed, CtlError> {
+  let timezone = zone.unwrap_or(DEFAULT_TIMEZONE).to_owned();
+  parse_time_zone(&timezone).map_err(|error| cron_error(&timezone, error))?;
+  CronExpression::parse(text, 0).map_err(|error| cron_error(text, error))?;
+  Ok(Timed { name: text.to_owned(), cron: Some(text.to_owned()), every: None, timezone })
+}
+
+/// The enabled schedules of a server.
+///
+/// # Errors
+/// What the server says.
+pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
+  let call = Call::get("/schedules").query_some("namespace_id", session.list_namespace()?);
+  let all: Vec<ScheduleEntity> = everything(session.client()?, call).await?;
+  let enabled = all.into_iter().filter(|one| one.status == ScheduleStatus::Enabled);
+  Ok(
+    enabled
+      .map(|one| Timed {
+        every: one.interval_secs.zip(one.next_run_at).map(|(secs, at)| (secs, at.instant())),
+        name: one.name,
+        cron: one.cron_expression,
+        timezone: one.timezone,
+      })
+      .collect(),
+  )
+}
+
+fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
+  let manifests = ManifestArgs { files: args.files.clone(), recursive: true, var: Vec::new() };
+  let loaded = load_files(&manifests)?;
+  let mut all = Vec::new();
+  for (job, _) in &loaded.jobs {
+    for schedule in &job.schedules {
+      all.push(Timed {
+        name: schedule.name.clone().unwrap_or_else(|| job.name.clone()),
+        cron: schedule.cron_expression.clone(),
+        // The grid of an interval begins when a server takes it.
+        every: None,
+        timezone: schedule.timezone.clone().unwrap_or_else(|| DEFAULT_TIMEZONE.to_owned()),
+      });
+    }
+  }
+  Ok(all)
+}
+
+/// Everything about some schedules; `herd` is how many in one minute are too many.
+pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
+  let mut findings = Vec::new();
+  let mut minutes: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+  for (index, one) in all.iter().enumerate() {
+    let finding = |code: &str, level, message| Finding {
+      code: code.to_owned(),
+      level,
+      schedules: vec![one.name.clone()],
+      message,
+    };
+    let zone = match parse_time_zone(&one.timezone) {
+      Ok(zone) => zone,
+      Err(error) => {
+        findings.push(finding(error.code, "error", format!("{}: {}", one.name, error.message)));
+        continue;
+      }
+    };
+    let parsed = one.cron.as_ref().map(|text| CronExpression::parse(text, 0));
+    match parsed {
+      Some(Err(error)) => {
+        let text = one.cron.as_deref().unwrap_or_default();
+        let message = format!("{} \"{text}\": {}", one.name, error.message);
+        findings.push(finding(error.code, "error", message));
+      }
+      Some(Ok(cron)) => {
+        if cron.next_after(now.instant(), &zone).is_none() {
+          let message = format!("{} never fires again: \"{}\"", one.name, cron.as_str());
+          findings.push(finding("cron.never_fires", "error", message));
+        }
+        findings.extend(
+          clocks(&cron, &zone, now)
+            .map(|note| finding("schedule.clocks", "warning", format!("{}: {note}", one.name))),
+        );
+        for at in fires(&cron, &zone, now) {
+          minutes.entry(at.as_second().div_euclid(60)).or_default().insert(index);
+        }
+      }
+      None => {
+        for at in one.every.into_iter().flat_map(|grid| grid_fires(grid, now)) {
+          minutes.entry(at.div_euclid(60)).or_default().insert(index);
+        }
+      }
+    }
+  }
+  findings.extend(herds(all, &minutes, herd));
+  findings
+}
+
+fn fires<'c>(
+  cron: &'c CronExpression,
+  zone: &'c TimeZone,
+  now: Ts,
+) -> impl Iterator<Item = Timestamp> + 'c {
+  let end = now.plus(HERD_SPAN).instant();
+  std::iter::successors(cron.next_after(now.instant(), zone), move |last| {
+    cron.next_after(last.at, zone)
+  })
+  .map(|fire| fire.at)
+  .take_while(move |at| *at <= end)
+  .take(FIRES_MAX)
+}
+
+fn grid_fires((secs, first): (i64, Timestamp), now: Ts) -> impl Iterator<Item = i64> {
+  let end = now.plus(HERD_SPAN).instant().as_second();
+  let step = usize::try_from(secs.max(1)).unwrap_or(usize::MAX);
+  (first.as_second()..=end).step_by(step).take(FIRES_MAX)
+}
+
+/// The first night in the coming year that changes a fire.
+fn clocks(cron: &CronExpression, zone: &TimeZone, now: Ts) -> Option<String> {
+  let end = now.plus(CLOCK_SPAN).instant();
+  std::iter::successors(cron.next_after(now.instant(), zone), |last| cron.next_after(last.at, zone))
+    .take(FIRES_MAX)
+    .take_while(|fire| fire.at <= end)
+    .find_map(|fire| {
+      let note = fire.note.filter(|note| !note.starts_with("second pass"))?;
+      Some(format!("{}: {note}", fire.at.to_zoned(zone.clone()).date()))
+    })
+}
+
+/// Minutes of the day in which too many start, the fullest first.
+fn herds(all: &[Timed], minutes: &BTreeMap<i64, BTreeSet<usize>>, herd: usize) -> Vec<Finding> {
+  let mut of_day: BTreeMap<i64, (i64, &BTreeSet<usize>)> = BTreeMap::new();
+  for (minute, members) in minutes.iter().filter(|(_, members)| members.len() >= herd) {
+    let fullest = of_day.entry(minute.rem_euclid(1440)).or_insert((*minute, members));
+    if members.len() > fullest.1.len() {
+      *fullest = (*minute, members);
+    }
+  }
+  let mut found: Vec<_> = of_day.into_values().collect();
+  found.sort_by_key(|(minute, members)| (usize::MAX - members.len(), *minute));
+  found.truncate(TOLD_MAX);
+  found.into_iter().map(|(minute, members)| herd_of(all, minute, members)).collect()
+}
+
+fn herd_of(all: &[Timed], minute: i64, members: &BTreeSet<usize>) -> Finding {
+  let names: Vec<String> = members.iter().map(|index| all[*index].name.clone()).collect();
+  let first = members.first().map_or(DEFAULT_TIMEZONE, |index| all[*index].timezone.as_str());
+  let zone = parse_time_zone(first).unwrap_or(TimeZone::UTC);
+  let when = Timestamp::from_second(minute * 60).map(|at| at.to_zoned(zone));
+  let when = when.map(|at| at.strftime("%H:%M").to_string()).unwrap_or_default();
+  let more = if names.len() > TOLD_MAX { ", …" } else { "" };
+  let shown = names.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
+  Finding {
+    code: "schedule.herd".to_owned(),
+    level: "warning",
+    message: format!("{} schedules start at {when} {first}: {shown}{more}", names.len()),
+    schedules: names,
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  fn timed(name: &str, cron: &str, zone: &str) -> Timed {
+    Timed { name: name.into(), cron: Some(cron.into()), every: None, timezone: zone.into() }
+  }
+
+  #[test]
+  fn never_herds_zones_and_clocks() {
+    let now: Ts = "2025-11-21T14:00:00Z".parse().expect("an instant");
+    let mut all: Vec<Timed> =
+      (0..4).map(|n| timed(&format!("s{n}"), "0 2 * * *", "Asia/Shanghai")).collect();
+    all.push(timed("old", "0 3 31 2 *", "UTC"));
+    all.push(timed("past", "0 0 3 1 1 * 2020", "UTC"));
+    all.push(timed("mars", "@daily", "Mars/Base"));
+    all.push(timed("night", "30 2 * * *", "Europe/Berlin"));
+    let grid = (86_400, "2025-11-21T18:00:00Z".parse().expect("an instant"));
+    all.push(Timed { name: "grid".into(), cron: None, every: Some(grid), timezone: "UTC".into() });
+    let findings = check(&all, now, 5);
+    let told: Vec<(&str, &str)> =
+      findings.iter().map(|one| (one.code.as_str(), one.schedules[0].as_str())).collect();
+    assert_eq!(
+      told,
+      [
+        ("cron.never_fires", "old"),
+        ("cron.never_fires", "past"),
+        ("tz.unknown", "mars"),
+        ("schedule.clocks", "night"),
+        ("schedule.herd", "s0"),
+      ]
+    );
+    assert!(
+      findings[4].message.starts_with("5 schedules start at 02:00 Asia/Shanghai"),
+      "{findings:?}"
+    );
+    assert!(findings[3].message.contains("2026-03-29"), "{findings:?}");
+    assert_eq!(check(&all[..4], now, 5), []);
+  }
+}

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use hetuflow_core::{
-  Envelope, ErrorResponse, MessageKind, Tick, Watch, WatchFrame, read_message,
-};
+use hetuflow_core::{Envelope, ErrorResponse, MessageKind, Tick, Watch, WatchFrame, read_message};
 use serde::Serialize;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -133,10 +131,7 @@ fn read(text: &str) -> Option<WatchItem> {
 async fn connect(client: &Client) -> Result<WatchSocket, CtlError> {
   let server = &client.place.server;
   if server.scheme() != "http" {
-    return Err(CtlError::new(
-      Exit::Unreachable,
-      "this build of hetuflowctl talks http only",
-    ));
+    return Err(CtlError::new(Exit::Unreachable, "this build of hetuflowctl talks http only"));
   }
   let host = server.host_str().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
   let port = server.port_or_known_default().unwrap_or(80);
@@ -154,14 +149,11 @@ async fn connect(client: &Client) -> Result<WatchSocket, CtlError> {
   let config = WebSocketConfig::default()
     .max_message_size(Some(MESSAGE_BYTES_MAX))
     .max_frame_size(Some(MESSAGE_BYTES_MAX));
-  let (socket, _) =
-    client_async_with_config(request, stream, Some(config)).await.map_err(told)?;
+  let (socket, _) = client_async_with_config(request, stream, Some(config)).await.map_err(told)?;
   Ok(WatchSocket { socket, pinged_at: None })
 }
 
-fn closed(
-  frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>,
-) -> CtlError {
+fn closed(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> CtlError {
   let Some(frame) = frame else {
     return CtlError::new(Exit::Unreachable, "the server closed the connection");
   };

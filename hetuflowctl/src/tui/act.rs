@@ -172,9 +172,9 @@ impl Plan {
     let id = target.id.as_str();
     let post = |path: &[&str]| Call::post(path_of(path));
     match self.verb {
-      Verb::Run => post(&["jobs", id, "run"])
-        .json(&json!({}))
-        .idempotency_key(&format!("{}-{id}", self.nonce)),
+      Verb::Run => {
+        post(&["jobs", id, "run"]).json(&json!({})).idempotency_key(&format!("{}-{id}", self.nonce))
+      }
       Verb::Retry => post(&["tasks", id, "retry"]).json(&json!({})),
       Verb::Cancel => post(&["tasks", id, "cancel"]).json(&cancel(false)),
       Verb::Kill => post(&["tasks", id, "cancel"]).json(&cancel(true)),
@@ -268,7 +268,9 @@ pub fn target_of(row: &Row) -> Target {
       event.change.event_type.clone(),
       Some(event.namespace_id.to_string()),
     ),
-    Row::Server(server) => (server.id.to_string(), server.id.to_string(), server.address.clone(), None),
+    Row::Server(server) => {
+      (server.id.to_string(), server.id.to_string(), server.address.clone(), None)
+    }
     Row::Fire(fire) => (
       fire.schedule_id.to_string(),
       fire.schedule.clone(),

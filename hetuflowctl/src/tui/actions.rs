@@ -128,13 +128,21 @@ fn ask(model: &mut Model, action: Action) {
     }
   }
   match (verb, refused) {
-    (_, Some(why)) if targets.is_empty() || verb.is_some_and(|verb| matches!(verb, Verb::Enable | Verb::Disable | Verb::Cordon | Verb::Uncordon)) => {
+    (_, Some(why))
+      if targets.is_empty()
+        || verb.is_some_and(|verb| {
+          matches!(verb, Verb::Enable | Verb::Disable | Verb::Cordon | Verb::Uncordon)
+        }) =>
+    {
       model.toast(Role::Warn, why);
     }
     (Some(verb), _) => {
       let left_out = rows.len() - targets.len().min(rows.len());
       if left_out > 0 && verb != Verb::Run {
-        model.toast(Role::Warn, format!("{left_out} of the marked rows do not apply and are left out"));
+        model.toast(
+          Role::Warn,
+          format!("{left_out} of the marked rows do not apply and are left out"),
+        );
       }
       let plan = Plan::new(verb, targets, model.site.protected);
       model.overlays.push(Overlay::Confirm { plan, input: Input::default() });
@@ -180,11 +188,13 @@ fn open_logs(model: &mut Model) {
 
 fn inspect(model: &mut Model) {
   let found = match &model.screen {
-    Screen::Task(_) => model.store.view("task").map(|view| ("task".to_owned(), view.object_raw.clone())),
-    Screen::Dash => model.store.view("overview").map(|v| ("overview".to_owned(), v.object_raw.clone())),
-    _ => model
-      .current()
-      .map(|(_, entry)| (act::target_of(&entry.row).label, entry.raw.clone())),
+    Screen::Task(_) => {
+      model.store.view("task").map(|view| ("task".to_owned(), view.object_raw.clone()))
+    }
+    Screen::Dash => {
+      model.store.view("overview").map(|v| ("overview".to_owned(), v.object_raw.clone()))
+    }
+    _ => model.current().map(|(_, entry)| (act::target_of(&entry.row).label, entry.raw.clone())),
   };
   if let Some((title, raw)) = found.filter(|(_, raw)| !raw.is_null()) {
     model.overlays.push(Overlay::Reading(Reading::fields(title, raw)));
@@ -344,7 +354,8 @@ fn sort_menu(model: &mut Model) {
 /// Sorts by a field; again turns it around. A field with `-` is taken as it is.
 pub fn sort_by(model: &mut Model, field: &str) {
   if let Some(list) = model.list_mut() {
-    list.sort = if !field.is_empty() && list.sort == field { format!("-{field}") } else { field.to_owned() };
+    list.sort =
+      if !field.is_empty() && list.sort == field { format!("-{field}") } else { field.to_owned() };
     list.frozen = None;
     list.home();
   }
@@ -485,8 +496,11 @@ fn copy(model: &mut Model, effects: &mut Vec<Effect>, command: bool) {
 }
 
 fn history(model: &mut Model, forward: bool) {
-  let (from, to) =
-    if forward { (&mut model.future, &mut model.past) } else { (&mut model.past, &mut model.future) };
+  let (from, to) = if forward {
+    (&mut model.future, &mut model.past)
+  } else {
+    (&mut model.past, &mut model.future)
+  };
   if let Some(screen) = from.pop() {
     to.push(std::mem::replace(&mut model.screen, screen));
     model.arrived();

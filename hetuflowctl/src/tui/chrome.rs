@@ -49,16 +49,29 @@ pub fn header(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let y = area.y;
   let (words, role) = state(model, ctx);
   if area.width < 60 {
-    let x = put(buf, (area.x, y), area.right(), model.site.namespace.as_deref().unwrap_or("*"), ctx.style(Role::Title));
+    let x = put(
+      buf,
+      (area.x, y),
+      area.right(),
+      model.site.namespace.as_deref().unwrap_or("*"),
+      ctx.style(Role::Title),
+    );
     let glyph = words.chars().next().map(String::from).unwrap_or_default();
     let shown = if role == Role::Good { glyph } else { words };
     let x = put(buf, (x + 1, y), area.right(), &shown, ctx.style(role));
-    put_cut(buf, (x + 1, y), area.right(), &dashboard::counters(model, ctx), (ctx.style(Role::Text), ctx.look));
+    put_cut(
+      buf,
+      (x + 1, y),
+      area.right(),
+      &dashboard::counters(model, ctx),
+      (ctx.style(Role::Text), ctx.look),
+    );
     return;
   }
   let mut x = put(buf, (area.x + 1, y), area.right(), "hetuflow  ", ctx.style(Role::Dim));
   x = put(buf, (x, y), area.right(), &format!("{}  ", model.site.label()), ctx.style(Role::Title));
-  for (flag, word) in [(model.site.protected, "[protected]"), (model.site.read_only, "[read-only]")] {
+  for (flag, word) in [(model.site.protected, "[protected]"), (model.site.read_only, "[read-only]")]
+  {
     if flag && area.width >= 80 {
       x = put(buf, (x, y), area.right(), &format!("{word}  "), ctx.style(Role::Warn));
     }
@@ -106,7 +119,8 @@ pub fn tabs(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Vec<(
   let mut hits = Vec::new();
   let mut x = area.x + 1;
   for (key, screen, name) in Screen::TABS {
-    let here = model.screen == screen || matches!((&model.screen, &screen), (Screen::Task(_), Screen::Tasks));
+    let here = model.screen == screen
+      || matches!((&model.screen, &screen), (Screen::Task(_), Screen::Tasks));
     let text = if here { format!("[{key} {name}]") } else { format!(" {key} {name} ") };
     let role = if here { Role::Focus } else { Role::Dim };
     let after = put(buf, (x, area.y), area.right(), &text, ctx.style(role));
@@ -141,11 +155,16 @@ pub fn footer(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Opt
     put_cut(buf, (area.x + 1, y), area.right(), &words, (ctx.style(Role::Bad), ctx.look));
     return None;
   }
-  let Some(list) = model.list().filter(|list| !list.filter.is_empty() || !list.marks.is_empty()) else {
+  let Some(list) = model.list().filter(|list| !list.filter.is_empty() || !list.marks.is_empty())
+  else {
     put_cut(buf, (area.x + 1, y), area.right(), &status, (ctx.style(Role::Dim), ctx.look));
     return None;
   };
-  let marks = if list.marks.is_empty() { String::new() } else { format!("{} marked {} ", count(list.marks.len() as u64), ctx.look.glyphs.dot) };
+  let marks = if list.marks.is_empty() {
+    String::new()
+  } else {
+    format!("{} marked {} ", count(list.marks.len() as u64), ctx.look.glyphs.dot)
+  };
   let right = format!("{marks}{status} ");
   let end = put_right(buf, (area.x + 1, y), area.right(), &right, ctx.style(Role::Dim));
   if !list.filter.is_empty() {
@@ -201,11 +220,13 @@ fn hints(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let first = |row: &&Binding| matches!(row.action, Action::Open | Action::Logs);
   let mut x = area.x + 1;
   if let Some((_, pane)) = &model.log {
-    x = put_cut(buf, (x, area.y), area.right(), &pane.footer(), (ctx.style(Role::Dim), ctx.look)) + 2;
+    x =
+      put_cut(buf, (x, area.y), area.right(), &pane.footer(), (ctx.style(Role::Dim), ctx.look)) + 2;
   }
   let acting = |row: &&Binding| row.group == Group::Acting;
   let rest = |row: &&Binding| !first(row) && !acting(row);
-  let rows = TABLE.iter().filter(first).chain(TABLE.iter().filter(acting)).chain(TABLE.iter().filter(rest));
+  let rows =
+    TABLE.iter().filter(first).chain(TABLE.iter().filter(acting)).chain(TABLE.iter().filter(rest));
   for row in rows.filter(|row| row.place.meets(place) && !row.hint.is_empty()) {
     if model.site.read_only && row.group == Group::Acting {
       continue;
@@ -228,7 +249,8 @@ pub fn toasts(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
       return;
     }
     let text = format!(" {} ", super::text::clean(&toast.text));
-    let text = super::text::cut(&text, usize::from(area.width).saturating_sub(2), ctx.look.glyphs.ellipsis);
+    let text =
+      super::text::cut(&text, usize::from(area.width).saturating_sub(2), ctx.look.glyphs.ellipsis);
     let style = ctx.look.style(toast.role).add_modifier(ratatui::style::Modifier::REVERSED);
     put_right(buf, (area.x, y), area.right().saturating_sub(1), &text, style);
   }

@@ -206,7 +206,13 @@ pub fn put_cut(
 }
 
 /// Writes a text that ends at `end`; the column where it begins.
-pub fn put_right(buf: &mut Buffer, (start, y): (u16, u16), end: u16, text: &str, style: Style) -> u16 {
+pub fn put_right(
+  buf: &mut Buffer,
+  (start, y): (u16, u16),
+  end: u16,
+  text: &str,
+  style: Style,
+) -> u16 {
   let cells = u16::try_from(width(text)).unwrap_or(u16::MAX);
   let x = end.saturating_sub(cells).max(start);
   put(buf, (x, y), end, text, style);
@@ -257,7 +263,8 @@ impl Pane<'_> {
       put(buf, (area.left(), y), area.right(), set[1], style);
       put(buf, (right, y), area.right(), set[1], style);
     }
-    let corners = [(area.left(), area.top()), (right, area.top()), (area.left(), bottom), (right, bottom)];
+    let corners =
+      [(area.left(), area.top()), (right, area.top()), (area.left(), bottom), (right, bottom)];
     for (at, corner) in corners.into_iter().zip(&set[2..]) {
       put(buf, at, area.right(), corner, style);
     }

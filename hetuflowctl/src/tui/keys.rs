@@ -182,7 +182,9 @@ impl Key {
     let alt = event.modifiers.contains(KeyModifiers::ALT);
     let code = match event.code {
       KeyCode::Char(c) if ctrl => KeyCode::Char(control(c)),
-      KeyCode::Char(c) if event.modifiers.contains(KeyModifiers::SHIFT) && c.is_ascii_lowercase() => {
+      KeyCode::Char(c)
+        if event.modifiers.contains(KeyModifiers::SHIFT) && c.is_ascii_lowercase() =>
+      {
         KeyCode::Char(c.to_ascii_uppercase())
       }
       KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
@@ -327,9 +329,8 @@ impl Keys {
   pub fn action(&self, event: KeyEvent, place: Place) -> Option<Action> {
     let pressed = Key::of(event);
     let here = TABLE.iter().filter(|row| row.place.meets(place));
-    let mut bound = here.filter(|row| {
-      self.of(row.action).iter().any(|word| Key::read(word) == Some(pressed))
-    });
+    let mut bound =
+      here.filter(|row| self.of(row.action).iter().any(|word| Key::read(word) == Some(pressed)));
     bound.next().map(|row| row.action)
   }
 
@@ -421,7 +422,8 @@ mod tests {
     let keys = Keys::with_changes("cancel = \"ctrl-x\"\nup = [\"k\", \"f2\"]").expect("fine");
     let pressed = press(KeyCode::Char('x'), KeyModifiers::CONTROL);
     assert_eq!(keys.action(pressed, Place::TASKS), Some(Action::Cancel));
-    let problems = Keys::with_changes("cancel = \"R\"\nfly = \"u\"\nup = \"blah\"").expect_err("no");
+    let problems =
+      Keys::with_changes("cancel = \"R\"\nfly = \"u\"\nup = \"blah\"").expect_err("no");
     let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(all.contains("the key R is bound to retry and to cancel"), "{all}");
     assert!(all.contains("\"fly\"") && all.contains("\"blah\" is no key"), "{all}");

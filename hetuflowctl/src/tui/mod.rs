@@ -35,7 +35,7 @@ mod update;
 mod view;
 mod widget;
 
-pub use look::{Depth, Look, Role};
 #[cfg(test)]
 pub use look::Theme;
+pub use look::{Depth, Look, Role};
 pub use open::{Options, Wanted, open, print_keys};

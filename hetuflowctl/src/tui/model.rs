@@ -323,7 +323,8 @@ impl Model {
   /// The overview, as far as it is known.
   pub fn overview(&self) -> Option<&hetuflow_core::Overview> {
     let live = self.store.view("overview");
-    let view = if self.screen == Screen::Dash { self.dash_frozen.as_deref().or(live) } else { live };
+    let view =
+      if self.screen == Screen::Dash { self.dash_frozen.as_deref().or(live) } else { live };
     match view?.object.as_ref()? {
       Object::Overview(overview) => Some(overview),
       _ => None,
@@ -403,7 +404,9 @@ impl Model {
       _ => return wanted,
     };
     let current = self.current().map(|(key, _)| key.clone());
-    if current != self.preview && (self.preview.is_none() || self.now >= self.moved_at + PREVIEW_AFTER) {
+    if current != self.preview
+      && (self.preview.is_none() || self.now >= self.moved_at + PREVIEW_AFTER)
+    {
       self.preview = current;
       self.moved_at = self.now;
     }
@@ -446,7 +449,8 @@ impl Model {
   pub fn next_wake(&self) -> Option<Duration> {
     let toasts = self.toasts.iter().map(|toast| toast.until);
     let leaving = self.leaving.values().map(|since| *since + LINGER);
-    let preview = (self.now < self.moved_at + PREVIEW_AFTER).then_some(self.moved_at + PREVIEW_AFTER);
+    let preview =
+      (self.now < self.moved_at + PREVIEW_AFTER).then_some(self.moved_at + PREVIEW_AFTER);
     let link = self.link.next_change(self.now);
     let flood = self.flood.then(|| self.now + Duration::from_secs(1));
     toasts.chain(flood).chain(leaving).chain(preview).chain(link).filter(|at| *at > self.now).min()

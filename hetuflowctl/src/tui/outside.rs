@@ -95,7 +95,10 @@ mod tests {
   #[test]
   fn the_clipboard_gets_base64() {
     assert_eq!(base64(b"7qk2m9xa"), "N3FrMm05eGE=");
-    assert_eq!((base64(b""), base64(b"a"), base64(b"ab")), (String::new(), "YQ==".into(), "YWI=".into()));
+    assert_eq!(
+      (base64(b""), base64(b"a"), base64(b"ab")),
+      (String::new(), "YQ==".into(), "YWI=".into())
+    );
     assert_eq!(clipboard("ab", false), b"\x1b]52;c;YWI=\x07");
     assert!(clipboard("ab", true).windows(6).any(|part| part == b"Ptmux;"));
   }

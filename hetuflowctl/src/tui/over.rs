@@ -107,7 +107,13 @@ fn menu_box(
     let row = Rect { y, height: 1, ..inside };
     let lead = if number == at { ctx.look.glyphs.cursor } else { " " };
     let x = put(buf, (inside.x, y), inside.right(), lead, ctx.style(Role::Focus));
-    let note_at = put_right(buf, (x, y), inside.right().saturating_sub(1), &super::text::cut(&super::text::clean(&item.note), 40, ctx.look.glyphs.ellipsis), ctx.style(Role::Dim));
+    let note_at = put_right(
+      buf,
+      (x, y),
+      inside.right().saturating_sub(1),
+      &super::text::cut(&super::text::clean(&item.note), 40, ctx.look.glyphs.ellipsis),
+      ctx.style(Role::Dim),
+    );
     clear(buf, Rect { x, y, width: note_at.saturating_sub(x), height: 1 });
     put_cut(buf, (x, y), note_at.saturating_sub(1), &item.text, (ctx.style(Role::Text), ctx.look));
     if number == at {
@@ -149,7 +155,12 @@ fn confirm(
   say(plan.verb.explains(), Role::Text, buf);
   say("", Role::Text, buf);
   say(&format!("same as: {}", plan.command()), Role::Info, buf);
-  let last = Rect { x: inside.x + 1, y: inside.bottom().saturating_sub(1), width: inside.width.saturating_sub(2), height: 1 };
+  let last = Rect {
+    x: inside.x + 1,
+    y: inside.bottom().saturating_sub(1),
+    width: inside.width.saturating_sub(2),
+    height: 1,
+  };
   if inside.height == 0 {
     return None;
   }
@@ -163,7 +174,13 @@ fn confirm(
       Some(Position::new(x.saturating_add(cells).min(last.right().saturating_sub(1)), last.y))
     }
     None => {
-      put_right(buf, (last.x, last.y), last.right(), "[y] do it   [Esc] keep", ctx.style(Role::Key));
+      put_right(
+        buf,
+        (last.x, last.y),
+        last.right(),
+        "[y] do it   [Esc] keep",
+        ctx.style(Role::Key),
+      );
       None
     }
   }
@@ -178,8 +195,11 @@ fn read(ctx: &Ctx<'_>, reading: &Reading, area: Rect, buf: &mut Buffer) {
   let dot = ctx.look.glyphs.dot;
   let shape = if reading.raw.is_null() { String::new() } else { format!("{shape} {dot} ") };
   let note = format!("{shape}y copy {dot} Esc");
-  let inside = Pane { title: &reading.title, note: &note, focus: true, double: false }.draw(ctx, place, buf);
-  for (at, text) in reading.lines.iter().skip(reading.top).take(usize::from(inside.height)).enumerate() {
+  let inside =
+    Pane { title: &reading.title, note: &note, focus: true, double: false }.draw(ctx, place, buf);
+  for (at, text) in
+    reading.lines.iter().skip(reading.top).take(usize::from(inside.height)).enumerate()
+  {
     let y = inside.y + u16::try_from(at).unwrap_or(0);
     put_cut(buf, (inside.x + 1, y), inside.right(), text, (ctx.style(Role::Text), ctx.look));
   }
@@ -220,9 +240,9 @@ fn help_lines(model: &Model, ctx: &Ctx<'_>, query: &str) -> Vec<HelpLine> {
 }
 
 fn closing_lines(ctx: &Ctx<'_>) -> Vec<HelpLine> {
-  let states = hetuflow_core::TaskStatus::ALL.iter().map(|status| {
-    format!("{} {}", ctx.look.task(*status).0, super::look::task_word(*status))
-  });
+  let states = hetuflow_core::TaskStatus::ALL
+    .iter()
+    .map(|status| format!("{} {}", ctx.look.task(*status).0, super::look::task_word(*status)));
   let states: Vec<String> = states.collect();
   let mut lines = vec![("STATES".to_owned(), Role::Title)];
   lines.extend(states.chunks(5).map(|row| (row.join("  "), Role::Text)));
@@ -251,7 +271,8 @@ fn help(
   let dot = ctx.look.glyphs.dot;
   let title = format!("Help {dot} {} {dot} type to search, Esc closes", model.screen.title());
   let note = format!("{} keys {dot} hetuflowctl tui --print-keys", TABLE.len());
-  let inside = Pane { title: &title, note: &note, focus: true, double: false }.draw(ctx, place, buf);
+  let inside =
+    Pane { title: &title, note: &note, focus: true, double: false }.draw(ctx, place, buf);
   let search = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
   let cursor = line(ctx, input, search, buf);
   let rows = usize::from(inside.height.saturating_sub(2));
@@ -261,7 +282,13 @@ fn help(
     let column = u16::try_from(at / rows.max(1)).unwrap_or(0);
     let y = inside.y + 2 + u16::try_from(at % rows.max(1)).unwrap_or(0);
     let x = inside.x + 1 + column * wide;
-    put_cut(buf, (x, y), (x + wide).saturating_sub(2).min(inside.right()), text, (ctx.style(*role), ctx.look));
+    put_cut(
+      buf,
+      (x, y),
+      (x + wide).saturating_sub(2).min(inside.right()),
+      text,
+      (ctx.style(*role), ctx.look),
+    );
   }
   cursor
 }

@@ -61,8 +61,8 @@ pub fn read(path: &Path) -> Result<Vec<(Duration, LinkNews)>, CtlError> {
   let mut news = Vec::new();
   for (number, line) in BufReader::new(file).lines().enumerate() {
     let line = line.map_err(|error| told(error.to_string()))?;
-    let line: Line<LinkNews> = serde_json::from_str(&line)
-      .map_err(|error| told(format!("line {}: {error}", number + 1)))?;
+    let line: Line<LinkNews> =
+      serde_json::from_str(&line).map_err(|error| told(format!("line {}: {error}", number + 1)))?;
     news.push((Duration::from_millis(line.at_ms), line.news));
   }
   Ok(news)

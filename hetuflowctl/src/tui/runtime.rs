@@ -145,7 +145,17 @@ impl Runtime {
       Source::Recording(_) => None,
     };
     let (orders, news) = connect(&mut links, source);
-    Self { model, client, orders, news, tasks: JoinSet::new(), links, feeders: JoinSet::new(), start: Instant::now(), plan }
+    Self {
+      model,
+      client,
+      orders,
+      news,
+      tasks: JoinSet::new(),
+      links,
+      feeders: JoinSet::new(),
+      start: Instant::now(),
+      plan,
+    }
   }
 
   fn tell(&mut self, msg: Msg) -> Vec<Effect> {
@@ -173,7 +183,11 @@ impl Runtime {
   ///
   /// # Errors
   /// When none comes in time.
-  pub async fn snapshot(mut self, (width, height): (u16, u16), wait: Duration) -> Result<Buffer, CtlError> {
+  pub async fn snapshot(
+    mut self,
+    (width, height): (u16, u16),
+    wait: Duration,
+  ) -> Result<Buffer, CtlError> {
     let deadline = tokio::time::Instant::now() + wait;
     let area = Rect::new(0, 0, width, height);
     let mut effects = self.tell(Msg::Resize(width, height));
@@ -212,7 +226,8 @@ impl Runtime {
     let mut screen = Screen::take(self.plan.mouse)?;
     let mut input = EventStream::new();
     let floor = Duration::from_secs(1) / self.plan.fps.max(1);
-    let mut pace = Pace { drawn_at: None, pause: floor, floor, seen: true, wanted: true, at_once: true };
+    let mut pace =
+      Pace { drawn_at: None, pause: floor, floor, seen: true, wanted: true, at_once: true };
     let (width, height) = screen.size();
     let mut effects = self.tell(Msg::Resize(width, height));
     let mut next_change: Option<Ts> = None;
@@ -238,7 +253,8 @@ impl Runtime {
       let wake = self.wake(&pace, next_change);
       let woken = self.wait(&mut input, &mut signals, wake).await;
       let now_wall = std::time::SystemTime::now();
-      let slept = now_wall.duration_since(wall).is_ok_and(|passed| passed > self.max_quiet(wake) + SLEPT);
+      let slept =
+        now_wall.duration_since(wall).is_ok_and(|passed| passed > self.max_quiet(wake) + SLEPT);
       wall = now_wall;
       if slept {
         effects.extend(self.tell(Msg::Woke));
@@ -309,7 +325,12 @@ impl Runtime {
     [text, model, pace.due()].into_iter().flatten().min()
   }
 
-  async fn wait(&mut self, input: &mut EventStream, signals: &mut Signals, wake: Option<Instant>) -> Woken {
+  async fn wait(
+    &mut self,
+    input: &mut EventStream,
+    signals: &mut Signals,
+    wake: Option<Instant>,
+  ) -> Woken {
     let sleep = async {
       match wake {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -385,7 +406,8 @@ impl Runtime {
       Effect::Log(ask) => return self.log(ask, screen),
       Effect::Suspend => {
         screen.leave();
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
+        let _ =
+          rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
         if screen.enter().is_err() {
           return Some(Next::Leave);
         }
@@ -476,7 +498,8 @@ impl Runtime {
     (self.orders, self.news) = connect(&mut self.links, Source::Server(client.clone()));
     self.client = Some(client);
     let model = &self.model;
-    let mut fresh = Model::new(model.look, model.keys.clone(), site, Ts::now().minus(self.start.elapsed()));
+    let mut fresh =
+      Model::new(model.look, model.keys.clone(), site, Ts::now().minus(self.start.elapsed()));
     fresh.size = model.size;
     fresh.mode = model.mode;
     fresh.now = model.now;

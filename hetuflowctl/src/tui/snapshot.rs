@@ -45,7 +45,9 @@ fn sgr(cell: &Cell) -> String {
     (Modifier::UNDERLINED, "4"),
     (Modifier::REVERSED, "7"),
   ];
-  codes.extend(modifiers.iter().filter(|(bit, _)| cell.modifier.contains(*bit)).map(|it| it.1.to_owned()));
+  codes.extend(
+    modifiers.iter().filter(|(bit, _)| cell.modifier.contains(*bit)).map(|it| it.1.to_owned()),
+  );
   codes.extend(color(cell.fg, 30));
   codes.extend(color(cell.bg, 40));
   format!("\x1b[{}m", codes.join(";"))

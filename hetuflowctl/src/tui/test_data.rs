@@ -62,11 +62,24 @@ pub fn task(number: u32, job: &str, status: &str) -> TaskRow {
 }
 
 const JOBS: [&str; 8] = [
-  "etl-daily", "etl-load-pg", "etl-fetch-api", "etl-清洗-订单", "sync-hub", "thumbs", "ml-train",
+  "etl-daily",
+  "etl-load-pg",
+  "etl-fetch-api",
+  "etl-清洗-订单",
+  "sync-hub",
+  "thumbs",
+  "ml-train",
   "report-weekly",
 ];
 const STATES: [&str; 9] = [
-  "failed", "waiting_retry", "running", "succeeded", "pending", "cancelled", "dispatched", "locked",
+  "failed",
+  "waiting_retry",
+  "running",
+  "succeeded",
+  "pending",
+  "cancelled",
+  "dispatched",
+  "locked",
   "lost",
 ];
 
@@ -80,7 +93,8 @@ fn schedule(number: u32, kind: &str, text: &str) -> Value {
 }
 
 fn job_json(number: u32) -> Value {
-  let runs: Vec<&str> = (0..16).map(|n| if (n * 7 + number) % 5 == 0 { "failed" } else { "succeeded" }).collect();
+  let runs: Vec<&str> =
+    (0..16).map(|n| if (n * 7 + number) % 5 == 0 { "failed" } else { "succeeded" }).collect();
   json!({
     "id": id(number + 9000), "namespace_id": "etl", "name": JOBS[number as usize % 8],
     "enabled": number != 7, "version": number + 1, "updated_at": before(1_036_800), "updated_by": "op1",
@@ -117,7 +131,8 @@ fn event_json(number: u32) -> Value {
 }
 
 fn server_json(number: u32) -> Value {
-  let figures = if number == 0 { json!({ "db_pool_used": 11.0, "tick_ms": 4.25 }) } else { json!({}) };
+  let figures =
+    if number == 0 { json!({ "db_pool_used": 11.0, "tick_ms": 4.25 }) } else { json!({}) };
   json!({
     "id": format!("s{}", number + 1), "address": "10.0.1.5:8080",
     "status": if number == 1 { "inactive" } else { "active" }, "version": "0.4.1",
@@ -206,12 +221,26 @@ impl Stage {
 /// The full answer to a question of a stage.
 pub fn answer(id: &str, scope: Scope, stage: Stage, seq: i64) -> WatchFrame {
   let mut frame = WatchFrame {
-    id: id.to_owned(), epoch: "42".into(), prev_seq: 0, seq, at: now(), full: true, merged: 1,
-    matched: None, total: None, put: Vec::new(), order: None, causes: None, object: None, error: None,
+    id: id.to_owned(),
+    epoch: "42".into(),
+    prev_seq: 0,
+    seq,
+    at: now(),
+    full: true,
+    merged: 1,
+    matched: None,
+    total: None,
+    put: Vec::new(),
+    order: None,
+    causes: None,
+    object: None,
+    error: None,
   };
   if stage == Stage::Error && !matches!(scope, Scope::Overview) {
     frame.error = Some(WatchError {
-      code: "filter.field".into(), message: "tasks have no field \"jub\"".into(), column: Some(13),
+      code: "filter.field".into(),
+      message: "tasks have no field \"jub\"".into(),
+      column: Some(13),
       hint: "did you mean job?".into(),
     });
     return frame;
@@ -278,7 +307,9 @@ pub fn serve(model: &mut Model, effects: Vec<Effect>, stage: Stage, at: Duration
 /// A model on a screen at a stage.
 pub fn model(screen: Screen, stage: Stage) -> Model {
   let site = Site {
-    title: "prod".into(), namespace: Some("etl".into()), contexts: vec!["prod".into(), "local".into()],
+    title: "prod".into(),
+    namespace: Some("etl".into()),
+    contexts: vec!["prod".into(), "local".into()],
     ..Site::default()
   };
   let mut model = Model::new(Look::default(), Keys::default(), site, now());

@@ -178,7 +178,8 @@ fn confirmed(model: &mut Model, plan: Plan, effects: &mut Vec<Effect>) {
 }
 
 fn chosen(model: &mut Model, choice: Choice, effects: &mut Vec<Effect>) {
-  let stays = matches!(model.overlays.last(), Some(Overlay::Menu(menu)) if menu.kind == MenuKind::Columns);
+  let stays =
+    matches!(model.overlays.last(), Some(Overlay::Menu(menu)) if menu.kind == MenuKind::Columns);
   if !stays {
     model.overlays.pop();
   }
@@ -247,7 +248,8 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
     return;
   }
   let at = ratatui::layout::Position::new(mouse.column, mouse.row);
-  let Some(hit) = model.hits.iter().rev().find(|(area, _)| area.contains(at)).map(|it| it.1.clone())
+  let Some(hit) =
+    model.hits.iter().rev().find(|(area, _)| area.contains(at)).map(|it| it.1.clone())
   else {
     return;
   };

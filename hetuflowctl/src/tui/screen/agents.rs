@@ -30,24 +30,87 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "AGENT", sort: "name", width: 12, grow: 2, priority: 0, right: false,
-    cell: cell!(|_ctx, agent| (agent.id.to_string(), Role::Text)) },
-  Column { name: "STATE", sort: "state", width: 10, grow: 0, priority: 1, right: false,
-    cell: cell!(|ctx, agent| state(ctx, agent)) },
-  Column { name: "SLOTS", sort: "running", width: 17, grow: 0, priority: 2, right: false,
-    cell: cell!(|ctx, agent| slots(ctx, agent)) },
-  Column { name: "CPU", sort: "cpu", width: 4, grow: 0, priority: 4, right: true,
-    cell: cell!(|ctx, agent| percent(ctx, agent.cpu_percent)) },
-  Column { name: "MEM", sort: "memory", width: 4, grow: 0, priority: 5, right: true,
-    cell: cell!(|ctx, agent| percent(ctx, agent.memory_percent)) },
-  Column { name: "BEAT", sort: "age", width: 5, grow: 0, priority: 3, right: true,
-    cell: cell!(|ctx, agent| beat(ctx, agent)) },
-  Column { name: "VERSION", sort: "", width: 8, grow: 0, priority: 8, right: false,
-    cell: cell!(|_ctx, agent| (agent.version.clone(), Role::Dim)) },
-  Column { name: "LABELS", sort: "", width: 10, grow: 3, priority: 6, right: false,
-    cell: cell!(|_ctx, agent| (labels(agent), Role::Dim)) },
-  Column { name: "WHY", sort: "", width: 10, grow: 2, priority: 7, right: false,
-    cell: cell!(|_ctx, agent| (agent.why.clone(), Role::Warn)) },
+  Column {
+    name: "AGENT",
+    sort: "name",
+    width: 12,
+    grow: 2,
+    priority: 0,
+    right: false,
+    cell: cell!(|_ctx, agent| (agent.id.to_string(), Role::Text)),
+  },
+  Column {
+    name: "STATE",
+    sort: "state",
+    width: 10,
+    grow: 0,
+    priority: 1,
+    right: false,
+    cell: cell!(|ctx, agent| state(ctx, agent)),
+  },
+  Column {
+    name: "SLOTS",
+    sort: "running",
+    width: 17,
+    grow: 0,
+    priority: 2,
+    right: false,
+    cell: cell!(|ctx, agent| slots(ctx, agent)),
+  },
+  Column {
+    name: "CPU",
+    sort: "cpu",
+    width: 4,
+    grow: 0,
+    priority: 4,
+    right: true,
+    cell: cell!(|ctx, agent| percent(ctx, agent.cpu_percent)),
+  },
+  Column {
+    name: "MEM",
+    sort: "memory",
+    width: 4,
+    grow: 0,
+    priority: 5,
+    right: true,
+    cell: cell!(|ctx, agent| percent(ctx, agent.memory_percent)),
+  },
+  Column {
+    name: "BEAT",
+    sort: "age",
+    width: 5,
+    grow: 0,
+    priority: 3,
+    right: true,
+    cell: cell!(|ctx, agent| beat(ctx, agent)),
+  },
+  Column {
+    name: "VERSION",
+    sort: "",
+    width: 8,
+    grow: 0,
+    priority: 8,
+    right: false,
+    cell: cell!(|_ctx, agent| (agent.version.clone(), Role::Dim)),
+  },
+  Column {
+    name: "LABELS",
+    sort: "",
+    width: 10,
+    grow: 3,
+    priority: 6,
+    right: false,
+    cell: cell!(|_ctx, agent| (labels(agent), Role::Dim)),
+  },
+  Column {
+    name: "WHY",
+    sort: "",
+    width: 10,
+    grow: 2,
+    priority: 7,
+    right: false,
+    cell: cell!(|_ctx, agent| (agent.why.clone(), Role::Warn)),
+  },
 ];
 
 fn state(ctx: &Ctx<'_>, agent: &AgentRow) -> CellText {
@@ -77,7 +140,8 @@ fn beat(ctx: &Ctx<'_>, agent: &AgentRow) -> CellText {
 }
 
 fn labels(agent: &AgentRow) -> String {
-  let words: Vec<String> = agent.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+  let words: Vec<String> =
+    agent.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
   words.join(" ")
 }
 
@@ -88,16 +152,25 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     return;
   };
   let dot = ctx.look.glyphs.dot;
-  let title = format!("{} {dot} v{} {dot} {} {dot} {}", agent.id, agent.version, agent.hostname, agent.os_info);
+  let title = format!(
+    "{} {dot} v{} {dot} {} {dot} {}",
+    agent.id, agent.version, agent.hostname, agent.os_info
+  );
   let inside = Pane { title: &title, ..Pane::default() }.draw(ctx, area, buf);
   let (glyph, word, role) = ctx.look.agent(agent.status, agent.cordoned);
-  let beat = agent.last_heartbeat_at.map(|at| format!("  last sign {} ago", ctx.age(at))).unwrap_or_default();
+  let beat = agent
+    .last_heartbeat_at
+    .map(|at| format!("  last sign {} ago", ctx.age(at)))
+    .unwrap_or_default();
   let mut lines: Vec<CellText> = vec![(format!("{glyph} {word}{beat}"), role)];
   for (name, value) in [("cpu", agent.cpu_percent), ("mem", agent.memory_percent)] {
     let Some(value) = value else { continue };
     let cells = usize::from(inside.width).saturating_sub(12).min(32);
     let role = if value >= 90.0 { Role::Warn } else { Role::Text };
-    lines.push((format!("{name}  {} {value:.0}%", pad(&bar(ctx.look.glyphs, value, 100.0, cells), cells, "")), role));
+    lines.push((
+      format!("{name}  {} {value:.0}%", pad(&bar(ctx.look.glyphs, value, 100.0, cells), cells, "")),
+      role,
+    ));
   }
   let free = agent.slots.saturating_sub(agent.running);
   lines.push((format!("slots {}/{} {dot} {free} free", agent.running, agent.slots), Role::Text));

@@ -22,7 +22,9 @@ fn lines(overview: &Overview, pane: usize) -> Vec<Line> {
     0 => overview
       .attention
       .iter()
-      .map(|one| (format!("{} {}", one.code, one.subject.id), one.subject.clone(), one.name.clone()))
+      .map(|one| {
+        (format!("{} {}", one.code, one.subject.id), one.subject.clone(), one.name.clone())
+      })
       .collect(),
     1 => overview
       .running
@@ -184,7 +186,8 @@ fn queue(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
   ];
   let of = |status: &TaskStatus| overview.counts.get(status.as_str()).copied().unwrap_or(0);
   let top = shown.iter().map(of).max().unwrap_or(0).max(1);
-  let always = [TaskStatus::Pending, TaskStatus::Dispatched, TaskStatus::Running, TaskStatus::WaitingRetry];
+  let always =
+    [TaskStatus::Pending, TaskStatus::Dispatched, TaskStatus::Running, TaskStatus::WaitingRetry];
   let mut y = inside.y;
   let last = inside.bottom().saturating_sub(1);
   let roomy = inside.height >= 8;
@@ -196,14 +199,21 @@ fn queue(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
     let head = format!("{glyph} {} {:>7} ", pad(task_word(*status), 9, ""), count(of(status)));
     let x = put(buf, (inside.x + 1, y), inside.right(), &head, ctx.style(role));
     let cells = usize::from(inside.right().saturating_sub(x + 1));
-    put(buf, (x, y), inside.right(), &bar(ctx.look.glyphs, of(status) as f64, top as f64, cells), ctx.style(role));
+    put(
+      buf,
+      (x, y),
+      inside.right(),
+      &bar(ctx.look.glyphs, of(status) as f64, top as f64, cells),
+      ctx.style(role),
+    );
     y += 1;
   }
   let oldest = match overview.oldest_pending_at {
     Some(at) => format!("oldest pending {}", ctx.age(at)),
     None => "nothing waits".to_owned(),
   };
-  let slots = format!("slots {}/{}", count(u64::from(overview.slots_used)), count(u64::from(overview.slots)));
+  let slots =
+    format!("slots {}/{}", count(u64::from(overview.slots_used)), count(u64::from(overview.slots)));
   let words = format!("{oldest} {} {slots}", ctx.look.glyphs.dot);
   if y < inside.bottom() {
     put_cut(buf, (inside.x + 1, y), inside.right(), &words, (ctx.style(Role::Text), ctx.look));
@@ -213,8 +223,11 @@ fn queue(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
     let today = |name: &str| overview.today.get(name).copied().unwrap_or(0);
     let words = format!(
       "today {} done {} {} failed {} {} cancelled",
-      count(today("succeeded")), ctx.look.glyphs.dot, count(today("failed") + today("lost")),
-      ctx.look.glyphs.dot, count(today("cancelled"))
+      count(today("succeeded")),
+      ctx.look.glyphs.dot,
+      count(today("failed") + today("lost")),
+      ctx.look.glyphs.dot,
+      count(today("cancelled"))
     );
     put_cut(buf, (inside.x + 1, y), inside.right(), &words, (ctx.style(Role::Dim), ctx.look));
   }
@@ -237,7 +250,13 @@ fn throughput(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) 
   for (name, values, role) in rows {
     let now = per_second(values, 12, RATE_BUCKET_SECS);
     let head = format!("{name} {:>5} ", rate(now));
-    let x = put(buf, (inside.x + 1, y), inside.bottom().max(inside.right()), &head, ctx.style(Role::Text));
+    let x = put(
+      buf,
+      (inside.x + 1, y),
+      inside.bottom().max(inside.right()),
+      &head,
+      ctx.style(Role::Text),
+    );
     let cells = usize::from(inside.right().saturating_sub(x + 1));
     if y < inside.bottom() {
       put(buf, (x, y), inside.right(), &spark(ctx.look.glyphs, values, cells), ctx.style(role));
@@ -263,8 +282,10 @@ fn latency(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
   let rows = [("fire late", overview.fire_late), ("wait", overview.wait), ("run", overview.run)];
   let mut y = inside.y + 1;
   for (name, q) in rows {
-    let words = [q.p50, q.p95, q.p99, q.max].map(|it| if q.n == 0 { ctx.look.glyphs.none.to_owned() } else { took(it) });
-    let text = format!("{name:<10} {:>7} {:>7} {:>7} {:>7}", words[0], words[1], words[2], words[3]);
+    let words = [q.p50, q.p95, q.p99, q.max]
+      .map(|it| if q.n == 0 { ctx.look.glyphs.none.to_owned() } else { took(it) });
+    let text =
+      format!("{name:<10} {:>7} {:>7} {:>7} {:>7}", words[0], words[1], words[2], words[3]);
     if y < inside.bottom() {
       put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
     }
@@ -272,7 +293,13 @@ fn latency(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
   }
 }
 
-fn cursor_style(model: &Model, ctx: &Ctx<'_>, (pane, here): (usize, bool), line: Rect, buf: &mut Buffer) {
+fn cursor_style(
+  model: &Model,
+  ctx: &Ctx<'_>,
+  (pane, here): (usize, bool),
+  line: Rect,
+  buf: &mut Buffer,
+) {
   if here && model.pane == pane {
     put(buf, (line.x, line.y), line.right(), ctx.look.glyphs.cursor, ctx.style(Role::Focus));
     let rest = Rect { x: line.x + 1, width: line.width.saturating_sub(1), ..line };
@@ -280,19 +307,38 @@ fn cursor_style(model: &Model, ctx: &Ctx<'_>, (pane, here): (usize, bool), line:
   }
 }
 
-fn attention(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect, &mut Buffer)) -> Vec<(Rect, Hit)> {
+fn attention(
+  model: &Model,
+  ctx: &Ctx<'_>,
+  overview: &Overview,
+  (area, buf): (Rect, &mut Buffer),
+) -> Vec<(Rect, Hit)> {
   let all = &overview.attention;
   let title = format!("Needs attention ({})", count(all.len() as u64));
   let note = format!("{} jump", ctx.look.glyphs.enter);
-  let pane = Pane { title: &title, note: if all.is_empty() { "" } else { &note }, focus: model.pane == 0, double: false };
+  let pane = Pane {
+    title: &title,
+    note: if all.is_empty() { "" } else { &note },
+    focus: model.pane == 0,
+    double: false,
+  };
   let inside = pane.draw(ctx, area, buf);
   if all.is_empty() && inside.height > 0 {
     let jobs = overview.jobs.get("enabled").copied().unwrap_or(0);
     let words = format!(
       "quiet: {} jobs enabled {} {} agents known {} no stuck queue, no lost agent, no failing job",
-      count(jobs), ctx.look.glyphs.dot, count(overview.agents.len() as u64), ctx.look.glyphs.dot
+      count(jobs),
+      ctx.look.glyphs.dot,
+      count(overview.agents.len() as u64),
+      ctx.look.glyphs.dot
     );
-    put_cut(buf, (inside.x + 1, inside.y), inside.right(), &words, (ctx.style(Role::Good), ctx.look));
+    put_cut(
+      buf,
+      (inside.x + 1, inside.y),
+      inside.right(),
+      &words,
+      (ctx.style(Role::Good), ctx.look),
+    );
     return Vec::new();
   }
   let at = cursor(model, &lines(overview, 0), 0);
@@ -324,15 +370,25 @@ fn attention_line(ctx: &Ctx<'_>, one: &Attention, line: Rect, buf: &mut Buffer) 
   let x = put(buf, (line.x + 1, line.y), line.right(), &head, ctx.style(role));
   let age = ctx.ago(one.since);
   let end = put_right(buf, (x, line.y), line.right().saturating_sub(1), &age, ctx.style(Role::Dim));
-  let risk = if one.at_risk > 0 && wide { format!(" {} {} at risk", glyphs.dot, count(one.at_risk)) } else { String::new() };
+  let risk = if one.at_risk > 0 && wide {
+    format!(" {} {} at risk", glyphs.dot, count(one.at_risk))
+  } else {
+    String::new()
+  };
   let text = format!("{}{risk}", one.message);
   put_cut(buf, (x, line.y), end.saturating_sub(1), &text, (ctx.style(Role::Text), ctx.look));
 }
 
-fn running(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect, &mut Buffer)) -> Vec<(Rect, Hit)> {
+fn running(
+  model: &Model,
+  ctx: &Ctx<'_>,
+  overview: &Overview,
+  (area, buf): (Rect, &mut Buffer),
+) -> Vec<(Rect, Hit)> {
   let total = overview.counts.get("running").copied().unwrap_or(overview.running.len() as u64);
   let title = format!("Running, longest first ({})", count(total));
-  let inside = Pane { title: &title, focus: model.pane == 1, ..Pane::default() }.draw(ctx, area, buf);
+  let inside =
+    Pane { title: &title, focus: model.pane == 1, ..Pane::default() }.draw(ctx, area, buf);
   if inside.height < 2 {
     return Vec::new();
   }
@@ -342,7 +398,13 @@ fn running(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect
   let line = |cells: [&str; 5]| {
     let tries = if wide { format!(" {}", pad(cells[2], 5, "")) } else { String::new() };
     let ellipsis = ctx.look.glyphs.ellipsis;
-    format!("{} {}{tries} {} {:>8}", pad(cells[0], 8, ""), pad(&clean(cells[1]), job, ellipsis), pad(&clean(cells[3]), 9, ellipsis), cells[4])
+    format!(
+      "{} {}{tries} {} {:>8}",
+      pad(cells[0], 8, ""),
+      pad(&clean(cells[1]), job, ellipsis),
+      pad(&clean(cells[3]), 9, ellipsis),
+      cells[4]
+    )
   };
   let head = line(["TASK", "JOB", "TRY", "AGENT", "RUNNING"]);
   put(buf, (inside.x + 1, inside.y), inside.right(), &head, ctx.style(Role::Title));
@@ -363,8 +425,14 @@ fn running(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect
   hits
 }
 
-fn fires(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect, &mut Buffer)) -> Vec<(Rect, Hit)> {
-  let inside = Pane { title: "Next fires", focus: model.pane == 2, ..Pane::default() }.draw(ctx, area, buf);
+fn fires(
+  model: &Model,
+  ctx: &Ctx<'_>,
+  overview: &Overview,
+  (area, buf): (Rect, &mut Buffer),
+) -> Vec<(Rect, Hit)> {
+  let inside =
+    Pane { title: "Next fires", focus: model.pane == 2, ..Pane::default() }.draw(ctx, area, buf);
   let at = cursor(model, &lines(overview, 2), 2);
   let rows = usize::from(inside.height);
   if overview.fires.is_empty() && rows > 0 {
@@ -376,7 +444,8 @@ fn fires(model: &Model, ctx: &Ctx<'_>, overview: &Overview, (area, buf): (Rect, 
     let y = inside.y + u16::try_from(row - first).unwrap_or(0);
     let day = if ctx.format(fire.at, "%F") == ctx.format(ctx.now, "%F") { "" } else { "+" };
     let clock = format!("{}{day}", ctx.format(fire.at, "%H:%M:%S"));
-    let text = format!("{} {} {}", pad(&clock, 9, ""), pad(&ctx.in_words(fire.at), 9, ""), fire.job);
+    let text =
+      format!("{} {} {}", pad(&clock, 9, ""), pad(&ctx.in_words(fire.at), 9, ""), fire.job);
     put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
     cursor_style(model, ctx, (2, row == at), Rect { y, height: 1, ..inside }, buf);
     hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(2, row)));
@@ -397,7 +466,13 @@ fn agents(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
       _ => format!("{glyph} {word}"),
     };
     let text = format!("{name} {} {last}", pad(&slots, 17, ""));
-    put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(if role == Role::Good { Role::Text } else { role }), ctx.look));
+    put_cut(
+      buf,
+      (inside.x + 1, y),
+      inside.right(),
+      &text,
+      (ctx.style(if role == Role::Good { Role::Text } else { role }), ctx.look),
+    );
   }
 }
 
@@ -411,7 +486,8 @@ fn events(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
     let kind = pad(&clean(&event.change.event_type), 18, ellipsis);
     let name = pad(&clean(&event.name), 24, ellipsis);
     let x = put(buf, (inside.x + 1, y), inside.right(), &format!("{time} "), ctx.style(Role::Dim));
-    let x = put(buf, (x, y), inside.right(), &format!("{kind} "), ctx.style(super::events::role(event)));
+    let x =
+      put(buf, (x, y), inside.right(), &format!("{kind} "), ctx.style(super::events::role(event)));
     let text = format!("{name} {}", event.detail);
     put_cut(buf, (x, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
   }
@@ -431,6 +507,10 @@ pub fn counters(model: &Model, ctx: &Ctx<'_>) -> String {
   let failed: u64 = overview.rates.failed.iter().rev().take(12).map(|n| u64::from(*n)).sum();
   format!(
     "P{} R{} {}{} {}{failed}/1m",
-    of("pending"), of("running"), glyphs.retry, of("waiting_retry"), glyphs.failed
+    of("pending"),
+    of("running"),
+    glyphs.retry,
+    of("waiting_retry"),
+    glyphs.failed
   )
 }

@@ -29,16 +29,51 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "SEQ", sort: "", width: 9, grow: 0, priority: 4, right: true,
-    cell: cell!(|_ctx, event| (count(event.seq.max(0) as u64), Role::Dim)) },
-  Column { name: "TIME", sort: "", width: 12, grow: 0, priority: 2, right: false,
-    cell: cell!(|ctx, event| (ctx.format(event.change.at, "%H:%M:%S%.3f"), Role::Text)) },
-  Column { name: "TYPE", sort: "", width: 17, grow: 0, priority: 0, right: false,
-    cell: cell!(|_ctx, event| (event.change.event_type.clone(), role(event))) },
-  Column { name: "OBJECT", sort: "", width: 14, grow: 1, priority: 1, right: false,
-    cell: cell!(|_ctx, event| (event.name.clone(), Role::Text)) },
-  Column { name: "DETAIL", sort: "", width: 12, grow: 2, priority: 3, right: false,
-    cell: cell!(|_ctx, event| (event.detail.clone(), Role::Text)) },
+  Column {
+    name: "SEQ",
+    sort: "",
+    width: 9,
+    grow: 0,
+    priority: 4,
+    right: true,
+    cell: cell!(|_ctx, event| (count(event.seq.max(0) as u64), Role::Dim)),
+  },
+  Column {
+    name: "TIME",
+    sort: "",
+    width: 12,
+    grow: 0,
+    priority: 2,
+    right: false,
+    cell: cell!(|ctx, event| (ctx.format(event.change.at, "%H:%M:%S%.3f"), Role::Text)),
+  },
+  Column {
+    name: "TYPE",
+    sort: "",
+    width: 17,
+    grow: 0,
+    priority: 0,
+    right: false,
+    cell: cell!(|_ctx, event| (event.change.event_type.clone(), role(event))),
+  },
+  Column {
+    name: "OBJECT",
+    sort: "",
+    width: 14,
+    grow: 1,
+    priority: 1,
+    right: false,
+    cell: cell!(|_ctx, event| (event.name.clone(), Role::Text)),
+  },
+  Column {
+    name: "DETAIL",
+    sort: "",
+    width: 12,
+    grow: 2,
+    priority: 3,
+    right: false,
+    cell: cell!(|_ctx, event| (event.detail.clone(), Role::Text)),
+  },
 ];
 
 /// How an event is coloured.
@@ -47,7 +82,8 @@ pub fn role(event: &EventRow) -> Role {
   let ends = |words: &[&str]| words.iter().any(|word| kind.ends_with(word));
   if ends(&[".failed", ".lost", ".timeout", ".error", ".offline"]) {
     Role::Bad
-  } else if ends(&[".retry", ".waiting_retry", ".cancelled", ".late", ".cordoned", ".unreachable"]) {
+  } else if ends(&[".retry", ".waiting_retry", ".cancelled", ".late", ".cordoned", ".unreachable"])
+  {
     Role::Warn
   } else if ends(&[".succeeded", ".online", ".connected"]) {
     Role::Good
@@ -99,10 +135,13 @@ fn wrap(text: &str, cells: usize) -> Vec<String> {
 pub fn status(model: &Model, ctx: &Ctx<'_>) -> String {
   let Some(view) = model.list_view() else { return String::new() };
   let dot = ctx.look.glyphs.dot;
-  let held = match (model.list().is_some_and(|list| list.frozen.is_some()), model.store.view("events")) {
-    (true, Some(live)) => format!(" {dot} {} waiting", count(live.merged.saturating_sub(view.merged))),
-    _ => String::new(),
-  };
+  let held =
+    match (model.list().is_some_and(|list| list.frozen.is_some()), model.store.view("events")) {
+      (true, Some(live)) => {
+        format!(" {dot} {} waiting", count(live.merged.saturating_sub(view.merged)))
+      }
+      _ => String::new(),
+    };
   let holes = count(model.store.holes);
   format!("{} of {} events {dot} {holes} gaps{held}", count(view.matched), count(view.total))
 }

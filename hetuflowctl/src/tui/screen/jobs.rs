@@ -31,24 +31,90 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "JOB", sort: "name", width: 14, grow: 2, priority: 0, right: false,
-    cell: cell!(|ctx, job| name(ctx, job)) },
-  Column { name: "KIND", sort: "", width: 8, grow: 0, priority: 6, right: false,
-    cell: cell!(|ctx, job| kind(ctx, job)) },
-  Column { name: "SCHEDULE", sort: "", width: 14, grow: 2, priority: 3, right: false,
-    cell: cell!(|ctx, job| schedule(ctx, job)) },
-  Column { name: "NEXT FIRE", sort: "", width: 12, grow: 1, priority: 2, right: false,
-    cell: cell!(|ctx, job| next_fire(ctx, job)) },
-  Column { name: "LAST 16 RUNS", sort: "", width: 16, grow: 0, priority: 1, right: false,
-    cell: cell!(|ctx, job| last_runs(ctx, job)) },
-  Column { name: "P95", sort: "", width: 6, grow: 0, priority: 4, right: true,
-    cell: cell!(|ctx, job| p95(ctx, job)) },
-  Column { name: "LIVE", sort: "", width: 4, grow: 0, priority: 7, right: true,
-    cell: cell!(|_ctx, job| (count(job.live), if job.live > 0 { Role::Info } else { Role::Dim })) },
-  Column { name: "TZ", sort: "", width: 10, grow: 0, priority: 8, right: false,
-    cell: cell!(|_ctx, job| (job.schedules.first().map(|one| one.timezone.clone()).unwrap_or_default(), Role::Dim)) },
-  Column { name: "CHANGED", sort: "age", width: 14, grow: 0, priority: 9, right: false,
-    cell: cell!(|ctx, job| changed(ctx, job)) },
+  Column {
+    name: "JOB",
+    sort: "name",
+    width: 14,
+    grow: 2,
+    priority: 0,
+    right: false,
+    cell: cell!(|ctx, job| name(ctx, job)),
+  },
+  Column {
+    name: "KIND",
+    sort: "",
+    width: 8,
+    grow: 0,
+    priority: 6,
+    right: false,
+    cell: cell!(|ctx, job| kind(ctx, job)),
+  },
+  Column {
+    name: "SCHEDULE",
+    sort: "",
+    width: 14,
+    grow: 2,
+    priority: 3,
+    right: false,
+    cell: cell!(|ctx, job| schedule(ctx, job)),
+  },
+  Column {
+    name: "NEXT FIRE",
+    sort: "",
+    width: 12,
+    grow: 1,
+    priority: 2,
+    right: false,
+    cell: cell!(|ctx, job| next_fire(ctx, job)),
+  },
+  Column {
+    name: "LAST 16 RUNS",
+    sort: "",
+    width: 16,
+    grow: 0,
+    priority: 1,
+    right: false,
+    cell: cell!(|ctx, job| last_runs(ctx, job)),
+  },
+  Column {
+    name: "P95",
+    sort: "",
+    width: 6,
+    grow: 0,
+    priority: 4,
+    right: true,
+    cell: cell!(|ctx, job| p95(ctx, job)),
+  },
+  Column {
+    name: "LIVE",
+    sort: "",
+    width: 4,
+    grow: 0,
+    priority: 7,
+    right: true,
+    cell: cell!(|_ctx, job| (count(job.live), if job.live > 0 { Role::Info } else { Role::Dim })),
+  },
+  Column {
+    name: "TZ",
+    sort: "",
+    width: 10,
+    grow: 0,
+    priority: 8,
+    right: false,
+    cell: cell!(|_ctx, job| (
+      job.schedules.first().map(|one| one.timezone.clone()).unwrap_or_default(),
+      Role::Dim
+    )),
+  },
+  Column {
+    name: "CHANGED",
+    sort: "age",
+    width: 14,
+    grow: 0,
+    priority: 9,
+    right: false,
+    cell: cell!(|ctx, job| changed(ctx, job)),
+  },
 ];
 
 fn name(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
@@ -70,7 +136,9 @@ fn schedule(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
   match job.schedules.as_slice() {
     [] => ("by hand".to_owned(), Role::Dim),
     [one] => (one.text.clone(), Role::Text),
-    [one, rest @ ..] => (format!("{} {}+{}", one.text, ctx.look.glyphs.dot, rest.len()), Role::Text),
+    [one, rest @ ..] => {
+      (format!("{} {}+{}", one.text, ctx.look.glyphs.dot, rest.len()), Role::Text)
+    }
   }
 }
 
@@ -78,7 +146,8 @@ fn next_fire(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
   if !job.enabled {
     return ("disabled".to_owned(), Role::Dim);
   }
-  if let Some(problem) = job.schedules.iter().map(|one| &one.problem).find(|text| !text.is_empty()) {
+  if let Some(problem) = job.schedules.iter().map(|one| &one.problem).find(|text| !text.is_empty())
+  {
     return (format!("! {problem}"), Role::Warn);
   }
   match job.next_fire_at {
@@ -115,7 +184,8 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     return;
   };
   let dot = ctx.look.glyphs.dot;
-  let zone = detail.job.schedules.first().map(|one| format!(" ({})", one.timezone)).unwrap_or_default();
+  let zone =
+    detail.job.schedules.first().map(|one| format!(" ({})", one.timezone)).unwrap_or_default();
   let title = format!("{} {dot} v{} {dot} next fires{zone}", detail.job.name, detail.job.version);
   let inside = Pane { title: &title, ..Pane::default() }.draw(ctx, area, buf);
   let facts = facts(ctx, detail);
@@ -124,9 +194,15 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let lines: Vec<CellText> = if wide {
     let half = usize::from(inside.width) / 2;
     let rows = fires.len().max(facts.len());
-    let text = |list: &[CellText], at: usize| list.get(at).map(|it| it.0.clone()).unwrap_or_default();
+    let text =
+      |list: &[CellText], at: usize| list.get(at).map(|it| it.0.clone()).unwrap_or_default();
     (0..rows)
-      .map(|at| (format!("{}{}", pad(&text(&fires, at), half, ctx.look.glyphs.ellipsis), text(&facts, at)), Role::Text))
+      .map(|at| {
+        (
+          format!("{}{}", pad(&text(&fires, at), half, ctx.look.glyphs.ellipsis), text(&facts, at)),
+          Role::Text,
+        )
+      })
       .collect()
   } else {
     fires.into_iter().chain([(String::new(), Role::Text)]).chain(facts).collect()
@@ -142,12 +218,16 @@ fn fires(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
     return vec![("the job is disabled: nothing fires".to_owned(), Role::Warn)];
   }
   if detail.fires.is_empty() {
-    let problem = detail.job.schedules.iter().map(|one| one.problem.clone()).find(|it| !it.is_empty());
+    let problem =
+      detail.job.schedules.iter().map(|one| one.problem.clone()).find(|it| !it.is_empty());
     return vec![(problem.unwrap_or_else(|| "no fire is planned".to_owned()), Role::Dim)];
   }
   let line = |fire: &hetuflow_core::FireRow| {
     let note = if fire.note.is_empty() { String::new() } else { format!("  ! {}", fire.note) };
-    (format!("{}  {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.in_words(fire.at)), Role::Text)
+    (
+      format!("{}  {}{note}", ctx.format(fire.at, "%a %d %b %H:%M:%S"), ctx.in_words(fire.at)),
+      Role::Text,
+    )
   };
   detail.fires.iter().take(8).map(line).collect()
 }
@@ -155,21 +235,34 @@ fn fires(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
 fn facts(ctx: &Ctx<'_>, detail: &JobDetail) -> Vec<CellText> {
   let (job, dot) = (&detail.job, ctx.look.glyphs.dot);
   let mut lines = Vec::new();
-  let days: Vec<u32> = detail.days.iter().map(|day| u32::try_from(day.failed).unwrap_or(u32::MAX)).collect();
+  let days: Vec<u32> =
+    detail.days.iter().map(|day| u32::try_from(day.failed).unwrap_or(u32::MAX)).collect();
   if !days.is_empty() {
     let runs: u64 = detail.days.iter().map(|day| day.done).sum();
     let failed: u64 = detail.days.iter().map(|day| day.failed).sum();
-    lines.push((format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 20)), Role::Text));
-    lines.push((format!("runs      {} ended {dot} {} failed", count(runs), count(failed)), Role::Text));
+    lines.push((
+      format!("last {}d  {} fail", days.len(), spark(ctx.look.glyphs, &days, 20)),
+      Role::Text,
+    ));
+    lines.push((
+      format!("runs      {} ended {dot} {} failed", count(runs), count(failed)),
+      Role::Text,
+    ));
   }
   if job.duration.n > 0 {
     let d = &job.duration;
-    lines.push((format!("duration  p50 {} p95 {} max {}", took(d.p50), took(d.p95), took(d.max)), Role::Text));
+    lines.push((
+      format!("duration  p50 {} p95 {} max {}", took(d.p50), took(d.p95), took(d.max)),
+      Role::Text,
+    ));
   }
   let who = job.updated_by.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
   lines.push((format!("v{}{who} {}", job.version, ctx.ago(job.updated_at)), Role::Text));
   for schedule in &job.schedules {
-    let text = format!("{} {} {} {dot} {}", schedule.kind, schedule.text, schedule.timezone, schedule.status);
+    let text = format!(
+      "{} {} {} {dot} {}",
+      schedule.kind, schedule.text, schedule.timezone, schedule.status
+    );
     lines.push((text, Role::Dim));
   }
   if let Some(command) = command_of(&detail.config) {
@@ -188,7 +281,11 @@ pub fn status(model: &Model, ctx: &Ctx<'_>) -> String {
   let mut text = format!("{} of {} jobs", count(view.matched), count(view.total));
   if let Some(overview) = model.overview() {
     let of = |name: &str| overview.jobs.get(name).copied().unwrap_or(0);
-    text.push_str(&format!(" {dot} {} enabled {dot} {} disabled", count(of("enabled")), count(of("disabled"))));
+    text.push_str(&format!(
+      " {dot} {} enabled {dot} {} disabled",
+      count(of("enabled")),
+      count(of("disabled"))
+    ));
     if let Some(fire) = overview.fires.first() {
       text.push_str(&format!(" {dot} next fire {}", ctx.in_words(fire.at)));
     }

@@ -29,20 +29,69 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "SERVER", sort: "", width: 14, grow: 1, priority: 0, right: false,
-    cell: cell!(|ctx, server| name(ctx, server)) },
-  Column { name: "STATE", sort: "", width: 10, grow: 0, priority: 1, right: false,
-    cell: cell!(|ctx, server| state(ctx, server)) },
-  Column { name: "VERSION", sort: "", width: 9, grow: 0, priority: 4, right: false,
-    cell: cell!(|_ctx, server| (server.version.clone(), Role::Text)) },
-  Column { name: "UP", sort: "", width: 7, grow: 0, priority: 3, right: true,
-    cell: cell!(|ctx, server| (ctx.age(server.started_at), Role::Text)) },
-  Column { name: "BEAT", sort: "", width: 5, grow: 0, priority: 5, right: true,
-    cell: cell!(|ctx, server| (ctx.age_brief(server.last_heartbeat_at), Role::Text)) },
-  Column { name: "AGENTS", sort: "", width: 6, grow: 0, priority: 2, right: true,
-    cell: cell!(|_ctx, server| (count(u64::from(server.agents)), Role::Text)) },
-  Column { name: "ADDRESS", sort: "", width: 16, grow: 2, priority: 6, right: false,
-    cell: cell!(|_ctx, server| (server.address.clone(), Role::Dim)) },
+  Column {
+    name: "SERVER",
+    sort: "",
+    width: 14,
+    grow: 1,
+    priority: 0,
+    right: false,
+    cell: cell!(|ctx, server| name(ctx, server)),
+  },
+  Column {
+    name: "STATE",
+    sort: "",
+    width: 10,
+    grow: 0,
+    priority: 1,
+    right: false,
+    cell: cell!(|ctx, server| state(ctx, server)),
+  },
+  Column {
+    name: "VERSION",
+    sort: "",
+    width: 9,
+    grow: 0,
+    priority: 4,
+    right: false,
+    cell: cell!(|_ctx, server| (server.version.clone(), Role::Text)),
+  },
+  Column {
+    name: "UP",
+    sort: "",
+    width: 7,
+    grow: 0,
+    priority: 3,
+    right: true,
+    cell: cell!(|ctx, server| (ctx.age(server.started_at), Role::Text)),
+  },
+  Column {
+    name: "BEAT",
+    sort: "",
+    width: 5,
+    grow: 0,
+    priority: 5,
+    right: true,
+    cell: cell!(|ctx, server| (ctx.age_brief(server.last_heartbeat_at), Role::Text)),
+  },
+  Column {
+    name: "AGENTS",
+    sort: "",
+    width: 6,
+    grow: 0,
+    priority: 2,
+    right: true,
+    cell: cell!(|_ctx, server| (count(u64::from(server.agents)), Role::Text)),
+  },
+  Column {
+    name: "ADDRESS",
+    sort: "",
+    width: 16,
+    grow: 2,
+    priority: 6,
+    right: false,
+    cell: cell!(|_ctx, server| (server.address.clone(), Role::Dim)),
+  },
 ];
 
 fn name(ctx: &Ctx<'_>, server: &ServerRow) -> CellText {
@@ -69,8 +118,11 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     if server.figures.is_empty() {
       lines.push(("no figures: another server answers here".to_owned(), Role::Dim));
     }
-    let cells: Vec<String> =
-      server.figures.iter().map(|(name, value)| format!("{} {}", pad(name, 24, ""), figure(*value))).collect();
+    let cells: Vec<String> = server
+      .figures
+      .iter()
+      .map(|(name, value)| format!("{} {}", pad(name, 24, ""), figure(*value)))
+      .collect();
     let per = (usize::from(inside.width) / 40).max(1);
     lines.extend(cells.chunks(per).map(|row| {
       let row: Vec<String> = row.iter().map(|cell| pad(cell, 38, "")).collect();
@@ -78,12 +130,21 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
     }));
   }
   let dot = ctx.look.glyphs.dot;
-  let mut link = vec![format!("link: {} frames", count(model.store.frames)), format!("{} gaps", count(model.store.holes))];
+  let mut link = vec![
+    format!("link: {} frames", count(model.store.frames)),
+    format!("{} gaps", count(model.store.holes)),
+  ];
   link.extend(model.link.rtt_ms.map(|ms| format!("{ms:.0}ms there and back")));
   if let Some(skew) = model.link.skew().filter(|skew| skew.abs() > 500_000) {
     link.push(format!("the clock of this machine is {:+.1}s off", -(skew as f64) / 1e6));
   }
-  link.extend(model.link.journal.as_ref().map(|(_, seq)| format!("journal at {}", count((*seq).max(0) as u64))));
+  link.extend(
+    model
+      .link
+      .journal
+      .as_ref()
+      .map(|(_, seq)| format!("journal at {}", count((*seq).max(0) as u64))),
+  );
   lines.push((link.join(&format!(" {dot} ")), Role::Dim));
   for (at, (text, role)) in lines.into_iter().take(usize::from(inside.height)).enumerate() {
     let y = inside.y + u16::try_from(at).unwrap_or(0);
@@ -102,7 +163,9 @@ fn figure(value: f64) -> String {
 /// The line below the list.
 pub fn status(model: &Model, ctx: &Ctx<'_>) -> String {
   let dot = ctx.look.glyphs.dot;
-  let servers = model.overview().map(|overview| format!("{} of {} servers up", overview.servers_up, overview.servers));
+  let servers = model
+    .overview()
+    .map(|overview| format!("{} of {} servers up", overview.servers_up, overview.servers));
   let epoch = model.link.journal.as_ref().map(|(epoch, _)| format!("epoch {epoch}"));
   let parts: Vec<String> = servers.into_iter().chain(epoch).collect();
   parts.join(&format!(" {dot} "))

@@ -72,8 +72,12 @@ pub fn sync_log(model: &mut Model) {
       agent: one.agent_id.as_ref().map(ToString::to_string),
     })
     .collect();
-  let job: String =
-    detail.task.job.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+  let job: String = detail
+    .task
+    .job
+    .chars()
+    .map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' })
+    .collect();
   let name = format!("{job}-{}", detail.task.id.short());
   match &mut model.log {
     Some((known, pane)) if *known == id => pane.set_attempts(attempts),
@@ -134,7 +138,8 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
 fn head(ctx: &Ctx<'_>, detail: &TaskDetail, area: Rect, buf: &mut Buffer) {
   let (task, dot) = (&detail.task, ctx.look.glyphs.dot);
   let (glyph, role) = ctx.look.task(task.status);
-  let start = format!("Task {} {dot} {} {dot} {} {dot} ", task.id.short(), task.job, task.namespace_id);
+  let start =
+    format!("Task {} {dot} {} {dot} {} {dot} ", task.id.short(), task.job, task.namespace_id);
   let x = put(buf, (area.x + 1, area.y), area.right(), &start, ctx.style(Role::Title));
   let state = format!("{glyph} {} {}", task_word(task.status), ran(ctx, task).0);
   let x = put(buf, (x, area.y), area.right(), &state, ctx.style(role));
@@ -165,7 +170,8 @@ fn attempts(
   }
   // The chosen one is always visible: earlier ones go first.
   let room = usize::from(area.right().saturating_sub(x));
-  let cells = |range: &[(String, Role)]| range.iter().map(|(text, _)| width(text) + 3).sum::<usize>();
+  let cells =
+    |range: &[(String, Role)]| range.iter().map(|(text, _)| width(text) + 3).sum::<usize>();
   let chosen = at.unwrap_or(0);
   let mut first = 0;
   while first < chosen && cells(&words[first..=chosen]) > room {
@@ -184,7 +190,8 @@ fn phases(
   buf: &mut Buffer,
 ) {
   let glyphs = ctx.look.glyphs;
-  let due = if attempt.attempt <= 1 { Some(detail.task.scheduled_at) } else { detail.task.eligible_at };
+  let due =
+    if attempt.attempt <= 1 { Some(detail.task.scheduled_at) } else { detail.task.eligible_at };
   let taken = attempt.dispatched_at.or(attempt.started_at);
   let between = |from: Option<Ts>, to: Option<Ts>| Some(to?.since(from?));
   let waits = [
@@ -201,7 +208,8 @@ fn phases(
   let length = format!("{glyph} {}", run_words(ctx, attempt));
   let x = put(buf, (x, area.y), area.right(), "run ", ctx.style(Role::Dim));
   let room = usize::from(area.right().saturating_sub(x)).saturating_sub(width(&length) + 2);
-  let bar = if attempt.started_at.is_some() { glyphs.phases[2].repeat(room) } else { String::new() };
+  let bar =
+    if attempt.started_at.is_some() { glyphs.phases[2].repeat(room) } else { String::new() };
   let x = put(buf, (x, area.y), area.right(), &bar, ctx.style(role));
   put(buf, (x, area.y), area.right(), &length, ctx.style(role));
 }
@@ -222,8 +230,12 @@ fn ended_words(ctx: &Ctx<'_>, detail: &TaskDetail, attempt: &AttemptRow) -> Stri
 pub fn no_output(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let Some(detail) = model.task_detail("task") else { return };
   let at = chosen(model, detail).and_then(|at| detail.attempts.get(at));
-  let title = at.map_or_else(|| "log".to_owned(), |one| format!("log {} attempt {}", ctx.look.glyphs.dot, one.attempt));
-  let note = at.map_or_else(String::new, |one| format!("{} bytes", count(one.log_bytes.max(0) as u64)));
+  let title = at.map_or_else(
+    || "log".to_owned(),
+    |one| format!("log {} attempt {}", ctx.look.glyphs.dot, one.attempt),
+  );
+  let note =
+    at.map_or_else(String::new, |one| format!("{} bytes", count(one.log_bytes.max(0) as u64)));
   let inside = Pane { title: &title, note: &note, ..Pane::default() }.draw(ctx, area, buf);
   if at.is_none() {
     let words = pad("no attempt was made yet", usize::from(inside.width), "");

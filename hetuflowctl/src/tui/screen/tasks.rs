@@ -34,24 +34,87 @@ macro_rules! cell {
 
 /// The columns, from left to right.
 pub static COLUMNS: &[Column] = &[
-  Column { name: "TASK", sort: "id", width: 8, grow: 0, priority: 4, right: false,
-    cell: cell!(|_ctx, task| (task.id.short(), Role::Text)) },
-  Column { name: "STATE", sort: "state", width: 11, grow: 0, priority: 0, right: false,
-    cell: cell!(|ctx, task| state(ctx, task)) },
-  Column { name: "JOB", sort: "job", width: 12, grow: 2, priority: 1, right: false,
-    cell: cell!(|_ctx, task| (task.job.clone(), Role::Text)) },
-  Column { name: "TRY", sort: "attempt", width: 4, grow: 0, priority: 3, right: false,
-    cell: cell!(|_ctx, task| (format!("{}/{}", task.attempt, task.attempts_max), Role::Text)) },
-  Column { name: "AGENT", sort: "agent", width: 10, grow: 1, priority: 6, right: false,
-    cell: cell!(|ctx, task| agent(ctx, task)) },
-  Column { name: "QUEUED", sort: "wait", width: 6, grow: 0, priority: 8, right: true,
-    cell: cell!(|ctx, task| queued(ctx, task)) },
-  Column { name: "RUN", sort: "run", width: 6, grow: 0, priority: 5, right: true,
-    cell: cell!(|ctx, task| ran(ctx, task)) },
-  Column { name: "EXIT", sort: "exit", width: 4, grow: 0, priority: 7, right: true,
-    cell: cell!(|_ctx, task| exit(task)) },
-  Column { name: "WHY", sort: "", width: 9, grow: 3, priority: 2, right: false,
-    cell: cell!(|ctx, task| why(ctx, task)) },
+  Column {
+    name: "TASK",
+    sort: "id",
+    width: 8,
+    grow: 0,
+    priority: 4,
+    right: false,
+    cell: cell!(|_ctx, task| (task.id.short(), Role::Text)),
+  },
+  Column {
+    name: "STATE",
+    sort: "state",
+    width: 11,
+    grow: 0,
+    priority: 0,
+    right: false,
+    cell: cell!(|ctx, task| state(ctx, task)),
+  },
+  Column {
+    name: "JOB",
+    sort: "job",
+    width: 12,
+    grow: 2,
+    priority: 1,
+    right: false,
+    cell: cell!(|_ctx, task| (task.job.clone(), Role::Text)),
+  },
+  Column {
+    name: "TRY",
+    sort: "attempt",
+    width: 4,
+    grow: 0,
+    priority: 3,
+    right: false,
+    cell: cell!(|_ctx, task| (format!("{}/{}", task.attempt, task.attempts_max), Role::Text)),
+  },
+  Column {
+    name: "AGENT",
+    sort: "agent",
+    width: 10,
+    grow: 1,
+    priority: 6,
+    right: false,
+    cell: cell!(|ctx, task| agent(ctx, task)),
+  },
+  Column {
+    name: "QUEUED",
+    sort: "wait",
+    width: 6,
+    grow: 0,
+    priority: 8,
+    right: true,
+    cell: cell!(|ctx, task| queued(ctx, task)),
+  },
+  Column {
+    name: "RUN",
+    sort: "run",
+    width: 6,
+    grow: 0,
+    priority: 5,
+    right: true,
+    cell: cell!(|ctx, task| ran(ctx, task)),
+  },
+  Column {
+    name: "EXIT",
+    sort: "exit",
+    width: 4,
+    grow: 0,
+    priority: 7,
+    right: true,
+    cell: cell!(|_ctx, task| exit(task)),
+  },
+  Column {
+    name: "WHY",
+    sort: "",
+    width: 9,
+    grow: 3,
+    priority: 2,
+    right: false,
+    cell: cell!(|ctx, task| why(ctx, task)),
+  },
 ];
 
 fn state(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
@@ -96,10 +159,15 @@ fn exit(task: &TaskRow) -> CellText {
 
 fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
   if let (TaskStatus::WaitingRetry, Some(at)) = (task.status, task.eligible_at) {
-    let more = if task.why.is_empty() { String::new() } else { format!(" {} {}", ctx.look.glyphs.dot, task.why) };
+    let more = if task.why.is_empty() {
+      String::new()
+    } else {
+      format!(" {} {}", ctx.look.glyphs.dot, task.why)
+    };
     return (format!("{}{more}", ctx.in_words(at)), Role::Text);
   }
-  let text = if task.why.is_empty() { task.reason.clone().unwrap_or_default() } else { task.why.clone() };
+  let text =
+    if task.why.is_empty() { task.reason.clone().unwrap_or_default() } else { task.why.clone() };
   (text, Role::Text)
 }
 
@@ -131,17 +199,21 @@ fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, half: Option<usize>) -> Vec<CellTex
     lines.push((format!("id      {}", task.id), Role::Text));
     lines.push((format!("state   {glyph} {}", task.status), role));
     let version = detail.job_version.map(|v| format!(" v{v}")).unwrap_or_default();
-    lines.push((format!("job     {}{version} {dot} {}", task.job, task.trigger_source), Role::Text));
+    lines
+      .push((format!("job     {}{version} {dot} {}", task.job, task.trigger_source), Role::Text));
     lines.push((format!("due     {}", ctx.moment(task.scheduled_at)), Role::Text));
     let scope = format!("prio {} {dot} namespace {}", task.priority, task.namespace_id);
     lines.push((scope, Role::Text));
     lines.push((String::new(), Role::Text));
   }
   let skip = detail.attempts.len().saturating_sub(8);
-  let attempts: Vec<CellText> = detail.attempts[skip..].iter().map(|one| attempt_line(ctx, one)).collect();
+  let attempts: Vec<CellText> =
+    detail.attempts[skip..].iter().map(|one| attempt_line(ctx, one)).collect();
   for pair in attempts.chunks(if half.is_some() { 2 } else { 1 }) {
     let role = pair.last().map_or(Role::Text, |(_, role)| *role);
-    let cell = |text: &str| half.map_or_else(|| text.to_owned(), |cells| pad(text, cells, ctx.look.glyphs.ellipsis));
+    let cell = |text: &str| {
+      half.map_or_else(|| text.to_owned(), |cells| pad(text, cells, ctx.look.glyphs.ellipsis))
+    };
     let cells: Vec<String> = pair.iter().map(|(text, _)| cell(text)).collect();
     lines.push((cells.join("  "), role));
   }
@@ -184,12 +256,18 @@ pub fn causes(ctx: &Ctx<'_>, causes: &[Cause], area: Rect, buf: &mut Buffer) {
   let room = usize::from(area.width).saturating_sub(2);
   for (at, cause) in causes.iter().take(usize::from(area.height) - 1).enumerate() {
     let y = area.y + 1 + u16::try_from(at).unwrap_or(0);
-    let tasks = format!("{} {}", count(cause.tasks), if cause.tasks == 1 { "task" } else { "tasks" });
+    let tasks =
+      format!("{} {}", count(cause.tasks), if cause.tasks == 1 { "task" } else { "tasks" });
     let text_cells = (room / 3).clamp(12, 40);
-    let head = format!("{} {}", pad(&crate::tui::text::clean(&cause.text), text_cells, ctx.look.glyphs.ellipsis), pad(&tasks, 10, ""));
+    let head = format!(
+      "{} {}",
+      pad(&crate::tui::text::clean(&cause.text), text_cells, ctx.look.glyphs.ellipsis),
+      pad(&tasks, 10, "")
+    );
     let x = put(buf, (area.x + 1, y), area.right(), &head, ctx.style(Role::Text));
     let jobs = cause.jobs.join(", ");
-    let jobs = pad(&crate::tui::text::clean(&jobs), (room / 5).clamp(8, 24), ctx.look.glyphs.ellipsis);
+    let jobs =
+      pad(&crate::tui::text::clean(&jobs), (room / 5).clamp(8, 24), ctx.look.glyphs.ellipsis);
     let x = put(buf, (x, y), area.right(), &format!("{jobs} "), ctx.style(Role::Dim));
     let times = format!("{} to {}  ", ctx.moment(cause.first_at), ctx.moment(cause.last_at));
     let x = put(buf, (x, y), area.right(), &times, ctx.style(Role::Dim));
@@ -221,7 +299,9 @@ fn states(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> u16 {
   let Some(overview) = model.overview() else { return area.y };
   let top = overview.counts.values().copied().max().unwrap_or(1).max(1);
   let mut y = area.y;
-  for status in TaskStatus::ALL.iter().filter(|status| overview.counts.contains_key(status.as_str())) {
+  for status in
+    TaskStatus::ALL.iter().filter(|status| overview.counts.contains_key(status.as_str()))
+  {
     if y >= area.bottom() {
       break;
     }
@@ -230,7 +310,13 @@ fn states(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> u16 {
     let head = format!("{glyph} {} {:>10} ", pad(task_word(*status), 9, ""), count(number));
     let x = put(buf, (area.x + 1, y), area.right(), &head, ctx.style(role));
     let cells = usize::from(area.right().saturating_sub(x + 1)).min(40);
-    put(buf, (x, y), area.right(), &bar(ctx.look.glyphs, number as f64, top as f64, cells), ctx.style(role));
+    put(
+      buf,
+      (x, y),
+      area.right(),
+      &bar(ctx.look.glyphs, number as f64, top as f64, cells),
+      ctx.style(role),
+    );
     y += 1;
   }
   y
@@ -247,7 +333,13 @@ fn movers(view: &View, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> u16 {
   jobs.sort_by_key(|(name, (tasks, _))| (std::cmp::Reverse(*tasks), *name));
   let mut y = area.y;
   if y + 1 < area.bottom() {
-    put(buf, (area.x + 1, y), area.right(), "jobs, of the rows that are loaded", ctx.style(Role::Title));
+    put(
+      buf,
+      (area.x + 1, y),
+      area.right(),
+      "jobs, of the rows that are loaded",
+      ctx.style(Role::Title),
+    );
     y += 1;
   }
   for (name, (tasks, failed)) in jobs.into_iter().take(8).take_while(|_| area.height > 0) {

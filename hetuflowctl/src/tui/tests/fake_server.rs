@@ -24,10 +24,12 @@ struct Link {
 }
 
 async fn link_to(listener: &TcpListener) -> Link {
-  let server = Url::parse(&format!("http://{}", listener.local_addr().expect("bound"))).expect("an address");
+  let server =
+    Url::parse(&format!("http://{}", listener.local_addr().expect("bound"))).expect("an address");
   let origin = Origin { server: Some(server), ..Origin::default() };
   let place = Place::settle(&origin).expect("settled");
-  let client = Client::with_token(place, Some("hf_x".into()), Duration::from_secs(5), 0).expect("a client");
+  let client =
+    Client::with_token(place, Some("hf_x".into()), Duration::from_secs(5), 0).expect("a client");
   let ((orders, wanted), (told, news)) = (channel(16), channel(16));
   let mut tasks = JoinSet::new();
   tasks.spawn(link::run(client, wanted, told));
@@ -69,8 +71,15 @@ async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Watch {
 
 fn watch(id: &str) -> Box<Watch> {
   Box::new(Watch {
-    id: id.into(), scope: Scope::Tasks, namespace_id: None, filter: "state=failed".into(), sort: String::new(),
-    from: 0, len: 50, max_hz: 10, target: None,
+    id: id.into(),
+    scope: Scope::Tasks,
+    namespace_id: None,
+    filter: "state=failed".into(),
+    sort: String::new(),
+    from: 0,
+    len: 50,
+    max_hz: 10,
+    target: None,
   })
 }
 

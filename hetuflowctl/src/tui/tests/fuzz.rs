@@ -15,9 +15,24 @@ use data::Stage;
 
 fn any_key(rng: &mut SmallRng) -> KeyEvent {
   let named = [
-    KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Delete, KeyCode::Backspace, KeyCode::Up,
-    KeyCode::Down, KeyCode::Left, KeyCode::Right, KeyCode::Home, KeyCode::End, KeyCode::PageUp, KeyCode::PageDown,
-    KeyCode::F(5), KeyCode::Char('清'), KeyCode::Char(' '), KeyCode::Insert,
+    KeyCode::Enter,
+    KeyCode::Esc,
+    KeyCode::Tab,
+    KeyCode::BackTab,
+    KeyCode::Delete,
+    KeyCode::Backspace,
+    KeyCode::Up,
+    KeyCode::Down,
+    KeyCode::Left,
+    KeyCode::Right,
+    KeyCode::Home,
+    KeyCode::End,
+    KeyCode::PageUp,
+    KeyCode::PageDown,
+    KeyCode::F(5),
+    KeyCode::Char('清'),
+    KeyCode::Char(' '),
+    KeyCode::Insert,
   ];
   let code = match rng.random_range(0..4) {
     0 => named[rng.random_range(0..named.len())],
@@ -37,7 +52,11 @@ fn any_message(rng: &mut SmallRng) -> Msg {
     0 => Msg::Resize(rng.random_range(0..300), rng.random_range(0..90)),
     1 => Msg::Paste("state=failed \x1b[2J\n清洗".into()),
     2..5 => {
-      let kinds = [MouseEventKind::Down(MouseButton::Left), MouseEventKind::ScrollDown, MouseEventKind::ScrollUp];
+      let kinds = [
+        MouseEventKind::Down(MouseButton::Left),
+        MouseEventKind::ScrollDown,
+        MouseEventKind::ScrollUp,
+      ];
       let kind = kinds[rng.random_range(0..3)];
       let (column, row) = (rng.random_range(0..160), rng.random_range(0..50));
       Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
@@ -110,7 +129,10 @@ fn every_key_on_every_screen_followed_by_escape_changes_nothing() {
         let mut model = data::model(screen.clone(), stage);
         for key in [code, KeyCode::Enter, KeyCode::Esc] {
           let effects = update(&mut model, Msg::Key(plain(key)), Duration::from_secs(1));
-          assert!(!effects.iter().any(|effect| matches!(effect, Effect::Act(_))), "{screen:?} {code:?}");
+          assert!(
+            !effects.iter().any(|effect| matches!(effect, Effect::Act(_))),
+            "{screen:?} {code:?}"
+          );
         }
       }
     }

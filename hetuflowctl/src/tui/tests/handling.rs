@@ -83,7 +83,10 @@ fn protected_contexts_want_the_word_and_read_only_ones_nothing() {
   press(&mut model, KeyCode::Char('T'));
   assert!(model.overlays.is_empty());
   let text = shown(&mut model);
-  assert!(text.contains("read-only: nothing can be changed") && !text.contains("T run job"), "{text}");
+  assert!(
+    text.contains("read-only: nothing can be changed") && !text.contains("T run job"),
+    "{text}"
+  );
 }
 
 #[test]
@@ -108,7 +111,9 @@ fn filters_are_asked_of_the_server_and_escape_clears_them() {
     _ => None,
   });
   assert_eq!(asked.as_deref(), Some("state=failed"));
-  assert!(effects.iter().any(|effect| matches!(effect, Effect::Unwatch(id) if id.starts_with("tasks."))));
+  assert!(
+    effects.iter().any(|effect| matches!(effect, Effect::Unwatch(id) if id.starts_with("tasks.")))
+  );
   press(&mut model, KeyCode::Esc);
   assert_eq!(model.list().expect("a list").filter, "");
 }
@@ -141,11 +146,17 @@ fn the_palette_finds_things_and_the_line_takes_words() {
   update(&mut model, Msg::Key(find), now);
   type_text(&mut model, "job ml tr");
   press(&mut model, KeyCode::Enter);
-  assert_eq!((&model.screen, model.list().expect("a list").filter.as_str()), (&Screen::Tasks, "job=ml-train"));
+  assert_eq!(
+    (&model.screen, model.list().expect("a list").filter.as_str()),
+    (&Screen::Tasks, "job=ml-train")
+  );
   press(&mut model, KeyCode::Char(':'));
   type_text(&mut model, "agent list gpu");
   press(&mut model, KeyCode::Enter);
-  assert_eq!((&model.screen, model.list().expect("a list").filter.as_str()), (&Screen::Agents, "gpu"));
+  assert_eq!(
+    (&model.screen, model.list().expect("a list").filter.as_str()),
+    (&Screen::Agents, "gpu")
+  );
   press(&mut model, KeyCode::Char(':'));
   type_text(&mut model, "q");
   assert!(press(&mut model, KeyCode::Enter).iter().any(|it| matches!(it, Effect::Quit)));
@@ -169,7 +180,16 @@ fn a_frozen_list_stands_while_data_goes_on() {
 #[test]
 fn overlays_look_as_drawn() {
   let mut all = String::new();
-  for (screen, keys) in [(Screen::Tasks, "?"), (Screen::Tasks, "x"), (Screen::Tasks, ":"), (Screen::Tasks, "s"), (Screen::Tasks, "w"), (Screen::Tasks, "@"), (Screen::Jobs, "T"), (Screen::Agents, "i")] {
+  for (screen, keys) in [
+    (Screen::Tasks, "?"),
+    (Screen::Tasks, "x"),
+    (Screen::Tasks, ":"),
+    (Screen::Tasks, "s"),
+    (Screen::Tasks, "w"),
+    (Screen::Tasks, "@"),
+    (Screen::Jobs, "T"),
+    (Screen::Agents, "i"),
+  ] {
     let mut model = data::model(screen, Stage::Full);
     type_text(&mut model, keys);
     all.push_str(&format!("===== {keys}\n{}", picture(&mut model, 80, 24)));

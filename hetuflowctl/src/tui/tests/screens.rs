@@ -7,8 +7,20 @@ use crate::tui::text::width;
 use data::Stage;
 
 const SIZES: [(u16, u16); 14] = [
-  (1, 1), (20, 4), (40, 12), (60, 20), (80, 24), (100, 30), (120, 40), (160, 48), (200, 60), (300, 80),
-  (80, 5), (24, 80), (81, 25), (39, 8),
+  (1, 1),
+  (20, 4),
+  (40, 12),
+  (60, 20),
+  (80, 24),
+  (100, 30),
+  (120, 40),
+  (160, 48),
+  (200, 60),
+  (300, 80),
+  (80, 5),
+  (24, 80),
+  (81, 25),
+  (39, 8),
 ];
 
 #[test]
@@ -20,7 +32,10 @@ fn every_screen_at_every_stage() {
         // Output of a task is on disk and read from a server: here the place of it is shown.
         let mut model = data::model(screen.clone(), stage);
         model.log = None;
-        all.push_str(&format!("===== {stage:?} {width}x{height}\n{}", picture(&mut model, width, height)));
+        all.push_str(&format!(
+          "===== {stage:?} {width}x{height}\n{}",
+          picture(&mut model, width, height)
+        ));
       }
     }
     insta::assert_snapshot!(format!("screen_{}", screen.title()), all);
@@ -30,7 +45,13 @@ fn every_screen_at_every_stage() {
 #[test]
 fn small_terminals_show_what_matters() {
   let mut all = String::new();
-  for (screen, width, height) in [(Screen::Tasks, 60, 20), (Screen::Tasks, 40, 12), (Screen::Dash, 40, 12), (Screen::Tasks, 20, 4), (Screen::Jobs, 60, 20)] {
+  for (screen, width, height) in [
+    (Screen::Tasks, 60, 20),
+    (Screen::Tasks, 40, 12),
+    (Screen::Dash, 40, 12),
+    (Screen::Tasks, 20, 4),
+    (Screen::Jobs, 60, 20),
+  ] {
     let mut model = data::model(screen, Stage::Full);
     all.push_str(&format!("===== {width}x{height}\n{}", picture(&mut model, width, height)));
   }
@@ -62,7 +83,8 @@ fn ascii_is_ascii_but_for_names_of_people() {
     model.look = Look::new(true, Depth::None, Theme::Auto);
     model.log = None;
     let text = picture(&mut model, 160, 48);
-    let foreign: String = text.chars().filter(|c| !c.is_ascii() && !"清洗订单北京".contains(*c)).collect();
+    let foreign: String =
+      text.chars().filter(|c| !c.is_ascii() && !"清洗订单北京".contains(*c)).collect();
     assert_eq!(foreign, "", "{screen:?}");
   }
 }
@@ -73,7 +95,10 @@ fn wide_characters_keep_the_columns() {
   let mut model = data::model(Screen::Tasks, Stage::Full);
   let text = picture(&mut model, 160, 48);
   let lines: Vec<&str> = text.lines().collect();
-  let cn = lines.iter().position(|line| line.contains("etl-清洗-订单")).expect("a row with wide characters");
+  let cn = lines
+    .iter()
+    .position(|line| line.contains("etl-清洗-订单"))
+    .expect("a row with wide characters");
   let column = |line: &str, word: &str| line.find(word).map(|at| width(&line[..at]));
   let expected = column(lines[2], "TRY").expect("the heading");
   let row = lines[cn];

@@ -73,12 +73,25 @@ impl Server {
 
 fn question() -> Watch {
   Watch {
-    id: "tasks".into(), scope: Scope::Tasks, namespace_id: None, filter: String::new(), sort: String::new(),
-    from: 0, len: 0, max_hz: 0, target: None,
+    id: "tasks".into(),
+    scope: Scope::Tasks,
+    namespace_id: None,
+    filter: String::new(),
+    sort: String::new(),
+    from: 0,
+    len: 0,
+    max_hz: 0,
+    target: None,
   }
 }
 
-fn deliver(store: &mut Store, server: &mut Server, frame: WatchFrame, asked: &mut String, way: &mut Vec<WatchFrame>) {
+fn deliver(
+  store: &mut Store,
+  server: &mut Server,
+  frame: WatchFrame,
+  asked: &mut String,
+  way: &mut Vec<WatchFrame>,
+) {
   if let (_, Some(again)) = store.apply(frame, Duration::ZERO) {
     asked.clone_from(&again.id);
     way.push(server.frame(asked, true));

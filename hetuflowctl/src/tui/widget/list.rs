@@ -191,8 +191,8 @@ mod tests {
   use crate::tui::test_data as data;
 
   fn view(keys: &[u32]) -> View {
-    let watch: Watch = serde_json::from_value(serde_json::json!({"id": "t", "scope": "tasks"}))
-      .expect("a watch");
+    let watch: Watch =
+      serde_json::from_value(serde_json::json!({"id": "t", "scope": "tasks"})).expect("a watch");
     assert_eq!(watch.scope, Scope::Tasks);
     let mut view = View::new(watch);
     for number in keys {

@@ -132,7 +132,8 @@ impl Table<'_> {
       let arrow = ctx.look.glyphs.more[usize::from(self.list.sort.starts_with('-'))];
       let name = if sorted { format!("{}{arrow}", column.name) } else { column.name.to_owned() };
       let cells_wide = usize::from(*cells);
-      let text = if column.right { pad_left(&name, cells_wide, "") } else { pad(&name, cells_wide, "") };
+      let text =
+        if column.right { pad_left(&name, cells_wide, "") } else { pad(&name, cells_wide, "") };
       put(buf, (x, area.y), area.right(), &text, style);
       if !column.sort.is_empty() {
         hits.push((Rect::new(x, area.y, *cells, 1), TableHit::Head(column.sort)));
@@ -159,7 +160,13 @@ impl Table<'_> {
       (_, true) => glyphs.marked,
       _ => " ",
     };
-    put(buf, (area.x, y), area.right(), lead, ctx.style(if here { Role::Focus } else { Role::Warn }));
+    put(
+      buf,
+      (area.x, y),
+      area.right(),
+      lead,
+      ctx.style(if here { Role::Focus } else { Role::Warn }),
+    );
     let mut x = area.x + 1;
     for (at, cells) in widths {
       let column = &self.columns[*at];

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::client::{CtlError, Exit};
-use crate::output::{LogPiece, Outcome, View};
+use crate::output::{LogPiece, LogStyle, Outcome, View};
 
 /// Longest question.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -70,7 +70,7 @@ pub fn answer_all(
   let pieces = stream::unfold(receiver, |mut receiver| async move {
     receiver.recv().await.map(|piece| (piece, receiver))
   });
-  View::logs(pieces, true).into()
+  View::logs(pieces, LogStyle { raw: true, ..LogStyle::default() }).into()
 }
 
 fn piece(bytes: Vec<u8>) -> LogPiece {

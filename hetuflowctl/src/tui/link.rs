@@ -158,6 +158,7 @@ pub async fn replay(
 ) {
   let begin = Instant::now();
   let mut asked: BTreeMap<String, String> = BTreeMap::new();
+  let mut played: BTreeMap<String, Vec<WatchFrame>> = BTreeMap::new();
   let mut lines = lines.into_iter().peekable();
   loop {
     let next = lines.peek().map(|(at, _)| begin + *at);
@@ -171,7 +172,13 @@ pub async fn replay(
       biased;
       order = orders.recv() => match order {
         Some(LinkOrder::Watch(watch)) => {
-          let name = watch.id.rsplit_once('.').map_or("", |(name, _)| name).to_owned();
+          let name = name_of(&watch.id);
+          for frame in played.get(&name).into_iter().flatten() {
+            let frame = WatchFrame { id: watch.id.clone(), ..frame.clone() };
+            if news.send(LinkNews::Frame(Box::new(frame))).await.is_err() {
+              return;
+            }
+          }
           asked.insert(name, watch.id);
         }
         Some(_) => {}
@@ -180,8 +187,13 @@ pub async fn replay(
       () = pause => {
         let Some((_, mut item)) = lines.next() else { continue };
         if let LinkNews::Frame(frame) = &mut item {
-          let name = frame.id.rsplit_once('.').map_or("", |(name, _)| name);
-          match asked.get(name) {
+          let name = name_of(&frame.id);
+          let known = played.entry(name.clone()).or_default();
+          if frame.full {
+            known.clear();
+          }
+          known.push((**frame).clone());
+          match asked.get(&name) {
             Some(id) => frame.id.clone_from(id),
             None => continue,
           }
@@ -192,4 +204,9 @@ pub async fn replay(
       }
     }
   }
+}
+
+/// The name of a question without its generation.
+fn name_of(id: &str) -> String {
+  id.rsplit_once('.').map_or("", |(name, _)| name).to_owned()
 }

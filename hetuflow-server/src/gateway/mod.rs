@@ -10,6 +10,7 @@ mod registration;
 mod session;
 mod stats;
 mod upgrade;
+mod writer;
 
 pub use stats::GatewayStats;
 pub use upgrade::{AuthMode, GatewaySettings, GatewayState, router};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope,
   HeartbeatRequest, HeartbeatResponse, MessageError, MessageKind, RawMessage, TaskInstanceUpdate,
@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::codec::{Incoming, close_code, read_frame, refusal, write_message};
+use super::codec::{Incoming, close_code, read_frame, refusal};
 use super::link::{OUTGOING_MAX, SocketLink, close_reason};
 use super::refused_reports::{RefusedLog, refused_report};
 use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
 use super::upgrade::GatewayState;
+use super::writer::write_loop;
 use crate::broker::{Grant, Member};
 use crate::service::{Actor, HeartbeatNote, RefusedReports, Report, ReportBatch, ReportSource};
 
@@ -430,64 +431,4 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
     cordoned: agent.cordoned,
     link,
   }
-}
-
-/// Frames sent before a flush at the latest.
-const FLUSH_EVERY: usize = 16;
-
-async fn write_loop(
-  state: Arc<GatewayState>,
-  mut sink: SplitSink<WebSocket, Message>,
-  mut receiver: mpsc::Receiver<Message>,
-  (mut acks, zstd): (watch::Receiver<u64>, bool),
-  hard: CancellationToken,
-) {
-  let mut closing = false;
-  while !closing {
-    let mut message = tokio::select! {
-      biased;
-      changed = acks.changed() => match changed {
-        Ok(()) => {
-          let seq = *acks.borrow_and_update();
-          let ack =
-            AckMessage { message_id: Uuid::nil(), status: AckStatus::Ok, details: None, seq: Some(seq) };
-          Some(write_message(&Envelope::new(MessageKind::Ack, ack), zstd))
-        }
-        Err(_) => receiver.recv().await,
-      },
-      message = receiver.recv() => message,
-    };
-    if message.is_none() {
-      break;
-    }
-    let mut fed = 0;
-    while let Some(one) = message.take() {
-      closing |= matches!(one, Message::Close(_));
-      state.stats.count_sent();
-      let sent = tokio::select! {
-        sent = sink.feed(one) => sent,
-        () = linger(&hard) => return,
-      };
-      if sent.is_err() {
-        return;
-      }
-      fed += 1;
-      if fed < FLUSH_EVERY && !closing {
-        message = receiver.try_recv().ok();
-      }
-    }
-    if sink.flush().await.is_err() {
-      return;
-    }
-  }
-  // The peer may be gone already.
-  let _gone = sink.close().await;
-}
-
-/// Time that a writer gets to say goodbye after its reader has ended.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
-
-async fn linger(hard: &CancellationToken) {
-  hard.cancelled().await;
-  tokio::time::sleep(LINGER).await;
 }

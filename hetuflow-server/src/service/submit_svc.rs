@@ -24,6 +24,8 @@ const GROUP_ROWS_MAX: usize = 1000;
 const TRIES_MAX: u32 = 5;
 /// How often a group is tried when its connection ends under it.
 const LINK_TRIES_MAX: u32 = 3;
+/// How often it is asked what became of a group; every dead connection of the pool costs one try.
+const STORED_TRIES_MAX: u32 = 30;
 /// The keys that a task of ours can only find taken by itself.
 const OWN_KEYS: [&str; 2] = ["sched_task_pkey", "sched_task_hot_pkey"];
 
@@ -162,14 +164,24 @@ impl SubmitSvc {
     if !missing {
       return outcome;
     }
-    let Ok(mut conn) = self.store.db.read().await else { return outcome };
-    match hot::stored_tasks(&mut conn, tasks).await {
-      Ok(ids) if !ids.is_empty() => {
-        tracing::info!(tasks = ids.len(), "tasks were stored by a try whose answer was lost");
-        Ok((ids, None))
+    let mut tries = 0;
+    loop {
+      tries += 1;
+      match self.stored(tasks).await {
+        Ok(ids) if ids.is_empty() => return outcome,
+        Ok(ids) => {
+          tracing::info!(tasks = ids.len(), "tasks were stored by a try whose answer was lost");
+          return Ok((ids, None));
+        }
+        Err(error) if error.is_broken_link() && tries < STORED_TRIES_MAX => {}
+        Err(error) => return Err(error),
       }
-      _ => outcome,
     }
+  }
+
+  async fn stored(&self, tasks: &[NewTask]) -> Outcome {
+    let mut conn = self.store.db.read().await?;
+    hot::stored_tasks(&mut conn, tasks).await
   }
 
   /// One transaction; returns what went in, and the fence of a task that was born claimed.

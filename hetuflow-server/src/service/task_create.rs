@@ -200,11 +200,12 @@ impl TaskSvc {
     }
     let remembered = lookup.from_memory.then(|| self.jobs.remembered(namespace, &key.1)).flatten();
     let job = match remembered {
-      Some(job) => {
+      // The guard asks only of what is written; a job that was off may be on or gone by now.
+      Some(job) if job.status == JobStatus::Enabled => {
         lookup.guards.push((job.id, job.version));
         job
       }
-      None => {
+      _ => {
         let conn = lookup.conn().await?;
         let job = if named {
           find_job(conn, namespace, &key.1).await?

@@ -57,6 +57,8 @@ struct Writer<'a> {
   streams: [Sanitizer; 2],
   style: LineStyle,
   items: Vec<Value>,
+  /// Bytes were written as they are: the form is theirs, not ours.
+  plain: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -68,6 +70,7 @@ impl<'a> Writer<'a> {
       streams: [Sanitizer::new(look.color), Sanitizer::new(look.color)],
       style: LineStyle::new(style),
       items: Vec::new(),
+      plain: false,
     }
   }
 
@@ -81,6 +84,7 @@ impl<'a> Writer<'a> {
         self.look.say(format!("-- agent: {} --", visible(words.trim_end())));
       }
       LogPiece::Bytes { stream, bytes, label } => {
+        self.plain = true;
         if self.sanitize {
           let mut text = String::new();
           self.streams[usize::from(stream == Stream::Stderr)].push(&bytes, &mut text);
@@ -131,10 +135,10 @@ impl<'a> Writer<'a> {
     }
     self.labels.finish(out)?;
     // A document is whole or not there.
-    if self.look.format == Format::Json && !failed {
+    if self.look.format == Format::Json && !failed && !self.plain {
       writeln!(out, "{}", json!({ "items": self.items, "next": null }))?;
     }
-    if self.look.format == Format::Yaml && !failed {
+    if self.look.format == Format::Yaml && !failed && !self.plain {
       out.write_all(super::emit::yaml_of(&json!(self.items))?.as_bytes())?;
     }
     out.flush()?;

@@ -32,8 +32,9 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
       let mut fault = shared.fault.subscribe();
       // A connection lives until it breaks, or the story takes the server down.
       tokio::select! {
+        biased;
+        _down = fault.wait_for(|fault| *fault == Fault::Down) => {}
         _ended = connection(stream, &shared) => {}
-        _down = fault.wait_for(|fault| matches!(fault, Fault::Down | Fault::Refuse(ErrorCode::Unavailable))) => {}
       }
     });
   }

@@ -85,7 +85,7 @@ const CASES: &[(&str, &[&str], i32, &str)] = &[
   ("B079", &["--token-file", "empty", "job", "list"], 4, "empty"),
   ("B079", &["--token-file", "binary", "job", "list"], 4, "binary"),
   ("B079", &["--token-file", "wrong", "job", "list"], 4, "token"),
-  ("B080", &["job", "list", "-o", "yamll"], 2, "possible values"),
+  ("B080", &["job", "list", "-o", "yamll"], 2, "did you mean yaml?"),
   ("B080", &["job", "list", "--limit", "-1"], 2, "-1"),
   ("B080", &["run", "base", "--in", "5x"], 2, "is not a duration"),
   ("B080", &["task", "list", "--state", "runing"], 2, "running"),

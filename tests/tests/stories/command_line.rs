@@ -13,6 +13,7 @@ both_engines!(
   many_tasks_at_once,
   waits_and_events,
   versions_of_a_job,
+  filters_choose_and_lists_go_on,
 );
 
 /// The forms that programs read.
@@ -292,4 +293,50 @@ async fn versions_of_a_job(engine: Engine) -> Result<()> {
   let stats = ctl(&cluster, &["job", "stats", "hello", "-o", "json"]).await?.json()?;
   assert_eq!((&stats["runs"], &stats["success_rate"]), (&2.into(), &1.0.into()), "{stats}");
   cluster.finish()
+}
+
+async fn filters_choose_and_lists_go_on(engine: Engine) -> Result<()> {
+  let cluster = with_job(engine).await?;
+  let good = well(&cluster, &["run", "hello", "-o", "jsonpath=$.id"]).await?;
+  let bad = well(&cluster, &["run", "--cmd", "exit 4", "-o", "jsonpath=$.id"]).await?;
+  ends_with(&cluster, &[(&["wait", &good, &bad], 12)]).await?;
+  let ids = |flags: &[&'static str]| {
+    let flags = [&["task", "list", "-o", "jsonpath=$.id"], flags].concat();
+    let cluster = &cluster;
+    async move { well(cluster, &flags).await }
+  };
+  assert_eq!(ids(&["-F", "state=failed"]).await?, bad);
+  assert_eq!(ids(&["-F", "exit=4 | exit=5", "--state", "failed"]).await?, bad);
+  assert_eq!(ids(&["--job", "hello", "-F", "!state=failed"]).await?, good);
+  assert_eq!(ids(&["-l", "tier=gold"]).await?, good);
+  assert_eq!(ids(&["--sort", "-exit"]).await?, format!("{bad}\n{good}"));
+  let refused = ctl(&cluster, &["task", "list", "-F", "stat=failed"]).await?;
+  assert_eq!(refused.exit, 8, "{}", refused.err);
+  ends_with(&cluster, &[(&["retry", "-F", "state=failed"], 2)]).await?;
+  let dry = well(&cluster, &["retry", "-F", "state=failed", "--dry-run", "-o", "name"]).await?;
+  assert_eq!(dry, format!("task/{}", &short(&cluster, &bad).await?));
+  let again = ["retry", "-F", "state=failed", "--yes", "-o", "jsonpath=$.trigger_source"];
+  assert_eq!(well(&cluster, &again).await?, "retry");
+
+  let watch = ["task", "list", "-w", "--until", "exit=5", "--timeout", "90s"];
+  let run = ["run", "--cmd", "exit 5", "-o", "none"];
+  let (watched, run) = tokio::join!(ctl(&cluster, &watch), ctl(&cluster, &run));
+  let (watched, run) = (watched?, run?);
+  ensure!(watched.exit == 0 && run.exit == 0, "{}{}", watched.err, run.err);
+  let changes: Vec<Value> = watched
+    .out
+    .lines()
+    .map(|line| serde_json::from_str(line).context(line.to_owned()))
+    .collect::<Result<_>>()?;
+  assert!(changes.iter().any(|change| change["op"] == "sync"), "{}", watched.out);
+  let last = changes.iter().rfind(|change| change["object"]["exit_code"] == 5);
+  assert!(last.is_some_and(|change| change["seq"].is_i64()), "{}", watched.out);
+  let top = ctl(&cluster, &["top", "agents", "--once", "-o", "json"]).await?.json()?;
+  assert_eq!(top["items"].as_array().map(Vec::len), Some(1), "{top}");
+  cluster.finish()
+}
+
+async fn short(cluster: &Cluster, id: &str) -> Result<String> {
+  let name = well(cluster, &["task", "get", id, "-o", "name"]).await?;
+  Ok(name.trim_start_matches("task/").to_owned())
 }

@@ -19,7 +19,6 @@ async fn a_lost_link_is_told_and_the_rows_stay() -> Result<()> {
   ensure!(terminal.screen().contains("etl-job-059"), "{}", terminal.screen());
   // Acting keys answer, and nothing is kept to be sent later.
   terminal.keys("X").await?;
-  terminal.keys("\x1b").await?;
   stage.feed.change(|world| world.add_task("while-you-were-away", "running"));
   stage.feed.fault(Fault::None);
   terminal

@@ -15,11 +15,6 @@ fn memory(terminal: &Terminal) -> Result<u64> {
   Ok(line.split_whitespace().next().context("a number")?.parse::<u64>()? * 1024)
 }
 
-/// The row that the cursor's mark is in.
-fn cursor_row(screen: &str) -> Option<usize> {
-  screen.lines().position(|line| line.starts_with('▌'))
-}
-
 #[tokio::test]
 async fn nothing_new_is_nothing_drawn() -> Result<()> {
   const SECONDS: u64 = 5;
@@ -45,18 +40,17 @@ async fn keys_in_a_flood() -> Result<()> {
   tokio::time::sleep(Duration::from_secs(1)).await;
   let (memory_before, count, begun) = (memory(&terminal)?, terminal.count(), Instant::now());
   let mut times = Vec::new();
-  let mut down = true;
+  let mut tasks = true;
   while !flood.is_finished() {
-    let before = cursor_row(&terminal.screen());
+    tasks = !tasks;
+    let (key, expected) = if tasks { ("2", "[2 Tasks]") } else { ("5", "[5 Agents]") };
     let pressed = Instant::now();
-    terminal.keys(if down { "j" } else { "k" }).await?;
-    let moved =
-      hetuflow_tests::wait::until("the cursor to move", Duration::from_secs(5), || async {
-        (cursor_row(&terminal.screen()) != before).then_some(())
-      });
-    moved.await.with_context(|| terminal.screen())?;
+    terminal.keys(key).await?;
+    while !terminal.screen().contains(expected) {
+      ensure!(pressed.elapsed() < Duration::from_secs(5), "{key}: {}", terminal.screen());
+      tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     times.push(pressed.elapsed().as_secs_f64() * 1e3);
-    down = !down;
   }
   let seconds = begun.elapsed().as_secs_f64();
   let times = Sample::new(times);

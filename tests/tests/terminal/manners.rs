@@ -1,11 +1,13 @@
 //! The terminal is given back as it was, at any size nothing breaks, and no key does harm.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hetuflow_tests::terminal::{Recipe, Terminal};
 use hetuflow_tests::{binaries::Binaries, wait};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::stage::{LIMIT, Stage};
 
@@ -100,28 +102,26 @@ async fn two_hundred_sizes() -> Result<()> {
 async fn no_key_changes_anything_unasked() -> Result<()> {
   let stage = Stage::new().await?;
   let mut terminal = stage.tui(&[]).await?;
-  let keys: Vec<u8> = (0x20..0x7f).chain(1..0x1a).filter(|key| *key != 0x1a).collect();
-  for screen in b'1'..=b'7' {
+  // Leaving is no change, and a stopped program could not be asked any further.
+  let keys: Vec<u8> = (0x20..0x7f).chain(1..0x1a).filter(|key| !matches!(key, b'q' | 3)).collect();
+  for screen in [b'1', b'2', b'3', b'5', b'6', b'7'] {
+    terminal.keys([screen]).await?;
     for key in &keys {
-      // Leaving is no change; a stopped program could not be asked any further.
-      if matches!(key, b'q' | 0x03) {
+      tokio::time::sleep(Duration::from_millis(2)).await;
+      let before = terminal.screen();
+      terminal.keys([*key]).await?;
+      tokio::time::sleep(Duration::from_millis(8)).await;
+      if terminal.screen() == before {
         continue;
       }
+      // Something has opened, or another screen has come: Esc closes the one and leaves the other.
+      terminal.keys("\x1b").await?;
+      tokio::time::sleep(Duration::from_millis(8)).await;
+      if !terminal.is_full_screen() {
+        terminal.wait_end(LIMIT).await?;
+        terminal = stage.tui(&[]).await?;
+      }
       terminal.keys([screen]).await?;
-      terminal.keys([*key]).await?;
-      for _ in 0..3 {
-        terminal.keys("\x1b").await?;
-        // An escape directly before a key would be Alt with this key.
-        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-      }
-      if terminal.pid().is_err() || !terminal.is_full_screen() {
-        let _ended =
-          tokio::time::timeout(std::time::Duration::from_millis(300), terminal.wait_end(LIMIT))
-            .await;
-        if terminal.pid().is_err() {
-          terminal = stage.tui(&[]).await?;
-        }
-      }
     }
   }
   let asked = stage.feed.changes_asked();
@@ -133,10 +133,12 @@ async fn no_key_changes_anything_unasked() -> Result<()> {
 async fn each_frame_is_whole_and_nothing_is_cleared_without_need() -> Result<()> {
   let stage = Stage::new().await?;
   let terminal = stage.tui(&["tasks"]).await?;
+  let id = stage.feed.change(|world| world.add_task("first", "running"));
+  terminal.wait_text("first", LIMIT).await?;
   let from = terminal.bytes_from(0).len();
   for number in 0..5 {
     let name = format!("new-{number}");
-    stage.feed.change(|world| world.add_task(&name, "running"));
+    stage.feed.change(|world| world.set_task(&id, &json!({ "job": name })));
     terminal.keys("j").await?;
     terminal.wait_text(&name, LIMIT).await?;
   }

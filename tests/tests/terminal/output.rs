@@ -10,8 +10,8 @@ use crate::stage::{LIMIT, Stage};
 
 /// What a terminal must never get from a task or a name.
 const HOSTILE: &[&str] = &[
-  "]52;c;aGFja2Vk",
-  "]0;HACKED",
+  "\x1b]52;c;aGFja2Vk",
+  "\x1b]0;HACKED",
   "\x1b[97;97H",
   "\x1bP+q544e",
   "\x1b[?1049l\x1b[8m",

@@ -155,7 +155,7 @@ impl Inbox<'_> {
     };
     (self.tell)(Told::Tasks { message_id, connection_epoch, answer });
     for update in unreadable {
-      (self.tell)(Told::Unreadable { connection_epoch, update });
+      (self.tell)(Told::Unreadable { connection_epoch, update: Box::new(update) });
     }
     Ok(())
   }

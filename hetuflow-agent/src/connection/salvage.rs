@@ -13,7 +13,7 @@ pub(super) struct Salvage {
   /// What is readable.
   pub(super) answer: AcquireTaskResponse,
   /// `not_started` for each task that is not, as far as it can be named; without their times.
-  pub(super) refused: Vec<Box<TaskInstanceUpdate>>,
+  pub(super) refused: Vec<TaskInstanceUpdate>,
 }
 
 impl Salvage {
@@ -59,7 +59,7 @@ impl Salvage {
 }
 
 /// The report on a task that is not readable; none for one that does not even say which it is.
-fn refusal_of(task: &Value, why: &str) -> Option<Box<TaskInstanceUpdate>> {
+fn refusal_of(task: &Value, why: &str) -> Option<TaskInstanceUpdate> {
   let instance = task["task_instance"]["id"].as_str()?.parse().ok()?;
   let id = task["task"]["id"].as_str()?.parse().ok()?;
   let (status, never) = (TaskInstanceStatus::NotStarted, Ts::from_micros(0));
@@ -68,5 +68,5 @@ fn refusal_of(task: &Value, why: &str) -> Option<Box<TaskInstanceUpdate>> {
   update.attempt = task["attempt"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
   update.reason = Some("not_started(unreadable)".to_owned());
   update.error_message = Some(why.chars().filter(|c| !c.is_control()).take(300).collect());
-  Some(Box::new(update))
+  Some(update)
 }

@@ -55,6 +55,9 @@ pub struct Place {
   pub config: PathBuf,
 }
 
+/// A `.hetuflow.toml`: where it is, its context, its namespace.
+pub type Project = (PathBuf, Option<String>, Option<String>);
+
 /// Where the token is.
 #[derive(Debug, Clone)]
 pub enum TokenSource {
@@ -126,7 +129,7 @@ impl Place {
   ///
   /// # Errors
   /// When it is broken.
-  pub fn project() -> Result<Option<(PathBuf, Option<String>, Option<String>)>, CtlError> {
+  pub fn project() -> Result<Option<Project>, CtlError> {
     Ok(project_file()?.map(|(path, file)| (path, file.context, file.namespace)))
   }
 

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, TuiArgs, help_text, write_completions};
 use crate::client::{Client, CtlError, Exit, Origin, Place};
-use crate::command::{Session, look};
+use crate::command::{Outside, Session, look, outside};
 use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
 
 const INTERRUPTED: u8 = 130;
@@ -25,9 +25,9 @@ const TERMINATED: u8 = 143;
 const POLITE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn main() -> ExitCode {
-  let cli = match Cli::try_parse() {
+  let cli = match read_words() {
     Ok(cli) => cli,
-    Err(error) => return refused(&error),
+    Err(exit) => return exit,
   };
   // These need no runtime, no config and no server.
   match &cli.command {
@@ -66,6 +66,33 @@ fn main() -> ExitCode {
   // A read of stdin that nobody will answer must not hold us up.
   runtime.shutdown_background();
   exit
+}
+
+/// Reads the words. A first word that is no command of ours may be an alias or a plugin.
+fn read_words() -> Result<Cli, ExitCode> {
+  let error = match Cli::try_parse() {
+    Ok(cli) => return Ok(cli),
+    Err(error) => error,
+  };
+  let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+  if error.kind() != ErrorKind::InvalidSubcommand {
+    return Err(refused(&error));
+  }
+  let plain = Look::new(Wishes::default());
+  match outside(&args) {
+    Ok(Some(Outside::Words(words))) => {
+      let words = std::iter::once("hetuflowctl".into()).chain(words);
+      Cli::try_parse_from(words).map_err(|error| refused(&error))
+    }
+    Ok(Some(Outside::Program(program, args))) => {
+      use std::os::unix::process::CommandExt as _;
+      let told = std::process::Command::new(&program).args(args).exec();
+      let error = CtlError::failure(format!("cannot execute {}: {told}", program.display()));
+      Err(fail(error, &plain))
+    }
+    Ok(None) => Err(refused(&error)),
+    Err(error) => Err(fail(error, &plain)),
+  }
 }
 
 /// The command and its output, bounded by `--timeout` and by signals.

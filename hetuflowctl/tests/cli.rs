@@ -6,6 +6,8 @@ mod apply;
 mod import;
 #[path = "cli/operate.rs"]
 mod operate;
+#[path = "cli/own.rs"]
+mod own;
 #[path = "cli/schedule.rs"]
 mod schedule;
 

@@ -9,6 +9,7 @@ use crate::types::{
   AgentId, FieldError, FireDecision, FireId, JobId, NamespaceId, ScheduleId, TaskId,
   TaskInstanceId, TaskInstanceStatus, TaskStatus, TriggerSource, Ts,
 };
+use crate::wire_enum;
 
 /// Bytes of a task's parameters as JSON.
 pub const PARAMETERS_BYTES_MAX: usize = 64 << 10;
@@ -253,6 +254,68 @@ pub struct CancelRequest {
   /// Grace before the kill, in seconds, in place of the job's.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub grace_secs: Option<f64>,
+}
+
+wire_enum! {
+  /// What to do to many tasks.
+  pub enum TaskAction {
+    /// Stop with signal and grace.
+    Cancel = 1 => "cancel",
+    /// Stop at once.
+    Kill = 2 => "kill",
+    /// Run a finished one again, as a new task.
+    Retry = 3 => "retry",
+  }
+}
+
+/// One thing to do to many tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TaskActions {
+  /// What to do.
+  pub action: TaskAction,
+  /// The tasks, at most [`BULK_MAX`]: ids, short ids, `JOB@latest`.
+  pub ids: Vec<String>,
+  /// Why.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub reason: Option<String>,
+  /// Grace before the kill, in seconds, in place of the job's.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub grace_secs: Option<f64>,
+}
+
+/// What became of one of many tasks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TaskActionResult {
+  /// The task, as the request names it.
+  pub id: String,
+  /// Whether it was done.
+  pub ok: bool,
+  /// The task; after a retry the new one.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub task_id: Option<TaskId>,
+  /// Where it stands now.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub status: Option<TaskStatus>,
+  /// Why it was not done, for a program.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub code: Option<String>,
+  /// Why it was not done, for a person.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub message: Option<String>,
+}
+
+/// What became of many tasks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TaskActionsResponse {
+  /// How many it was done to.
+  pub done: usize,
+  /// How many it was not done to.
+  pub failed: usize,
+  /// One line per id, in the request's order.
+  pub results: Vec<TaskActionResult>,
 }
 
 /// An attempt as people see it: its row, or the live state while it has none.

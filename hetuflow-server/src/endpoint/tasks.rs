@@ -9,8 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hetuflow_core::{
-  BulkResponse, CancelRequest, ErrorCode, Page, TaskBulkCreate, TaskEntity, TaskFilter,
-  TaskForCreate, TaskForUpdate, TaskInstanceEntity, TaskInstanceFilter, TaskStatus,
+  BulkResponse, CancelRequest, ErrorCode, Page, TaskActions, TaskActionsResponse, TaskBulkCreate,
+  TaskEntity, TaskFilter, TaskForCreate, TaskForUpdate, TaskInstanceEntity, TaskInstanceFilter,
+  TaskStatus,
 };
 
 use super::auth::Caller;
@@ -44,6 +45,11 @@ pub(super) fn operations() -> Vec<Operation> {
       .summary("Make up to 1,000 tasks, each by itself")
       .body::<TaskBulkCreate>()
       .answers::<BulkResponse>(),
+    Operation::post("/api/v1/tasks/actions", actions)
+      .summary("Cancel, kill or retry up to 1,000 tasks, each by itself")
+      .in_namespace()
+      .body::<TaskActions>()
+      .answers::<TaskActionsResponse>(),
     Operation::post("/api/v1/tasks/query", query)
       .summary("List tasks by a filter in the body")
       .body::<ListQuery<TaskFilter>>()
@@ -185,6 +191,16 @@ async fn bulk(
   JsonBody(request): JsonBody<TaskBulkCreate, BULK_BYTES_MAX>,
 ) -> Answer<BulkResponse> {
   Ok(Json(api.tasks.create_bulk(&caller.0, request.items).await?))
+}
+
+async fn actions(
+  State(api): Api,
+  caller: Caller,
+  args: Args,
+  JsonBody(request): JsonBody<TaskActions>,
+) -> Answer<TaskActionsResponse> {
+  let namespace = args.only_namespace()?;
+  Ok(Json(api.tasks.act_on_many(&caller.0, namespace.as_ref(), &request).await?))
 }
 
 async fn get(

@@ -7,8 +7,9 @@ use hetuflow_core::{
 use serde_json::{Value, json};
 
 use super::store::{PageArgs, Store, Work, check_mask};
-use super::{Actor, SvcError, SvcResult};
+use super::{Actor, SvcError, SvcResult, near_name};
 use crate::infra::bmc::agent_bmc;
+use crate::infra::bmc::watch_names::Named;
 
 /// Longest description, in bytes.
 const DESCRIPTION_BYTES_MAX: usize = 16 << 10;
@@ -53,7 +54,15 @@ impl AgentSvc {
     let name = AgentId::new(id).map_err(|_| missing())?;
     let mut conn = self.store.read().await?;
     let found = agent_bmc::get(&mut conn, &name).await?;
-    found.filter(|agent| sees(actor, agent)).ok_or_else(missing)
+    match found.filter(|agent| sees(actor, agent)) {
+      Some(agent) => Ok(agent),
+      // A token of one namespace is not told the names of agents that it may not see.
+      None if actor.namespace_id.is_some() => Err(missing()),
+      None => {
+        let kind = (Named::Agent, &NamespaceId::default());
+        Err(near_name::missing(&mut conn, kind, id).await)
+      }
+    }
   }
 
   /// Changes what people may change.

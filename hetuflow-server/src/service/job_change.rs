@@ -7,8 +7,9 @@ use hetuflow_core::{
 use serde_json::{Value, json};
 
 use super::store::Work;
-use super::{Actor, SvcError, SvcResult};
+use super::{Actor, SvcError, SvcResult, near_name};
 use crate::infra::bmc::job_bmc;
+use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::{Conn, DbError};
 
 /// A job by id or name, as far as the asker may see it.
@@ -31,10 +32,16 @@ pub(super) async fn find_job(
     found = job_bmc::get_by_name(conn, &actor.namespace(named), &name).await?;
   }
   let own = actor.namespace_id.as_ref();
-  found
+  let found = found
     .filter(|job| named.or(own).is_none_or(|wanted| *wanted == job.namespace_id))
-    .filter(|job| own.is_none_or(|own| *own == job.namespace_id))
-    .ok_or_else(missing)
+    .filter(|job| own.is_none_or(|own| *own == job.namespace_id));
+  match found {
+    Some(job) => Ok(job),
+    None => {
+      let kind = (Named::Job, &actor.namespace(named));
+      Err(near_name::missing(conn, kind, reference).await)
+    }
+  }
 }
 
 /// What a version of the job runs.

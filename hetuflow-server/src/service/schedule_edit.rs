@@ -12,8 +12,9 @@ use super::schedule_change::{
 };
 use super::schedule_cursor::{first_after, record_pause, set_state};
 use super::store::{Work, check_mask};
-use super::{Actor, SvcError, SvcResult};
+use super::{Actor, SvcError, SvcResult, near_name};
 use crate::infra::bmc::schedule_bmc;
+use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
 const FIELDS: [&str; 15] = [
@@ -56,10 +57,16 @@ pub(super) async fn find_schedule(
     found = schedule_bmc::get_by_name(conn, &actor.namespace(named), &name).await?;
   }
   let own = actor.namespace_id.as_ref();
-  found
+  let found = found
     .filter(|row| named.or(own).is_none_or(|wanted| *wanted == row.namespace_id))
-    .filter(|row| own.is_none_or(|own| *own == row.namespace_id))
-    .ok_or_else(missing)
+    .filter(|row| own.is_none_or(|own| *own == row.namespace_id));
+  match found {
+    Some(row) => Ok(row),
+    None => {
+      let kind = (Named::Schedule, &actor.namespace(named));
+      Err(near_name::missing(conn, kind, reference).await)
+    }
+  }
 }
 
 /// Makes one for a job.

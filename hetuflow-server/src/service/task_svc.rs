@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::task_ref::resolve_task;
-use super::{Actor, JobCache, Store, SubmitSvc, SvcError, SvcResult};
+use super::{Actor, JobCache, Store, SubmitSvc, SvcError, SvcResult, near_name};
 use crate::infra::bmc::hot;
+use crate::infra::bmc::watch_names::Named;
 use crate::infra::bmc::{PageArgs, job_bmc, task_bmc, task_instance_bmc};
 use crate::infra::db::Conn;
 use hetuflow_core::{
@@ -209,7 +210,10 @@ pub(super) async fn find_job(
     Some(job) => Some(job),
     None => job_bmc::get_by_name(conn, namespace, reference).await?,
   };
-  job.ok_or_else(|| SvcError::not_found("job", reference))
+  match job {
+    Some(job) => Ok(job),
+    None => Err(near_name::missing(conn, (Named::Job, namespace), reference).await),
+  }
 }
 
 fn read_statuses(text: Option<&str>) -> SvcResult<Vec<TaskStatus>> {

@@ -66,6 +66,12 @@ pub struct ContextSet {
   /// Refuse everything that changes the server
   #[arg(long, value_name = "BOOL")]
   pub protect: Option<bool>,
+  /// Changes need the name of the context, by --confirm
+  #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+  pub protected: Option<bool>,
+  /// red, yellow, green, blue, magenta or cyan; none takes it back
+  #[arg(long, alias = "color-name", value_name = "COLOUR", value_parser = ["red", "yellow", "green", "blue", "magenta", "cyan", "none"])]
+  pub colour: Option<String>,
 }
 
 /// Health.
@@ -131,6 +137,9 @@ pub struct ApiArgs {
   /// The body: JSON; @FILE or - reads it
   #[arg(short, long, value_name = "JSON|@F|-")]
   pub data: Option<String>,
+  /// Follow the pages of a list to its end
+  #[arg(long)]
+  pub paginate: bool,
 }
 
 /// Versions.

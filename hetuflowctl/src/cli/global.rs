@@ -94,6 +94,9 @@ pub struct Global {
   /// Refuse everything that changes the server
   #[arg(long, global = true, env = "HETUFLOW_READ_ONLY", hide_env = true)]
   pub read_only: bool,
+  /// Name of the protected context that is to be changed
+  #[arg(long, global = true, value_name = "CTX")]
+  pub confirm: Option<String>,
   /// Config file in place of ~/.config/hetuflow/ctl.toml
   #[arg(long, global = true, env = "HETUFLOW_CONFIG", hide_env = true, value_name = "F")]
   pub config: Option<PathBuf>,

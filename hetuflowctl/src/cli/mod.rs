@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod completions;
+mod config;
 mod dev;
 mod global;
 mod help;
@@ -18,6 +19,7 @@ mod value;
 pub use apply::*;
 pub use client::*;
 pub use completions::{CompletionsArgs, write_completions};
+pub use config::*;
 pub use dev::*;
 pub use global::*;
 pub use help::{HelpArgs, help_text};
@@ -136,12 +138,31 @@ pub enum Command {
   Context(ContextVerb),
   /// Call the REST API
   Api(ApiArgs),
+  /// The API of the server as an OpenAPI document
+  Openapi,
+  /// The JSON Schema of a kind, for editors
+  Schema(SchemaArgs),
+  /// A field of an object or a manifest, in words
+  Explain(FieldArgs),
+  /// The config file of this program
+  #[command(subcommand)]
+  Config(ConfigVerb),
+  /// Names for words that you type often
+  #[command(subcommand)]
+  Alias(AliasVerb),
+  /// Programs that add commands
+  #[command(subcommand)]
+  Plugin(PluginVerb),
+  /// Manual pages
+  Man(ManArgs),
   /// Print a completion script for a shell
   Completions(CompletionsArgs),
   /// The version of this program, and of the server
   Version(VersionArgs),
   /// Help on a command or a topic
   Help(HelpArgs),
+  #[command(name = "__complete", hide = true)]
+  Complete(CompleteArgs),
   #[command(name = "__child", hide = true)]
   Child(ChildArgs),
 }

@@ -65,6 +65,11 @@ impl Call {
     &self.path
   }
 
+  /// The text of a query parameter.
+  pub fn query_text(&self, name: &str) -> Option<&str> {
+    self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+  }
+
   /// Adds a query parameter.
   #[must_use]
   pub fn query(mut self, name: &str, value: impl ToString) -> Self {

@@ -18,6 +18,9 @@ pub struct Config {
   pub current: Option<String>,
   /// Contexts by name.
   pub contexts: BTreeMap<String, ContextEntry>,
+  /// Words by name.
+  #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+  pub aliases: BTreeMap<String, String>,
 }
 
 /// A server, and how to work on it.
@@ -36,6 +39,12 @@ pub struct ContextEntry {
   /// Refuse everything that changes the server.
   #[serde(skip_serializing_if = "std::ops::Not::not")]
   pub read_only: bool,
+  /// Changes need the context's name, by --confirm.
+  #[serde(skip_serializing_if = "std::ops::Not::not")]
+  pub protected: bool,
+  /// How people tell it apart: red, yellow, green, blue, magenta or cyan.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub colour: Option<String>,
 }
 
 impl Config {

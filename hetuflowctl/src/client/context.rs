@@ -30,6 +30,8 @@ pub struct Origin {
   pub token_file: Option<PathBuf>,
   /// `--read-only`.
   pub read_only: bool,
+  /// `--confirm`.
+  pub confirm: Option<String>,
 }
 
 /// Where we work.
@@ -47,6 +49,8 @@ pub struct Place {
   pub token: TokenSource,
   /// Refuse everything that changes the server.
   pub read_only: bool,
+  /// Refuse it until the context's name is confirmed.
+  pub protected: bool,
   /// The config file.
   pub config: PathBuf,
 }
@@ -76,7 +80,7 @@ impl Place {
   /// When a file is broken or the named context is not there.
   pub fn settle(origin: &Origin) -> Result<Self, CtlError> {
     let config = Config::load(&origin.config)?;
-    let project = project_file()?;
+    let project = project_file()?.map(|(_, file)| file).unwrap_or_default();
     let name = origin.context.clone().or(project.context).or_else(|| config.current.clone());
     let entry = match &name {
       Some(name) if origin.context.is_some() || origin.server.is_none() => {
@@ -107,14 +111,23 @@ impl Place {
     };
     let namespace = origin.namespace.clone().or(project.namespace).or(entry.namespace);
     Ok(Self {
-      context: name,
+      context: name.clone(),
       server,
       server_origin,
       namespace: namespace.unwrap_or_else(|| "default".to_owned()),
       token,
       read_only: origin.read_only || entry.read_only,
+      protected: entry.protected && (origin.confirm.is_none() || origin.confirm != name),
       config: origin.config.clone(),
     })
+  }
+
+  /// The `.hetuflow.toml` that counts here: where it is, and what it says of context and namespace.
+  ///
+  /// # Errors
+  /// When it is broken.
+  pub fn project() -> Result<Option<(PathBuf, Option<String>, Option<String>)>, CtlError> {
+    Ok(project_file()?.map(|(path, file)| (path, file.context, file.namespace)))
   }
 
   /// How people know the server.
@@ -161,19 +174,19 @@ impl Place {
   }
 }
 
-fn project_file() -> Result<ProjectFile, CtlError> {
-  let Ok(mut folder) = std::env::current_dir() else { return Ok(ProjectFile::default()) };
+fn project_file() -> Result<Option<(PathBuf, ProjectFile)>, CtlError> {
+  let Ok(mut folder) = std::env::current_dir() else { return Ok(None) };
   loop {
     let path = folder.join(".hetuflow.toml");
     if let Ok(text) = std::fs::read_to_string(&path) {
-      return toml::from_str(&text).map_err(|error| {
+      return toml::from_str(&text).map(|file| Some((path.clone(), file))).map_err(|error| {
         let mut wrong = CtlError::usage(format!("{} is refused", path.display()));
         wrong.facts = error.to_string().trim_end().lines().map(str::to_owned).collect();
         wrong.help("it may hold context and namespace, nothing else")
       });
     }
     if !folder.pop() {
-      return Ok(ProjectFile::default());
+      return Ok(None);
     }
   }
 }

@@ -118,6 +118,13 @@ impl Client {
         .help("the refusal comes from --read-only, HETUFLOW_READ_ONLY or the context"),
       );
     }
+    if self.place.protected && !call.harmless {
+      let name = self.place.title();
+      return Err(
+        CtlError::usage(format!("{name} is protected: {} needs its name", call.method))
+          .help(format!("if you mean it, add  --confirm {name}")),
+      );
+    }
     let begin = Instant::now();
     let mut tried = 0;
     loop {
@@ -147,7 +154,13 @@ impl Client {
 
   async fn once(&self, call: &Call) -> Result<Response, reqwest::Error> {
     let base = self.place.server.as_str().trim_end_matches('/');
-    let url = format!("{base}/api/v1{}", call.path);
+    // What is not part of the API's first version has its whole path.
+    let prefix = if call.path.starts_with("/docs/") || call.path.starts_with("/api/") {
+      ""
+    } else {
+      "/api/v1"
+    };
+    let url = format!("{base}{prefix}{}", call.path);
     let mut request =
       self.http.request(call.method.clone(), &url).header(header::ACCEPT, call.accept);
     if !call.query.is_empty() {

@@ -29,6 +29,9 @@ pub async fn run(session: &Session, args: &ApiArgs) -> Result<Outcome, CtlError>
       .map_err(|error| CtlError::usage(format!("the body is no JSON: {error}")))?;
     call = call.json(&value);
   }
+  if args.paginate {
+    return pages(session, call).await;
+  }
   let bytes = session.client()?.bytes(call).await?;
   match serde_json::from_slice::<Value>(&bytes) {
     Ok(value) => {
@@ -38,6 +41,26 @@ pub async fn run(session: &Session, args: &ApiArgs) -> Result<Outcome, CtlError>
     Err(_) if session.look.format == Format::None => Ok(View::Nothing.into()),
     Err(_) => Ok(View::Raw(bytes).into()),
   }
+}
+
+/// All pages of a list as one document.
+async fn pages(session: &Session, call: Call) -> Result<Outcome, CtlError> {
+  let (mut all, mut cursor) = (Vec::new(), None::<String>);
+  loop {
+    let page: Value =
+      session.client()?.fetch(call.clone().query_some("cursor", cursor.take())).await?;
+    let Some(rows) = page.get("data").and_then(Value::as_array) else {
+      return Err(CtlError::usage("--paginate is for lists; this answer is none"));
+    };
+    all.extend(rows.iter().cloned());
+    match page.pointer("/page/next_cursor").and_then(Value::as_str) {
+      Some(next) => cursor = Some(next.to_owned()),
+      None => break,
+    }
+  }
+  let value = serde_json::json!({ "data": all });
+  let text = serde_json::to_string_pretty(&value).unwrap_or_default();
+  Ok(View::text(text, value).into())
 }
 
 fn body(data: &str) -> Result<String, CtlError> {

@@ -1,5 +1,29 @@
 //! Filters put together as text: the command's own flags, `-l` and `-F`. The server reads them.
 
+use hetuflow_core::filter::{Filter, FilterScope};
+
+use crate::client::CtlError;
+
+/// Puts a caret under what the server did not understand of a filter. The server decides what a
+/// filter is; here it is only read once more for the place.
+pub fn with_caret(path: &str, filter: &str, mut error: CtlError) -> CtlError {
+  let scope = match path {
+    "/tasks" => FilterScope::Tasks,
+    "/jobs" => FilterScope::Jobs,
+    "/schedules" => FilterScope::Schedules,
+    "/agents" => FilterScope::Agents,
+    _ => return error,
+  };
+  if !error.fields.iter().any(|field| field.code.starts_with("filter.")) {
+    return error;
+  }
+  if let Err(wrong) = Filter::parse(filter, scope) {
+    error.facts.push(format!("{filter}\n{}^", " ".repeat(wrong.column as usize)));
+    error.help.push("hetuflowctl help filters".to_owned());
+  }
+  error
+}
+
 /// The groups of a filter, cut at bars that are neither quoted nor in a regular expression.
 fn groups(text: &str) -> Vec<String> {
   let (mut groups, mut open) = (Vec::new(), String::new());
@@ -47,6 +71,19 @@ pub fn term(field: &str, value: Option<impl ToString>) -> Option<String> {
 #[cfg(test)]
 mod tests {
   use super::*;
+
+  #[test]
+  fn what_was_refused_is_pointed_at() {
+    let refused = |code: &str| {
+      let mut error = CtlError::new(crate::client::Exit::Invalid, "refused");
+      error.fields.push(hetuflow_core::FieldError::new(code, "filter", "no such field"));
+      error
+    };
+    let told = with_caret("/tasks", "state=failed stat=x", refused("filter.field"));
+    assert_eq!(told.facts, ["state=failed stat=x\n             ^"]);
+    assert!(with_caret("/tasks", "stat=x", refused("page.limit")).facts.is_empty());
+    assert!(with_caret("/tokens", "stat=x", refused("filter.field")).facts.is_empty());
+  }
 
   #[test]
   fn terms_hold_in_every_group() {

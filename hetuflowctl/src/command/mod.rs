@@ -4,6 +4,8 @@ mod api;
 mod apply;
 mod bulk;
 mod choice;
+mod complete;
+mod config;
 mod context;
 mod dev;
 mod doctor;
@@ -14,8 +16,10 @@ mod filter_text;
 mod import;
 mod job;
 mod live;
+mod man;
 mod names;
 mod object;
+mod openapi;
 mod queue;
 mod repair;
 #[cfg(test)]
@@ -29,15 +33,16 @@ mod top;
 mod version;
 mod window;
 
+pub use config::{Outside, outside};
 pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
-  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
-  TaskVerb, TokenVerb, Watching,
+  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
+  ServerVerb, TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
-use crate::output::Outcome;
+use crate::output::{Outcome, View};
 
 /// Runs a command.
 ///
@@ -79,11 +84,27 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Whoami => context::whoami::run(session).await,
     Command::Context(verb) => context_verb(session, verb),
     Command::Api(args) => api::run(session, args).await,
+    Command::Openapi => openapi::run(session).await,
+    Command::Schema(args) => openapi::schema(session, args).await,
+    Command::Explain(args) => openapi::explain(session, args).await,
+    Command::Config(verb) => config::run(session, verb),
+    Command::Alias(verb) => config::alias(session, verb),
+    Command::Plugin(PluginVerb::List) => Ok(plugins()),
+    Command::Man(args) => man::run(args),
+    Command::Complete(args) => Ok(complete::run(session, args).await),
     Command::Version(args) => version::run(session, args).await,
     Command::Completions(_) | Command::Help(_) | Command::Child(_) | Command::Tui(_) => {
       Err(CtlError::failure("this command is done elsewhere"))
     }
   }
+}
+
+fn plugins() -> Outcome {
+  let found = config::plugins();
+  let text: String =
+    found.iter().map(|(name, path)| format!("{name:<16} {}\n", path.display())).collect();
+  let names = found.keys().cloned().collect();
+  View::Text { text, value: serde_json::json!(found), names }.into()
 }
 
 async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError> {

@@ -30,6 +30,7 @@ pub fn place(server: &str) -> Place {
     namespace: "default".into(),
     token: TokenSource::None,
     read_only: false,
+    protected: false,
     config: "/nowhere/ctl.toml".into(),
   }
 }

@@ -47,6 +47,7 @@ impl Session {
       namespace: self.global.namespace.clone(),
       token_file: self.global.token_file.clone(),
       read_only: self.global.read_only,
+      confirm: self.global.confirm.clone(),
     })
   }
 

@@ -16,12 +16,13 @@ usage: hetuflow-bench BENCH [options]
   fire      a task each second: how late
   logs      one task that writes much text, followed to its end
   idle      memory at rest, start-up time of hetuflowctl
+  terminal  hetuflowctl on a terminal: first data, changes, rest, flood, a log of a million lines
   limits    what the machine can do without server and agents
 
   --db postgres   a throw-away PostgreSQL with default durability (else SQLite)
   --db URL        this PostgreSQL, in a fresh database that is dropped at the end
   --tasks N       queue 100000 (SQLite 50000), latency 200, spawn 3000
-  --seconds S     fire 120, idle 10
+  --seconds S     fire 120, idle 10, terminal 60
   --agents N      queue 2
   --mb N          logs 200
   -o FILE         writes JSON as well
@@ -44,6 +45,8 @@ pub enum Bench {
   Logs,
   /// Memory at rest.
   Idle,
+  /// The terminal's side.
+  Terminal,
   /// Only the machine's own limits.
   Limits,
 }
@@ -58,6 +61,7 @@ impl FromStr for Bench {
       "fire" => Self::Fire,
       "logs" => Self::Logs,
       "idle" => Self::Idle,
+      "terminal" => Self::Terminal,
       "limits" => Self::Limits,
       _ => bail!("there is no bench {word:?}"),
     })

@@ -19,6 +19,7 @@ mod spawn;
 mod stamps;
 mod store;
 mod target;
+mod terminal;
 mod usage;
 
 use anyhow::Result;
@@ -42,6 +43,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     Bench::Fire => fire::run(options, &target, &mut report).await?,
     Bench::Logs => logs::run(options, &target, &mut report).await?,
     Bench::Idle => idle::run(options, &target, &mut report).await?,
+    Bench::Terminal => terminal::run(options, &mut report).await?,
     Bench::Limits => limits(&target, &mut report).await?,
   }
   Ok(report)

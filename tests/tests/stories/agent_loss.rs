@@ -28,7 +28,7 @@ const QUICK_AGENT: &str = "[agent.connection]\nheartbeat_interval = '250ms'";
 fn waiting(truth: &TruthLog, cluster: &Cluster, config: Value) -> Value {
   let gate = cluster.dir().join("gate");
   let script = truth.payload(&format!(
-    "echo attempt $HETUFLOW_ATTEMPT\nif [ $HETUFLOW_ATTEMPT = 1 ]; then \
+    "trap '' PIPE # the agent may die before it reads this\necho attempt $HETUFLOW_ATTEMPT\nif [ $HETUFLOW_ATTEMPT = 1 ]; then \
        until [ -e '{}' ]; do sleep 0.1; done; fi",
     gate.display()
   ));

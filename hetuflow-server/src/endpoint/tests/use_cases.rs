@@ -1,7 +1,7 @@
 //! Jobs, schedules, manifests and tokens through the door.
 
 use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::House;
@@ -232,4 +232,31 @@ async fn the_first_token_lies_in_a_file_of_its_owner() {
   let (status, me) = house.ask(secret.trim(), (GET, "/api/v1/auth/me"), Value::Null).await;
   assert_eq!((status.as_u16(), &me["role"]), (200, &json!("admin")));
   assert_eq!(house.tokens.ensure_admin_token(folder.path()).await.expect("fine"), None);
+}
+
+#[tokio::test]
+async fn many_tasks_are_acted_on_each_by_itself_and_names_are_guessed() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  let job = json!({ "name": "etl-daily", "config": { "cmd": "exec", "args": ["true"] } });
+  let (status, body) = house.ask(&admin, (Method::POST, "/api/v1/jobs"), job).await;
+  assert_eq!(status, StatusCode::CREATED, "{body}");
+  let (status, body) =
+    house.ask(&admin, (Method::GET, "/api/v1/jobs/etl-dialy"), Value::Null).await;
+  assert_eq!(status, StatusCode::NOT_FOUND);
+  assert_eq!(body["hint"], "did you mean etl-daily?", "{body}");
+  let (_, body) = house.ask(&admin, (Method::GET, "/api/v1/jobs/other"), Value::Null).await;
+  assert!(body["hint"].is_null(), "{body}");
+  let (_, body) =
+    house.ask(&admin, (Method::GET, "/api/v1/jobs?filter=name=etl*&sort=-age"), Value::Null).await;
+  assert_eq!(body["data"][0]["name"], "etl-daily", "{body}");
+  let path = "/api/v1/tasks/actions";
+  let many = json!({ "action": "cancel", "ids": ["nobody", "etl-dialy@latest"], "reason": "x" });
+  let (status, body) = house.ask(&admin, (Method::POST, path), many).await;
+  assert_eq!((status, &body["done"], &body["failed"]), (StatusCode::OK, &json!(0), &json!(2)));
+  assert_eq!(body["results"][0]["code"], "not_found", "{body}");
+  assert_eq!(body["results"][1]["id"], "etl-dialy@latest");
+  let none = json!({ "action": "retry", "ids": [] });
+  let (status, body) = house.ask(&admin, (Method::POST, path), none).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (422, &json!("bulk.size")), "{body}");
 }

@@ -19,6 +19,7 @@ pub mod watch_agents;
 pub mod watch_attempts;
 pub mod watch_events;
 pub mod watch_jobs;
+pub mod watch_names;
 pub mod watch_schedules;
 pub mod watch_tasks;
 

@@ -22,8 +22,7 @@ pub async fn run(session: &Session, args: &ManifestArgs) -> Result<Outcome, CtlE
     let path = Kind::Job.path_of(&job.name);
     match client.send(Call::get(&path).query("namespace_id", &namespace)).await {
       Ok(()) => {
-        let call = Call::delete(path).query("namespace_id", &namespace);
-        calls.push(Item { name: job.name.clone(), call });
+        calls.push((job.name.clone(), Call::delete(path).query("namespace_id", &namespace)));
       }
       Err(error) if error.is_not_found() => missing.push(job.name.clone()),
       Err(error) => return Err(error),
@@ -40,14 +39,15 @@ pub async fn run(session: &Session, args: &ManifestArgs) -> Result<Outcome, CtlE
   let mut outcome = if calls.is_empty() {
     Outcome::from(View::Nothing)
   } else {
-    let names: Vec<&str> = calls.iter().map(|item| item.name.as_str()).collect();
+    let names: Vec<&str> = calls.iter().map(|(name, _)| name.as_str()).collect();
     session.look.say(format!("  - {}", names.join("\n  - ")));
     let question = format!("Delete {} job(s) on {}", calls.len(), client.place.title());
     if !ask(&session.look, &question)? {
       return Ok(Outcome::from(View::Nothing).note("nothing was done"));
     }
     let deed = Deed { verb: "delete", command: "job delete", what: "job", done: "deleted" };
-    each(session, Kind::Job, deed, calls).await?
+    let items = calls.into_iter().map(|(name, call)| Item { name, call }).collect();
+    each(session, Kind::Job, deed, items).await?
   };
   outcome.notes.extend(notes);
   Ok(outcome)

@@ -73,6 +73,16 @@ pub fn set(session: &Session, args: &ContextSet) -> Result<Outcome, CtlError> {
   if let Some(protect) = args.protect {
     entry.read_only = protect;
   }
+  // The flag of every command says the same here.
+  if session.global.read_only && std::env::var_os("HETUFLOW_READ_ONLY").is_none() {
+    entry.read_only = true;
+  }
+  if let Some(protected) = args.protected {
+    entry.protected = protected;
+  }
+  if let Some(colour) = &args.colour {
+    entry.colour = Some(colour.clone()).filter(|colour| colour != "none");
+  }
   config.current.get_or_insert_with(|| args.name.clone());
   config.save(&path)?;
   Ok(told(format!("context {} {}", args.name, if known { "changed" } else { "made" }), &args.name))

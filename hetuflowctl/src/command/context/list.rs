@@ -34,7 +34,11 @@ impl TableRow for Row {
       Cell::text(&self.name),
       Cell::maybe(entry.server.as_deref(), Cell::text),
       Cell::maybe(entry.namespace.as_deref(), Cell::text),
-      Cell::text(if entry.read_only { "read-only" } else { "" }),
+      Cell::text(match (entry.read_only, entry.protected) {
+        (true, _) => "read-only",
+        (false, true) => "protected",
+        (false, false) => "",
+      }),
       Cell::maybe(entry.token_file.as_ref(), |path| Cell::text(path.display().to_string())),
     ]
   }

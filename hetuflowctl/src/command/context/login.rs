@@ -59,6 +59,7 @@ pub async fn run(session: &Session, args: &LoginArgs) -> Result<Outcome, CtlErro
     namespace: "default".to_owned(),
     token: TokenSource::None,
     read_only: false,
+    protected: false,
     config: origin.config.clone(),
   };
   let client = Client::with_token(

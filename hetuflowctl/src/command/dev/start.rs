@@ -209,6 +209,7 @@ fn place(origin: &Origin, url: &Url, folder: &Folder) -> Place {
     namespace: "default".to_owned(),
     token: TokenSource::File(folder.token()),
     read_only: false,
+    protected: false,
     config: origin.config.clone(),
   }
 }
@@ -221,7 +222,7 @@ fn keep_context(origin: &Origin, url: &Url, folder: &Folder) -> Result<bool, Ctl
     server: Some(url.as_str().trim_end_matches('/').to_owned()),
     namespace: config.contexts.get(CONTEXT).and_then(|entry| entry.namespace.clone()),
     token_file: Some(folder.token()),
-    read_only: false,
+    ..ContextEntry::default()
   };
   config.contexts.insert(CONTEXT.to_owned(), entry);
   let current = config.current.get_or_insert_with(|| CONTEXT.to_owned()) == CONTEXT;

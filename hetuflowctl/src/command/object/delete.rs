@@ -22,10 +22,10 @@ pub async fn run(session: &Session, kind: Kind, args: &Many) -> Result<Outcome, 
   let command = format!("{} delete", kind.word());
   let deed = Deed { verb, command: &command, what: kind.word(), done };
   let found: Vec<Record> = things.iter().map(Picked::record).collect();
-  if args.bulk.dry_run || things.is_empty() {
-    if let Some(end) = agree(session, deed, (false, args.bulk), &found)? {
-      return Ok(end);
-    }
+  if (args.bulk.dry_run || things.is_empty())
+    && let Some(end) = agree(session, deed, (false, args.bulk), &found)?
+  {
+    return Ok(end);
   }
   let shown = match things.as_slice() {
     [one] => format!("{} {}", kind.word(), one.name),

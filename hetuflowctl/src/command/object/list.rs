@@ -14,7 +14,7 @@ use crate::cli::{
   Watching,
 };
 use crate::client::{Call, Client, CtlError, path_of};
-use crate::command::filter_text::{combine, term};
+use crate::command::filter_text::{combine, term, with_caret};
 use crate::command::live::{self, Sight};
 use crate::command::session::Session;
 use crate::output::{Outcome, Page, Record, Rows, TableRow, View};
@@ -266,8 +266,11 @@ async fn page<T: DeserializeOwned>(
   cursor: Option<String>,
   left: i64,
 ) -> Result<ServerPage<T>, CtlError> {
-  let call = call.clone().query("limit", left.min(PAGE_LIMIT_MAX)).query_some("cursor", cursor);
-  client.fetch(call).await
+  let next = call.clone().query("limit", left.min(PAGE_LIMIT_MAX)).query_some("cursor", cursor);
+  client.fetch(next).await.map_err(|error| match call.query_text("filter") {
+    Some(filter) => with_caret(call.path(), filter, error),
+    None => error,
+  })
 }
 
 /// The begin of a list in memory; 0 is all.

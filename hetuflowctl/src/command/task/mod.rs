@@ -11,7 +11,7 @@ mod line_cut;
 mod line_pick;
 mod log_shape;
 pub mod logs;
-mod order;
+pub mod order;
 pub mod retry;
 pub mod run;
 pub mod story;

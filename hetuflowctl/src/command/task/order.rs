@@ -149,7 +149,10 @@ pub fn command(text: &str, args: &RunArgs) -> Result<TaskConfig, CtlError> {
 }
 
 /// Cuts a text into words as a shell would: quotes and backslashes, no expansion.
-fn words(text: &str) -> Result<Vec<String>, CtlError> {
+///
+/// # Errors
+/// Usage, where a quote is open.
+pub fn words(text: &str) -> Result<Vec<String>, CtlError> {
   let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
   let mut chars = text.chars();
   while let Some(c) = chars.next() {

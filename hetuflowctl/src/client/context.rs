@@ -73,6 +73,9 @@ struct ProjectFile {
   namespace: Option<String>,
 }
 
+/// A `.hetuflow.toml`: where it is, and what it says of context and namespace.
+pub type Project = (PathBuf, Option<String>, Option<String>);
+
 impl Place {
   /// Settles everything; reads the config and `.hetuflow.toml`, not yet the token.
   ///
@@ -126,7 +129,7 @@ impl Place {
   ///
   /// # Errors
   /// When it is broken.
-  pub fn project() -> Result<Option<(PathBuf, Option<String>, Option<String>)>, CtlError> {
+  pub fn project() -> Result<Option<Project>, CtlError> {
     Ok(project_file()?.map(|(path, file)| (path, file.context, file.namespace)))
   }
 

@@ -126,7 +126,7 @@ fn site(place: &Place, namespace: Option<String>) -> Site {
     title: place.context.clone().unwrap_or_else(|| address(place)),
     namespace,
     read_only: place.read_only,
-    protected: false,
+    protected: place.protected,
     contexts: config.contexts.keys().cloned().collect(),
     namespaces: Vec::new(),
   }

@@ -159,11 +159,11 @@ impl Runtime {
   }
 
   fn tell(&mut self, msg: Msg) -> Vec<Effect> {
-    if let (Msg::Link(news), Some(recorder)) = (&msg, &mut self.plan.recorder) {
-      if recorder.add(self.start.elapsed(), news).is_err() {
-        self.plan.recorder = None;
-        self.model.toast(Role::Bad, "the recording ended: the disk is full");
-      }
+    if let (Msg::Link(news), Some(recorder)) = (&msg, &mut self.plan.recorder)
+      && recorder.add(self.start.elapsed(), news).is_err()
+    {
+      self.plan.recorder = None;
+      self.model.toast(Role::Bad, "the recording ended: the disk is full");
     }
     let effects = update(&mut self.model, msg, self.start.elapsed());
     self.feed_log();

@@ -76,6 +76,9 @@ struct ProjectFile {
   namespace: Option<String>,
 }
 
+/// A `.hetuflow.toml`: where it is, and what it says of context and namespace.
+pub type Project = (PathBuf, Option<String>, Option<String>);
+
 impl Place {
   /// Settles everything; reads the config and `.hetuflow.toml`, not yet the token.
   ///

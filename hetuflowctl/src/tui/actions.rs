@@ -28,7 +28,7 @@ pub fn run(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     A::Export => export(model, effects),
     A::PrevAttempt => screen::task::turn(model, -1),
     A::NextAttempt => screen::task::turn(model, 1),
-    A::ActionMenu => action_menu(model),
+    A::RowMenu => action_menu(model),
     A::Run | A::Retry | A::Cancel | A::Kill | A::Pause | A::Cordon | A::Delete => {
       ask(model, action);
     }
@@ -227,7 +227,7 @@ fn action_menu(model: &mut Model) {
   let may_act = why_not_now(model).is_none();
   let enter = model.look.glyphs.enter;
   let items = TABLE.iter().filter(|row| row.place.meets(place)).filter(|row| {
-    row.group == Group::Screen && row.action != Action::ActionMenu
+    row.group == Group::Screen && row.action != Action::RowMenu
       || row.group == Group::Acting && may_act
   });
   let items = items.map(|row| {
@@ -301,10 +301,10 @@ fn skip_columns(model: &mut Model, by: isize) {
 fn mark(model: &mut Model, action: Action) {
   with_list(model, |list, view| {
     let put = |list: &mut super::widget::list::ListState, index: u64| {
-      if let Some((key, entry)) = view.entry_at(index) {
-        if list.marks.len() < MARKS_MAX {
-          list.marks.insert(key.clone(), entry.row.clone());
-        }
+      if let Some((key, entry)) = view.entry_at(index)
+        && list.marks.len() < MARKS_MAX
+      {
+        list.marks.insert(key.clone(), entry.row.clone());
       }
     };
     match action {
@@ -381,10 +381,11 @@ fn column_menu(model: &mut Model) {
 /// Shows or hides a column; the first one stays.
 pub fn toggle_column(model: &mut Model, name: &str) {
   let first = screen::columns(&model.screen).first().map(|column| column.name);
-  if let Some(list) = model.list_mut() {
-    if !list.hidden.remove(name) && first != Some(name) {
-      list.hidden.insert(name.to_owned());
-    }
+  if let Some(list) = model.list_mut()
+    && !list.hidden.remove(name)
+    && first != Some(name)
+  {
+    list.hidden.insert(name.to_owned());
   }
   let items = column_items(model);
   if let Some(Overlay::Menu(menu)) = model.overlays.last_mut() {

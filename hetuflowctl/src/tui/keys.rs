@@ -114,7 +114,7 @@ actions! {
   Export "export" ["e"] Place::LISTS, Screen, "export", "write the rows to a file";
   PrevAttempt "previous-attempt" ["left"] Place::TASK, Screen, "", "attempt before";
   NextAttempt "next-attempt" ["right"] Place::TASK, Screen, "", "attempt after";
-  ActionMenu "actions" ["x"] Place::ALL, Screen, "actions", "every action on this row";
+  RowMenu "actions" ["x"] Place::ALL, Screen, "actions", "every action on this row";
   Run "run" ["T"] WORK.or(Place::JOBS), Acting, "run job", "run the job now";
   Retry "retry" ["R"] WORK, Acting, "retry", "run ended tasks once more";
   Cancel "cancel" ["X"] WORK, Acting, "cancel", "stop tasks: TERM, then KILL";

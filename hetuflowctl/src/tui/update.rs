@@ -321,10 +321,11 @@ fn is_flood(model: &Model) -> bool {
 fn follow_lists(model: &mut Model) {
   let Model { lists, store, .. } = model;
   for (name, list) in lists {
-    if let (None, Some(view)) = (&list.frozen, store.view(name)) {
-      if view.synced && view.error.is_none() {
-        list.follow(view);
-      }
+    if let (None, Some(view)) = (&list.frozen, store.view(name))
+      && view.synced
+      && view.error.is_none()
+    {
+      list.follow(view);
     }
   }
 }
@@ -355,19 +356,17 @@ fn acted(model: &mut Model, plan: &Plan, results: &[(String, Result<(), String>)
     let lines = lines.collect();
     model.overlays.push(Overlay::Reading(Reading::new("Results", lines)));
   }
-  if failed.is_empty() {
-    if let Some(list) = model.list_mut() {
-      list.marks.clear();
-    }
+  if let Some(list) = model.list_mut().filter(|_| failed.is_empty()) {
+    list.marks.clear();
   }
 }
 
 fn namespaces(model: &mut Model, names: Vec<String>) {
   model.site.namespaces = names;
   let items = actions::places(model);
-  if let Some(Overlay::Menu(menu)) = model.overlays.last_mut() {
-    if menu.kind == MenuKind::Where {
-      menu.items = items;
-    }
+  if let Some(Overlay::Menu(menu)) = model.overlays.last_mut()
+    && menu.kind == MenuKind::Where
+  {
+    menu.items = items;
   }
 }

@@ -63,8 +63,7 @@ impl LogPane {
     let bottom = inner.bottom();
     let first = if self.shown_count() == 0 { self.tail_line() } else { Some(self.top.line) };
     let (mut y, mut skip, mut line) = (inner.y, self.top.row, first);
-    let mut seen =
-      Seen { height: inner.height, width: inner.width, last: self.top.line, cut_below: false };
+    let mut seen = Seen { height: inner.height, last: self.top.line, cut_below: false };
     while let Some(number) = line.filter(|_| y < bottom) {
       let view = self.lay_out(number, width);
       let fits = usize::from(bottom - y) >= view.height().saturating_sub(skip);

@@ -73,7 +73,6 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
   pub height: u16,
-  pub width: u16,
   /// The last line of the picture.
   pub last: u64,
   /// The line under the cursor goes on below.

@@ -280,16 +280,12 @@ fn latency(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
   let head = format!("{:<10} {:>7} {:>7} {:>7} {:>7}", "", "p50", "p95", "p99", "max");
   put(buf, (inside.x + 1, inside.y), inside.right(), &head, ctx.style(Role::Title));
   let rows = [("fire late", overview.fire_late), ("wait", overview.wait), ("run", overview.run)];
-  let mut y = inside.y + 1;
-  for (name, q) in rows {
+  for (y, (name, q)) in (inside.y + 1..inside.bottom()).zip(rows) {
     let words = [q.p50, q.p95, q.p99, q.max]
       .map(|it| if q.n == 0 { ctx.look.glyphs.none.to_owned() } else { took(it) });
     let text =
       format!("{name:<10} {:>7} {:>7} {:>7} {:>7}", words[0], words[1], words[2], words[3]);
-    if y < inside.bottom() {
-      put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
-    }
-    y += 1;
+    put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
   }
 }
 

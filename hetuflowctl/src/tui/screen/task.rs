@@ -124,13 +124,11 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
       });
     }
   }
-  if area.height >= 16 {
-    if let Some(command) = command_of(&detail.config) {
-      line(buf, &|buf, y| {
-        let text = format!("command  {command}");
-        put_cut(buf, (area.x + 1, y), area.right(), &text, (ctx.style(Role::Dim), ctx.look));
-      });
-    }
+  if let Some(command) = command_of(&detail.config).filter(|_| area.height >= 16) {
+    line(buf, &|buf, y| {
+      let text = format!("command  {command}");
+      put_cut(buf, (area.x + 1, y), area.right(), &text, (ctx.style(Role::Dim), ctx.look));
+    });
   }
   Rect { y, height: area.bottom().saturating_sub(y), ..area }
 }

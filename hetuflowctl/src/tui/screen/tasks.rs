@@ -183,10 +183,8 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let wide = inside.width >= 70;
   let half = usize::from(inside.width).saturating_sub(4) / 2;
   let lines = facts(ctx, detail, wide.then_some(half));
-  let mut y = inside.y;
-  for (text, role) in lines.into_iter().take(usize::from(inside.height)) {
+  for (y, (text, role)) in (inside.y..inside.bottom()).zip(lines) {
     put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(role), ctx.look));
-    y += 1;
   }
 }
 

@@ -55,9 +55,6 @@ pub struct Place {
   pub config: PathBuf,
 }
 
-/// A `.hetuflow.toml`: where it is, its context, its namespace.
-pub type Project = (PathBuf, Option<String>, Option<String>);
-
 /// Where the token is.
 #[derive(Debug, Clone)]
 pub enum TokenSource {

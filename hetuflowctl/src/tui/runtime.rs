@@ -318,7 +318,9 @@ impl Runtime {
   fn wake(&self, pace: &Pace, next_change: Option<Ts>) -> Option<Instant> {
     let text = next_change.map(|at| {
       let now = self.model.link.server_now(self.start.elapsed());
-      Instant::now() + at.since(now) + Duration::from_millis(1)
+      // All texts that run on turn together, with the clock: one frame a second, not one for each.
+      let second = at.micros().saturating_add(999_999).div_euclid(1_000_000) * 1_000_000;
+      Instant::now() + Ts::from_micros(second).since(now) + Duration::from_millis(1)
     });
     let text = text.filter(|_| pace.seen);
     let model = self.model.next_wake().map(|at| self.start + at);

@@ -11,7 +11,7 @@ use super::command_line;
 use super::link::LinkNews;
 use super::log::{LogAsk, LogOutcome};
 use super::look::Role;
-use super::model::{Asked, Hit, Model};
+use super::model::{Asked, Hit, Model, Screen};
 use super::overlay::{Choice, MenuKind, Overlay, Reading, Told};
 use super::screen;
 use super::store::Verdict;
@@ -129,9 +129,10 @@ fn key_pressed(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
 
 /// The output of the task screen takes a key before the screen does.
 fn log_key(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) -> bool {
-  let Some((_, pane)) = &mut model.log else { return false };
+  let Some(pane) = model.log_with_keys() else { return false };
   let outcome = pane.handle(key);
-  model.attempt = pane.attempt();
+  let attempt = pane.attempt();
+  model.attempt = attempt;
   match outcome {
     LogOutcome::Handled => {}
     LogOutcome::Ignored => return false,
@@ -201,6 +202,7 @@ fn chosen(model: &mut Model, choice: Choice, effects: &mut Vec<Effect>) {
     Choice::Context(name) => effects.push(Effect::Context(name)),
     Choice::Namespace(name) => actions::change_namespace(model, name),
     Choice::Line(line) => command_line::run(model, &line, effects),
+    Choice::Ask(verb, target) => actions::ask_one(model, verb, *target),
   }
 }
 
@@ -242,7 +244,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
         reading.top = reading.top.saturating_add_signed(by).min(last);
       }
       Some(_) => {}
-      None if model.log.is_some() => roll_log(model, by),
+      None if matches!(model.screen, Screen::Task(_)) => roll_log(model, by),
       None => actions::scroll(model, by as i64),
     }
     return;
@@ -260,7 +262,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
 fn roll_log(model: &mut Model, by: isize) {
   use crossterm::event::{KeyCode, KeyModifiers};
   let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
-  if let Some((_, pane)) = &mut model.log {
+  if let Some(pane) = model.log_with_keys() {
     for _ in 0..by.unsigned_abs() {
       let _handled = pane.handle(KeyEvent::new(code, KeyModifiers::NONE));
     }

@@ -182,8 +182,12 @@ impl LogPane {
     self.feeder.take()
   }
 
-  /// The task's attempts as they are now.
-  pub fn set_attempts(&mut self, attempts: Vec<LogAttempt>) {
+  /// The task's attempts as they are now; those that are known are read from where they were.
+  pub fn set_attempts(&mut self, mut attempts: Vec<LogAttempt>) {
+    for one in &mut attempts {
+      let known = self.target.attempts.iter().find(|it| it.instance_id == one.instance_id);
+      one.from = known.map_or(one.from, |known| known.from);
+    }
     let before = self.target.chosen(self.which).to_vec();
     self.target.attempts = attempts;
     if self.target.chosen(self.which) != before {

@@ -124,10 +124,12 @@ impl FeedSvc {
       let Some(last) = batches.last() else { return Ok(()) };
       at = last.seq;
       for batch in batches {
+        // Before it is sent: whoever starts anew meanwhile goes on behind it, and must not be
+        // told a place from which it would miss it.
+        self.position.send_replace(Some(batch.seq));
         // Nobody listening any more is fine.
         let _listeners = self.frames.send(Arc::new(batch));
       }
-      self.position.send_replace(Some(at));
       self.tell_pulse(at);
     }
   }

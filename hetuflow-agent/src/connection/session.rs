@@ -53,8 +53,19 @@ struct Session<'a> {
   interval: Duration,
   heartbeats: u32,
   last_life: Instant,
-  granted: Option<(u64, u32)>,
+  granted: Option<Granted>,
   repeat_grant: bool,
+}
+
+/// What the server was told last.
+#[derive(Debug, Clone, Copy)]
+struct Granted {
+  /// Tasks received and tasks that could still be taken, together.
+  edge: u64,
+  /// Tasks that could be taken.
+  capacity: u32,
+  /// Tasks received and slots that were free, together.
+  free_edge: u64,
 }
 
 /// Lives on a socket until it breaks, or the agent leaves.
@@ -319,7 +330,8 @@ impl Session<'_> {
   ///
   /// What was received and what can still be taken move together while tasks only come in; their
   /// sum is the edge up to which the server may send, and it moves only when something has
-  /// changed here.
+  /// changed here. The same holds for free slots: where the server thinks that half of them or
+  /// fewer are left, it is told.
   fn grant(&mut self, reported: bool) -> Option<Message> {
     let grant = self.link.grants.borrow_and_update().clone();
     if grant.connection_epoch != self.epoch {
@@ -327,17 +339,21 @@ impl Session<'_> {
     }
     let (received, capacity) = (grant.poll.received_tasks, grant.poll.available_capacity);
     let edge = received + u64::from(capacity);
-    let wanted = match self.granted {
-      None => true,
-      Some((last, _)) if edge > last => reported || edge - last >= u64::from(capacity / 4).max(1),
-      Some((last, before)) if edge < last => capacity == 0 && before > 0 || last - edge >= 16,
-      Some(_) => false,
-    };
+    let free = u64::from(grant.poll.free_slots);
+    let wanted = self.granted.is_none_or(|last| {
+      let thought = last.free_edge.saturating_sub(received);
+      let starved = reported && thought < free && thought <= free / 2;
+      let risen = edge.saturating_sub(last.edge);
+      let fallen = last.edge.saturating_sub(edge);
+      starved
+        || risen > 0 && (reported || risen >= u64::from(capacity / 4).max(1))
+        || fallen > 0 && (capacity == 0 && last.capacity > 0 || fallen >= 16)
+    });
     if !wanted && !self.repeat_grant {
       return None;
     }
     self.repeat_grant = false;
-    self.granted = Some((edge, capacity));
+    self.granted = Some(Granted { edge, capacity, free_edge: received + free });
     let mut poll = grant.poll;
     poll.agent_id.clone_from(&self.link.introduction.agent_id);
     message(MessageKind::TaskPoll, poll, false)

@@ -1,5 +1,9 @@
 //! How a message becomes a frame: plain text, or one zstd frame where both sides can.
 
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
 use super::message::{COMPRESS_BYTES_MIN, FRAME_BYTES_MAX, MessageError};
 
 /// What travels in one WebSocket frame.
@@ -14,11 +18,28 @@ pub enum Frame {
 /// Most bytes that a compressed message may unpack to.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
+thread_local! {
+  /// Making one costs more than packing a small message.
+  static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(1).ok());
+  static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+    RefCell::new(Decompressor::new().ok());
+}
+
+/// Packs bytes as one zstd frame; `None` where that fails.
+fn zstd_pack(raw: &[u8]) -> Option<Vec<u8>> {
+  COMPRESSOR.with_borrow_mut(|one| one.as_mut()?.compress(raw).ok())
+}
+
+/// Unpacks one zstd frame into at most `size` bytes; `None` where it is none, or larger.
+fn zstd_unpack(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+  DECOMPRESSOR.with_borrow_mut(|one| one.as_mut()?.decompress(packed, size).ok())
+}
+
 /// Packs a message's text for the wire.
 pub fn pack_message(text: String, zstd: bool) -> Frame {
   if zstd
     && text.len() > COMPRESS_BYTES_MIN
-    && let Ok(packed) = zstd::bulk::compress(text.as_bytes(), 1)
+    && let Some(packed) = zstd_pack(text.as_bytes())
     && packed.len() < text.len()
   {
     return Frame::Binary(packed);
@@ -40,8 +61,7 @@ pub fn unpack_message(bytes: &[u8]) -> Result<String, MessageError> {
   if size > MESSAGE_BYTES_MAX || bytes.len() > FRAME_BYTES_MAX {
     return Err(MessageError::TooLarge { bytes: size, limit: MESSAGE_BYTES_MAX });
   }
-  let raw =
-    zstd::bulk::decompress(bytes, size).map_err(|_| MessageError::Binary("does not unpack"))?;
+  let raw = zstd_unpack(bytes, size).ok_or(MessageError::Binary("does not unpack"))?;
   String::from_utf8(raw).map_err(|_| MessageError::Binary("unpacks to something else than UTF-8"))
 }
 

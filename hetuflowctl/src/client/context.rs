@@ -55,9 +55,6 @@ pub struct Place {
   pub config: PathBuf,
 }
 
-/// A `.hetuflow.toml`: where it is, its context, its namespace.
-pub type Project = (PathBuf, Option<String>, Option<String>);
-
 /// Where the token is.
 #[derive(Debug, Clone)]
 pub enum TokenSource {
@@ -75,6 +72,9 @@ struct ProjectFile {
   context: Option<String>,
   namespace: Option<String>,
 }
+
+/// A `.hetuflow.toml`: where it is, and what it says of context and namespace.
+pub type Project = (PathBuf, Option<String>, Option<String>);
 
 impl Place {
   /// Settles everything; reads the config and `.hetuflow.toml`, not yet the token.

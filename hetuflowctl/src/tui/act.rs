@@ -1,7 +1,7 @@
 //! What changes the server: a plan with ids that are fixed when the key is pressed, its words, its
 //! command, and the requests that it becomes once a person has said yes.
 
-use hetuflow_core::CancelRequest;
+use hetuflow_core::{CancelRequest, Subject, Topic};
 use serde_json::json;
 
 use super::keys::Action;
@@ -32,6 +32,12 @@ pub enum Verb {
   DeleteJob,
   /// Forget agents.
   DeleteAgent,
+  /// Schedules fire no more until they are resumed.
+  PauseSchedule,
+  /// Paused schedules fire again.
+  ResumeSchedule,
+  /// Disabled schedules fire again.
+  EnableSchedule,
 }
 
 impl Verb {
@@ -48,6 +54,9 @@ impl Verb {
       Self::Uncordon => ("Uncordon", "agent"),
       Self::DeleteJob => ("Delete", "job"),
       Self::DeleteAgent => ("Delete", "agent"),
+      Self::PauseSchedule => ("Pause", "schedule"),
+      Self::ResumeSchedule => ("Resume", "schedule"),
+      Self::EnableSchedule => ("Enable", "schedule"),
     }
   }
 
@@ -63,6 +72,8 @@ impl Verb {
       Self::Cordon => "They finish what they run and take nothing new.",
       Self::Uncordon => "They take tasks again.",
       Self::DeleteJob => "Their schedules go with them. This cannot be undone.",
+      Self::PauseSchedule => "It fires no more until it is resumed. Running tasks go on.",
+      Self::ResumeSchedule | Self::EnableSchedule => "It fires again.",
       Self::DeleteAgent => "The server forgets them; only offline agents can be deleted.",
     }
   }
@@ -80,6 +91,9 @@ impl Verb {
       Self::Uncordon => "agent uncordon",
       Self::DeleteJob => "job delete --yes",
       Self::DeleteAgent => "agent delete --yes",
+      Self::PauseSchedule => "schedule pause",
+      Self::ResumeSchedule => "schedule resume",
+      Self::EnableSchedule => "schedule enable",
     }
   }
 
@@ -91,7 +105,9 @@ impl Verb {
       Self::Cancel => "asked to stop",
       Self::Kill => "asked to be killed",
       Self::Disable => "disabled",
-      Self::Enable => "enabled",
+      Self::Enable | Self::EnableSchedule => "enabled",
+      Self::PauseSchedule => "paused",
+      Self::ResumeSchedule => "resumed",
       Self::Cordon => "cordoned",
       Self::Uncordon => "uncordoned",
       Self::DeleteJob | Self::DeleteAgent => "deleted",
@@ -110,7 +126,9 @@ impl Verb {
       Self::Cancel => "cancel",
       Self::Kill => "kill",
       Self::Disable => "disable",
-      Self::Enable => "enable",
+      Self::Enable | Self::EnableSchedule => "enable",
+      Self::PauseSchedule => "pause",
+      Self::ResumeSchedule => "resume",
       Self::Cordon => "cordon",
       Self::Uncordon => "uncordon",
       Self::DeleteJob | Self::DeleteAgent => "delete",
@@ -182,6 +200,9 @@ impl Plan {
       Verb::Enable => post(&["jobs", id, "enable"]).json(&json!({})),
       Verb::Cordon => post(&["agents", id, "cordon"]).json(&json!({})),
       Verb::Uncordon => post(&["agents", id, "uncordon"]).json(&json!({})),
+      Verb::PauseSchedule => post(&["schedules", id, "pause"]).json(&json!({})),
+      Verb::ResumeSchedule => post(&["schedules", id, "resume"]).json(&json!({})),
+      Verb::EnableSchedule => post(&["schedules", id, "enable"]).json(&json!({})),
       Verb::DeleteJob => Call::delete(path_of(&["jobs", id])),
       Verb::DeleteAgent => Call::delete(path_of(&["agents", id])),
     }
@@ -216,6 +237,7 @@ pub fn verb_for(action: Action, row: &Row) -> Result<(Verb, Target), &'static st
     (Action::Pause, Row::Job(job)) => {
       Ok((if job.enabled { Verb::Disable } else { Verb::Enable }, target_of(row)))
     }
+    (Action::Pause, Row::Fire(_)) => Ok((Verb::PauseSchedule, target_of(row))),
     (Action::Cordon, Row::Agent(agent)) => {
       Ok((if agent.cordoned { Verb::Uncordon } else { Verb::Cordon }, target_of(row)))
     }
@@ -298,6 +320,21 @@ pub fn show_command(row: &Row) -> String {
     }
     None => format!("hetuflowctl {noun} {}", quoted(&target.label)),
   }
+}
+
+/// The command that shows what a warning is about.
+pub fn subject_command(subject: &Subject, name: &str) -> String {
+  let noun = match subject.kind {
+    Topic::Job => "job get",
+    Topic::Schedule => "schedule get",
+    Topic::Agent => "agent get",
+    Topic::Server => "server get",
+    Topic::Namespace | Topic::Audit => "namespace get",
+    Topic::Task => "task get",
+    Topic::TaskInstance => "attempt get",
+  };
+  let by_name = matches!(subject.kind, Topic::Job | Topic::Schedule) && !name.is_empty();
+  format!("hetuflowctl {noun} {}", quoted(if by_name { name } else { &subject.id }))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub fn run(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     A::Export => export(model, effects),
     A::PrevAttempt => screen::task::turn(model, -1),
     A::NextAttempt => screen::task::turn(model, 1),
-    A::ActionMenu => action_menu(model),
+    A::RowMenu => action_menu(model),
     A::Run | A::Retry | A::Cancel | A::Kill | A::Pause | A::Cordon | A::Delete => {
       ask(model, action);
     }
@@ -72,7 +72,10 @@ pub fn run(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     A::Help => model.overlays.push(Overlay::Help { input: Input::default(), top: 0 }),
     A::Redraw => effects.push(Effect::Redraw),
     A::Suspend => effects.push(Effect::Suspend),
-    A::Back => back(model, effects),
+    A::Back => {
+      step_back(model);
+    }
+    A::Leave => leave(model, effects),
     A::Quit => effects.push(Effect::Quit),
   }
 }
@@ -93,6 +96,9 @@ fn rows(model: &Model) -> Vec<Row> {
   if let Screen::Task(_) = model.screen {
     let task = model.task_detail("task").map(|detail| Row::Task(Box::new(detail.task.clone())));
     return task.into_iter().collect();
+  }
+  if model.screen == Screen::Dash {
+    return screen::dashboard::row(model).into_iter().collect();
   }
   let (Some(view), Some(list)) = (model.list_view(), model.list()) else { return Vec::new() };
   if list.marks.is_empty() {
@@ -147,7 +153,7 @@ fn ask(model: &mut Model, action: Action) {
       let plan = Plan::new(verb, targets, model.site.protected);
       model.overlays.push(Overlay::Confirm { plan, input: Input::default() });
     }
-    (None, _) => model.toast(Role::Warn, "there is no row here"),
+    (None, _) => model.toast(Role::Warn, "there is no row here to act on"),
   }
 }
 
@@ -209,7 +215,11 @@ fn pager(model: &mut Model, effects: &mut Vec<Effect>) {
 }
 
 fn turn_view(model: &mut Model) {
-  model.tasks_view = if model.shows_board() { TasksView::Rows } else { TasksView::Board };
+  model.tasks_view = match model.tasks_view {
+    TasksView::Heat => TasksView::Rows,
+    _ if model.shows_board() => TasksView::Heat,
+    _ => TasksView::Board,
+  };
 }
 
 fn export(model: &mut Model, effects: &mut Vec<Effect>) {
@@ -227,20 +237,57 @@ fn action_menu(model: &mut Model) {
   let may_act = why_not_now(model).is_none();
   let enter = model.look.glyphs.enter;
   let items = TABLE.iter().filter(|row| row.place.meets(place)).filter(|row| {
-    row.group == Group::Screen && row.action != Action::ActionMenu
+    row.group == Group::Screen && row.action != Action::RowMenu
       || row.group == Group::Acting && may_act
   });
   let items = items.map(|row| {
     let note = model.keys.label(row.action, enter);
     Item::new(format!("{}: {}", row.name, row.help), note, Choice::Do(row.action))
   });
+  let mut items: Vec<Item<Choice>> = items.collect();
+  if may_act {
+    items.extend(schedule_items(model));
+  }
   let title = match model.chosen().as_slice() {
     [] => "Actions".to_owned(),
     [one] => format!("Actions on {}", one.label),
     many => format!("Actions on {} marked rows", many.len()),
   };
-  let menu = Menu::new(MenuKind::Actions, title, items.collect());
+  let menu = Menu::new(MenuKind::Actions, title, items);
   model.overlays.push(Overlay::Menu(menu));
+}
+
+/// What can be done to each schedule of the job under the cursor.
+fn schedule_items(model: &Model) -> Vec<Item<Choice>> {
+  let Some(Row::Job(job)) = model.current().map(|(_, entry)| &entry.row) else {
+    return Vec::new();
+  };
+  let verb = |status: &str| match status {
+    "paused" => Verb::ResumeSchedule,
+    "disabled" => Verb::EnableSchedule,
+    _ => Verb::PauseSchedule,
+  };
+  let item = |one: &hetuflow_core::ScheduleBrief| {
+    let verb = verb(&one.status);
+    let target = Target {
+      id: one.id.to_string(),
+      label: one.name.clone(),
+      detail: format!("{} {}  {}", one.kind, one.text, one.status),
+      namespace: Some(job.namespace_id.to_string()),
+    };
+    let text = format!("{} schedule {}", verb.title().0.to_lowercase(), one.name);
+    Item::new(text, one.text.clone(), Choice::Ask(verb, Box::new(target)))
+  };
+  job.schedules.iter().map(item).collect()
+}
+
+/// Asks before one thing is changed, as chosen from a menu.
+pub fn ask_one(model: &mut Model, verb: Verb, target: Target) {
+  if let Some(why) = why_not_now(model) {
+    return model.toast(Role::Warn, why);
+  }
+  let plan = Plan::new(verb, vec![target], model.site.protected);
+  model.overlays.push(Overlay::Confirm { plan, input: Input::default() });
 }
 
 fn motion(model: &mut Model, action: Action) {
@@ -301,10 +348,10 @@ fn skip_columns(model: &mut Model, by: isize) {
 fn mark(model: &mut Model, action: Action) {
   with_list(model, |list, view| {
     let put = |list: &mut super::widget::list::ListState, index: u64| {
-      if let Some((key, entry)) = view.entry_at(index) {
-        if list.marks.len() < MARKS_MAX {
-          list.marks.insert(key.clone(), entry.row.clone());
-        }
+      if let Some((key, entry)) = view.entry_at(index)
+        && list.marks.len() < MARKS_MAX
+      {
+        list.marks.insert(key.clone(), entry.row.clone());
       }
     };
     match action {
@@ -381,10 +428,11 @@ fn column_menu(model: &mut Model) {
 /// Shows or hides a column; the first one stays.
 pub fn toggle_column(model: &mut Model, name: &str) {
   let first = screen::columns(&model.screen).first().map(|column| column.name);
-  if let Some(list) = model.list_mut() {
-    if !list.hidden.remove(name) && first != Some(name) {
-      list.hidden.insert(name.to_owned());
-    }
+  if let Some(list) = model.list_mut()
+    && !list.hidden.remove(name)
+    && first != Some(name)
+  {
+    list.hidden.insert(name.to_owned());
   }
   let items = column_items(model);
   if let Some(Overlay::Menu(menu)) = model.overlays.last_mut() {
@@ -489,6 +537,14 @@ fn copy(model: &mut Model, effects: &mut Vec<Effect>, command: bool) {
     .iter()
     .map(|row| if command { act::show_command(row) } else { act::target_of(row).id })
     .collect();
+  if texts.is_empty() && model.screen == Screen::Dash {
+    let Some((subject, name)) = screen::dashboard::subject(model) else {
+      return model.toast(Role::Warn, "there is no row here to copy");
+    };
+    let text = if command { act::subject_command(&subject, &name) } else { subject.id };
+    effects.push(Effect::Copy(text));
+    return;
+  }
   if texts.is_empty() {
     return model.toast(Role::Warn, "there is no row here to copy");
   }
@@ -507,26 +563,37 @@ fn history(model: &mut Model, forward: bool) {
   }
 }
 
-fn back(model: &mut Model, effects: &mut Vec<Effect>) {
+fn leave(model: &mut Model, effects: &mut Vec<Effect>) {
+  if !step_back(model) {
+    effects.push(Effect::Quit);
+  }
+}
+
+/// One step back: out of what narrows this screen, then to the screen before. `false` where there
+/// is no way back.
+fn step_back(model: &mut Model) -> bool {
   if std::mem::take(&mut model.zoom) {
-    return;
+    return true;
   }
   if let Some(list) = model.list_mut() {
     if list.frozen.take().is_some() {
-      return;
+      return true;
     }
     if !list.marks.is_empty() {
-      return list.marks.clear();
+      list.marks.clear();
+      return true;
     }
     if !list.filter.is_empty() {
-      return list.set_filter("");
+      list.set_filter("");
+      return true;
     }
   }
   if model.dash_frozen.take().is_some() {
-    return;
+    return true;
   }
-  match model.past.is_empty() {
-    true => effects.push(Effect::Quit),
-    false => history(model, false),
+  let has_past = !model.past.is_empty();
+  if has_past {
+    history(model, false);
   }
+  has_past
 }

@@ -219,7 +219,7 @@ fn hints(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   // First what is done most: open and read, then act, then the rest.
   let first = |row: &&Binding| matches!(row.action, Action::Open | Action::Logs);
   let mut x = area.x + 1;
-  if let Some((_, pane)) = &model.log {
+  if let (Screen::Task(_), Some((_, pane))) = (&model.screen, &model.log) {
     x =
       put_cut(buf, (x, area.y), area.right(), &pane.footer(), (ctx.style(Role::Dim), ctx.look)) + 2;
   }
@@ -228,7 +228,7 @@ fn hints(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   let rows =
     TABLE.iter().filter(first).chain(TABLE.iter().filter(acting)).chain(TABLE.iter().filter(rest));
   for row in rows.filter(|row| row.place.meets(place) && !row.hint.is_empty()) {
-    if model.site.read_only && row.group == Group::Acting {
+    if row.group == Group::Acting && (model.site.read_only || model.screen == Screen::Dash) {
       continue;
     }
     let key = model.keys.label(row.action, ctx.look.glyphs.enter);

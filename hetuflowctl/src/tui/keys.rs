@@ -110,16 +110,16 @@ actions! {
   Logs "logs" ["l"] Place::TASKS.or(Place::DASH), Screen, "logs", "output of the newest attempt";
   Inspect "inspect" ["i"] Place::ALL, Screen, "inspect", "every field, as YAML or JSON";
   Pager "pager" ["o"] Place::ALL, Screen, "", "the same in $PAGER";
-  View "view" ["v"] Place::TASKS, Screen, "view", "rows or board";
+  View "view" ["v"] Place::TASKS, Screen, "view", "rows, board or heat";
   Export "export" ["e"] Place::LISTS, Screen, "export", "write the rows to a file";
   PrevAttempt "previous-attempt" ["left"] Place::TASK, Screen, "", "attempt before";
   NextAttempt "next-attempt" ["right"] Place::TASK, Screen, "", "attempt after";
-  ActionMenu "actions" ["x"] Place::ALL, Screen, "actions", "every action on this row";
-  Run "run" ["T"] WORK.or(Place::JOBS), Acting, "run job", "run the job now";
+  RowMenu "actions" ["x"] Place::ALL, Screen, "actions", "every action on this row";
+  Run "run" ["T"] WORK.or(Place::JOBS).or(Place::DASH), Acting, "run job", "run the job now";
   Retry "retry" ["R"] WORK, Acting, "retry", "run ended tasks once more";
-  Cancel "cancel" ["X"] WORK, Acting, "cancel", "stop tasks: TERM, then KILL";
-  Kill "kill" ["K"] WORK, Acting, "", "kill tasks at once";
-  Pause "pause" ["P"] Place::JOBS, Acting, "pause", "disable or enable jobs";
+  Cancel "cancel" ["X"] WORK.or(Place::DASH), Acting, "cancel", "stop tasks: TERM, then KILL";
+  Kill "kill" ["K"] WORK.or(Place::DASH), Acting, "", "kill tasks at once";
+  Pause "pause" ["P"] Place::JOBS.or(Place::DASH), Acting, "pause", "disable or enable jobs, pause the schedule of a fire";
   Cordon "cordon" ["C"] Place::AGENTS, Acting, "cordon", "take no new tasks, or take them again";
   Delete "delete" ["delete"] Place::JOBS.or(Place::AGENTS), Acting, "", "delete jobs, or agents that are offline";
   Up "up" ["k", "up"] Place::ROWS, Lists, "", "up";
@@ -163,7 +163,8 @@ actions! {
   Help "help" ["?"] Place::ALL, Everywhere, "help", "this help";
   Redraw "redraw" ["ctrl-l"] Place::ALL, Everywhere, "", "draw everything again";
   Suspend "suspend" ["ctrl-z"] Place::ALL, Everywhere, "", "suspend";
-  Back "back" ["esc", "q"] Place::ALL, Everywhere, "back", "back; quits at the first screen";
+  Leave "leave" ["q"] Place::ALL, Everywhere, "back", "back; quits at the first screen";
+  Back "back" ["esc"] Place::ALL, Everywhere, "", "back; never quits";
   Quit "quit" ["ctrl-c"] Place::ALL, Everywhere, "", "quit at once";
 }
 

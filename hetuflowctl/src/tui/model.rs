@@ -139,6 +139,8 @@ pub enum TasksView {
   Rows,
   /// Always the board.
   Board,
+  /// Failures by job and minute.
+  Heat,
 }
 
 /// A short message.
@@ -360,8 +362,23 @@ impl Model {
   pub fn shows_board(&self) -> bool {
     match self.tasks_view {
       TasksView::Board => true,
-      TasksView::Rows => false,
+      TasksView::Rows | TasksView::Heat => false,
       TasksView::Auto => self.flood,
+    }
+  }
+
+  /// Whether the task under the cursor is shown beside or below the list.
+  pub fn shows_preview(&self) -> bool {
+    let (width, height) = self.size;
+    let plain = !self.zoom && !self.shows_board() && self.tasks_view != TasksView::Heat;
+    self.screen == Screen::Tasks && plain && width >= 60 && height >= 20
+  }
+
+  /// The output that takes keys: that of the task screen.
+  pub fn log_with_keys(&mut self) -> Option<&mut LogPane> {
+    match self.screen {
+      Screen::Task(_) => self.log.as_mut().map(|(_, pane)| pane),
+      _ => None,
     }
   }
 

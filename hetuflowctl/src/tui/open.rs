@@ -46,6 +46,9 @@ pub struct Wanted {
   pub replay: Option<PathBuf>,
 }
 
+/// Makes a client for another context.
+pub type Connect = Box<dyn Fn(&str) -> Result<Client, CtlError>>;
+
 /// How to open the face.
 pub struct Options {
   /// What was asked for.
@@ -53,7 +56,7 @@ pub struct Options {
   /// The server.
   pub client: Client,
   /// Makes a client for another context.
-  pub switch: Box<dyn Fn(&str) -> Result<Client, CtlError>>,
+  pub switch: Connect,
 }
 
 /// Shows the face; the exit code, and the text of a snapshot.
@@ -65,7 +68,7 @@ pub async fn open(options: Options) -> Result<(u8, String), CtlError> {
   let model = model(&wanted, &client.place)?;
   let source = match &wanted.replay {
     Some(path) => Source::Recording(read(path)?),
-    None => Source::Server(asked_on_screen(client)),
+    None => Source::Server(Box::new(asked_on_screen(client))),
   };
   let namespace = wanted.namespace.clone();
   let switch: Switch = Box::new(move |name| {

@@ -43,18 +43,14 @@ fn center(area: Rect, width: u16, height: u16, buf: &mut Buffer) -> Rect {
   clear(buf, place);
   if place.x > area.x {
     for y in place.top()..place.bottom() {
-      if let Some(cell) = buf.cell_mut((place.x - 1, y)) {
-        if width_of(cell.symbol()) > 1 {
-          cell.reset();
-        }
+      if let Some(cell) = buf.cell_mut((place.x - 1, y))
+        && super::text::width(cell.symbol()) > 1
+      {
+        cell.reset();
       }
     }
   }
   place
-}
-
-fn width_of(symbol: &str) -> usize {
-  width(symbol)
 }
 
 fn line(ctx: &Ctx<'_>, input: &Input, place: Rect, buf: &mut Buffer) -> Position {

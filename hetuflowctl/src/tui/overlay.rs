@@ -3,10 +3,11 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 
-use super::act::Plan;
+use super::act::{Plan, Verb};
 use super::keys::Action;
 use super::model::Screen;
 use super::widget::input::{Input, Typed};
+use super::widget::list::Target;
 use super::widget::menu::{Item, search};
 
 /// What a choice of a menu means.
@@ -30,6 +31,8 @@ pub enum Choice {
   Namespace(Option<String>),
   /// A line as if it was typed.
   Line(String),
+  /// Do this to that, once a person has said yes.
+  Ask(Verb, Box<Target>),
 }
 
 /// Which menu it is.

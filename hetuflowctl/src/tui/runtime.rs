@@ -41,7 +41,7 @@ pub type Switch = Box<dyn Fn(&str) -> Result<(Client, super::model::Site), CtlEr
 /// Where what the link tells comes from.
 pub enum Source {
   /// A server.
-  Server(Client),
+  Server(Box<Client>),
   /// A recording.
   Recording(Vec<(Duration, LinkNews)>),
 }
@@ -141,7 +141,7 @@ impl Runtime {
   pub fn new(model: Model, source: Source, plan: Plan) -> Self {
     let mut links = JoinSet::new();
     let client = match &source {
-      Source::Server(client) => Some(client.clone()),
+      Source::Server(client) => Some((**client).clone()),
       Source::Recording(_) => None,
     };
     let (orders, news) = connect(&mut links, source);
@@ -159,11 +159,11 @@ impl Runtime {
   }
 
   fn tell(&mut self, msg: Msg) -> Vec<Effect> {
-    if let (Msg::Link(news), Some(recorder)) = (&msg, &mut self.plan.recorder) {
-      if recorder.add(self.start.elapsed(), news).is_err() {
-        self.plan.recorder = None;
-        self.model.toast(Role::Bad, "the recording ended: the disk is full");
-      }
+    if let (Msg::Link(news), Some(recorder)) = (&msg, &mut self.plan.recorder)
+      && recorder.add(self.start.elapsed(), news).is_err()
+    {
+      self.plan.recorder = None;
+      self.model.toast(Role::Bad, "the recording ended: the disk is full");
     }
     let effects = update(&mut self.model, msg, self.start.elapsed());
     self.feed_log();
@@ -318,7 +318,9 @@ impl Runtime {
   fn wake(&self, pace: &Pace, next_change: Option<Ts>) -> Option<Instant> {
     let text = next_change.map(|at| {
       let now = self.model.link.server_now(self.start.elapsed());
-      Instant::now() + at.since(now) + Duration::from_millis(1)
+      // All texts that run on turn together, with the clock: one frame a second, not one for each.
+      let second = at.micros().saturating_add(999_999).div_euclid(1_000_000) * 1_000_000;
+      Instant::now() + Ts::from_micros(second).since(now) + Duration::from_millis(1)
     });
     let text = text.filter(|_| pace.seen);
     let model = self.model.next_wake().map(|at| self.start + at);
@@ -495,7 +497,7 @@ impl Runtime {
       Err(error) => return self.model.toast(Role::Bad, error.message.clone()),
     };
     self.links.abort_all();
-    (self.orders, self.news) = connect(&mut self.links, Source::Server(client.clone()));
+    (self.orders, self.news) = connect(&mut self.links, Source::Server(Box::new(client.clone())));
     self.client = Some(client);
     let model = &self.model;
     let mut fresh =
@@ -529,7 +531,7 @@ fn connect(links: &mut JoinSet<()>, source: Source) -> (Sender<LinkOrder>, Recei
   let (orders, wanted) = channel(NEWS_MAX);
   let (told, news) = channel(NEWS_MAX);
   match source {
-    Source::Server(client) => links.spawn(link::run(client, wanted, told)),
+    Source::Server(client) => links.spawn(link::run(*client, wanted, told)),
     Source::Recording(lines) => links.spawn(link::replay(lines, wanted, told)),
   };
   (orders, news)

@@ -93,8 +93,9 @@ fn schedule(number: u32, kind: &str, text: &str) -> Value {
 }
 
 fn job_json(number: u32) -> Value {
-  let runs: Vec<&str> =
-    (0..16).map(|n| if (n * 7 + number) % 5 == 0 { "failed" } else { "succeeded" }).collect();
+  let runs: Vec<&str> = (0..16)
+    .map(|n| if (n * 7 + number).is_multiple_of(5) { "failed" } else { "succeeded" })
+    .collect();
   json!({
     "id": id(number + 9000), "namespace_id": "etl", "name": JOBS[number as usize % 8],
     "enabled": number != 7, "version": number + 1, "updated_at": before(1_036_800), "updated_by": "op1",
@@ -316,10 +317,8 @@ pub fn model(screen: Screen, stage: Stage) -> Model {
   model.zone = TimeZone::UTC;
   model.screen = screen;
   let at = Duration::from_millis(10);
-  if stage == Stage::Error {
-    if let Some(list) = model.list_mut() {
-      list.set_filter("state=failed jub~^etl");
-    }
+  if let Some(list) = model.list_mut().filter(|_| stage == Stage::Error) {
+    list.set_filter("state=failed jub~^etl");
   }
   update(&mut model, Msg::Resize(160, 48), at);
   let effects = update(&mut model, Msg::Link(LinkNews::Up), at);

@@ -126,9 +126,9 @@ pub fn age(time: Duration) -> String {
 
 fn long(secs: u64) -> String {
   match secs {
-    ..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
-    ..86_400 => format!("{}h{:02}m", secs / 3600, secs % 3600 / 60),
-    ..864_000 => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3600),
+    0..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+    3600..86_400 => format!("{}h{:02}m", secs / 3600, secs % 3600 / 60),
+    86_400..864_000 => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3600),
     _ => format!("{}d", secs / 86_400),
   }
 }

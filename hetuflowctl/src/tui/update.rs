@@ -11,7 +11,7 @@ use super::command_line;
 use super::link::LinkNews;
 use super::log::{LogAsk, LogOutcome};
 use super::look::Role;
-use super::model::{Asked, Hit, Model};
+use super::model::{Asked, Hit, Model, Screen};
 use super::overlay::{Choice, MenuKind, Overlay, Reading, Told};
 use super::screen;
 use super::store::Verdict;
@@ -129,9 +129,10 @@ fn key_pressed(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
 
 /// The output of the task screen takes a key before the screen does.
 fn log_key(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) -> bool {
-  let Some((_, pane)) = &mut model.log else { return false };
+  let Some(pane) = model.log_with_keys() else { return false };
   let outcome = pane.handle(key);
-  model.attempt = pane.attempt();
+  let attempt = pane.attempt();
+  model.attempt = attempt;
   match outcome {
     LogOutcome::Handled => {}
     LogOutcome::Ignored => return false,
@@ -201,6 +202,7 @@ fn chosen(model: &mut Model, choice: Choice, effects: &mut Vec<Effect>) {
     Choice::Context(name) => effects.push(Effect::Context(name)),
     Choice::Namespace(name) => actions::change_namespace(model, name),
     Choice::Line(line) => command_line::run(model, &line, effects),
+    Choice::Ask(verb, target) => actions::ask_one(model, verb, *target),
   }
 }
 
@@ -242,7 +244,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
         reading.top = reading.top.saturating_add_signed(by).min(last);
       }
       Some(_) => {}
-      None if model.log.is_some() => roll_log(model, by),
+      None if matches!(model.screen, Screen::Task(_)) => roll_log(model, by),
       None => actions::scroll(model, by as i64),
     }
     return;
@@ -260,7 +262,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
 fn roll_log(model: &mut Model, by: isize) {
   use crossterm::event::{KeyCode, KeyModifiers};
   let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
-  if let Some((_, pane)) = &mut model.log {
+  if let Some(pane) = model.log_with_keys() {
     for _ in 0..by.unsigned_abs() {
       let _handled = pane.handle(KeyEvent::new(code, KeyModifiers::NONE));
     }
@@ -321,10 +323,11 @@ fn is_flood(model: &Model) -> bool {
 fn follow_lists(model: &mut Model) {
   let Model { lists, store, .. } = model;
   for (name, list) in lists {
-    if let (None, Some(view)) = (&list.frozen, store.view(name)) {
-      if view.synced && view.error.is_none() {
-        list.follow(view);
-      }
+    if let (None, Some(view)) = (&list.frozen, store.view(name))
+      && view.synced
+      && view.error.is_none()
+    {
+      list.follow(view);
     }
   }
 }
@@ -355,19 +358,17 @@ fn acted(model: &mut Model, plan: &Plan, results: &[(String, Result<(), String>)
     let lines = lines.collect();
     model.overlays.push(Overlay::Reading(Reading::new("Results", lines)));
   }
-  if failed.is_empty() {
-    if let Some(list) = model.list_mut() {
-      list.marks.clear();
-    }
+  if let Some(list) = model.list_mut().filter(|_| failed.is_empty()) {
+    list.marks.clear();
   }
 }
 
 fn namespaces(model: &mut Model, names: Vec<String>) {
   model.site.namespaces = names;
   let items = actions::places(model);
-  if let Some(Overlay::Menu(menu)) = model.overlays.last_mut() {
-    if menu.kind == MenuKind::Where {
-      menu.items = items;
-    }
+  if let Some(Overlay::Menu(menu)) = model.overlays.last_mut()
+    && menu.kind == MenuKind::Where
+  {
+    menu.items = items;
   }
 }

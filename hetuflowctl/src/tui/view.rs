@@ -7,9 +7,9 @@ use ratatui::layout::{Position, Rect};
 use super::chrome;
 use super::draw::Ctx;
 use super::look::Look;
-use super::model::{Hit, Model, Screen};
+use super::model::{Hit, Model, Screen, TasksView};
 use super::over;
-use super::screen::{self, agents, dashboard, events, jobs, servers, task, tasks};
+use super::screen::{self, agents, dashboard, events, heat, jobs, preview, servers, task, tasks};
 use super::widget::table::{Table, TableHit};
 
 /// What a frame says besides its cells.
@@ -77,6 +77,10 @@ fn body_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Ve
       tasks::board(model, ctx, area, buf);
       Vec::new()
     }
+    Screen::Tasks if model.tasks_view == TasksView::Heat => {
+      heat::draw(model, ctx, area, buf);
+      Vec::new()
+    }
     _ => list_of(model, ctx, area, buf),
   }
 }
@@ -85,15 +89,23 @@ fn body_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Ve
 fn list_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Vec<(Rect, Hit)> {
   let beside = area.width >= 130 && !model.zoom;
   let below = !beside && area.width >= 60 && area.height >= 16 && !model.zoom;
-  let (mut list, mut preview) = (area, None);
+  let (mut list, mut beside_or_below) = (area, None);
+  if beside && model.screen == Screen::Tasks && area.height >= 30 {
+    let height = area.height * 34 / 100;
+    list.height -= height;
+    let place = Rect { y: list.bottom(), height, ..area };
+    preview::output(model, ctx, place, buf);
+  }
+  let area = list;
   if beside {
     let width = area.width / 3;
     list.width = area.width - width - 1;
-    preview = Some(Rect { x: list.right() + 1, width, ..area });
+    beside_or_below = Some(Rect { x: list.right() + 1, width, ..area });
   } else if below {
-    let height = (area.height * 45 / 100).clamp(7, 14);
+    let share = if model.screen == Screen::Tasks { 55 } else { 45 };
+    let height = (area.height * share / 100).clamp(7, 14);
     list.height = area.height - height;
-    preview = Some(Rect { y: list.bottom(), height, ..area });
+    beside_or_below = Some(Rect { y: list.bottom(), height, ..area });
   }
   let causes = model.list_view().map_or(0, |view| view.causes.len()).min(6);
   if model.screen == Screen::Tasks && causes > 0 && list.height >= 20 {
@@ -105,9 +117,9 @@ fn list_of(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Ve
     }
   }
   let hits = rows_of(model, ctx, list, buf);
-  if let Some(place) = preview {
+  if let Some(place) = beside_or_below {
     match model.screen {
-      Screen::Tasks => tasks::preview(model, ctx, place, buf),
+      Screen::Tasks => preview::draw(model, ctx, place, buf),
       Screen::Jobs => jobs::preview(model, ctx, place, buf),
       Screen::Agents => agents::preview(model, ctx, place, buf),
       Screen::Events => events::preview(model, ctx, place, buf),

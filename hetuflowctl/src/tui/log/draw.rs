@@ -39,12 +39,31 @@ impl LogPane {
       buf[position].reset();
     }
     let gutter = self.gutter(inner.width);
-    let width = inner.width.saturating_sub(gutter.width).max(1);
-    self.settle(width, usize::from(inner.height));
-    self.draw_lines(inner, buf, look, &gutter);
+    self.draw_inside(inner, buf, look, &gutter);
     if inner != area {
       self.draw_frame(area, buf, look);
     }
+  }
+
+  /// Draws the newest lines only: no frame, no numbers.
+  pub fn draw_tail(&mut self, area: Rect, buf: &mut Buffer, look: &Look) {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+      return;
+    }
+    for position in area.positions() {
+      buf[position].reset();
+    }
+    let full = self.gutter(area.width);
+    let numbers = if full.number > 0 { full.number + 1 } else { 0 };
+    let gutter = Gutter { number: 0, time: full.time, width: full.width - numbers };
+    self.draw_inside(area, buf, look, &gutter);
+  }
+
+  fn draw_inside(&mut self, inner: Rect, buf: &mut Buffer, look: &Look, gutter: &Gutter) {
+    let width = inner.width.saturating_sub(gutter.width).max(1);
+    self.settle(width, usize::from(inner.height));
+    self.draw_lines(inner, buf, look, gutter);
   }
 
   fn gutter(&self, width: u16) -> Gutter {
@@ -63,8 +82,7 @@ impl LogPane {
     let bottom = inner.bottom();
     let first = if self.shown_count() == 0 { self.tail_line() } else { Some(self.top.line) };
     let (mut y, mut skip, mut line) = (inner.y, self.top.row, first);
-    let mut seen =
-      Seen { height: inner.height, width: inner.width, last: self.top.line, cut_below: false };
+    let mut seen = Seen { height: inner.height, last: self.top.line, cut_below: false };
     while let Some(number) = line.filter(|_| y < bottom) {
       let view = self.lay_out(number, width);
       let fits = usize::from(bottom - y) >= view.height().saturating_sub(skip);

@@ -71,7 +71,7 @@ impl Feeder {
 
   /// One attempt to its end; `None` when there is nothing more to do at all.
   async fn read(&self, client: &Client, attempt: &LogAttempt) -> Option<()> {
-    let (mut next, mut wait, mut down) = (0, WAIT_MIN, None::<Instant>);
+    let (mut next, mut wait, mut down) = (attempt.from, WAIT_MIN, None::<Instant>);
     loop {
       let request = LogRequest {
         instance_id: attempt.instance_id,
@@ -175,8 +175,12 @@ mod tests {
     let origin = Origin { server: server.ok(), ..Origin::default() };
     let place = Place::settle(&origin).expect("settled");
     let client = Client::with_token(place, None, Duration::from_secs(5), 0).expect("a client");
-    let attempt =
-      LogAttempt { instance_id: TaskInstanceId(Uuid::from_u128(1)), number: 1, agent: None };
+    let attempt = LogAttempt {
+      instance_id: TaskInstanceId(Uuid::from_u128(1)),
+      number: 1,
+      agent: None,
+      from: 0,
+    };
     let (feeder, mut feed) = Feeder::new(vec![attempt], Arc::new(Notify::new()));
     let served = async {
       let (mut socket, line) = request(&listener).await;

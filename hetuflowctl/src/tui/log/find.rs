@@ -221,6 +221,7 @@ impl Filter {
   }
 
   /// The hits behind them.
+  #[cfg(test)]
   pub fn find(&self) -> &Find {
     &self.find
   }

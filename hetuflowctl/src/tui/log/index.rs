@@ -184,6 +184,7 @@ impl Index {
   }
 
   /// Bytes of memory that the index takes.
+  #[cfg(test)]
   pub fn memory(&self) -> usize {
     let of = |segment: &Arc<Segment>| {
       size_of::<Segment>()

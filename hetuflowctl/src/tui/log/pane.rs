@@ -73,7 +73,6 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
   pub height: u16,
-  pub width: u16,
   /// The last line of the picture.
   pub last: u64,
   /// The line under the cursor goes on below.
@@ -183,8 +182,12 @@ impl LogPane {
     self.feeder.take()
   }
 
-  /// The task's attempts as they are now.
-  pub fn set_attempts(&mut self, attempts: Vec<LogAttempt>) {
+  /// The task's attempts as they are now; those that are known are read from where they were.
+  pub fn set_attempts(&mut self, mut attempts: Vec<LogAttempt>) {
+    for one in &mut attempts {
+      let known = self.target.attempts.iter().find(|it| it.instance_id == one.instance_id);
+      one.from = known.map_or(one.from, |known| known.from);
+    }
     let before = self.target.chosen(self.which).to_vec();
     self.target.attempts = attempts;
     if self.target.chosen(self.which) != before {

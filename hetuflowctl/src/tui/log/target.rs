@@ -11,6 +11,8 @@ pub struct LogAttempt {
   pub number: i32,
   /// Where it runs or ran.
   pub agent: Option<String>,
+  /// Read from this byte on.
+  pub from: u64,
 }
 
 /// A task whose output is shown.

@@ -21,7 +21,7 @@ const T0: i64 = 1_732_197_350_000_000;
 
 fn attempt(number: i32) -> LogAttempt {
   let instance_id = TaskInstanceId(Uuid::from_u128(number as u128));
-  LogAttempt { instance_id, number, agent: Some(format!("worker-0{number}")) }
+  LogAttempt { instance_id, number, agent: Some(format!("worker-0{number}")), from: 0 }
 }
 
 fn empty() -> LogPane {

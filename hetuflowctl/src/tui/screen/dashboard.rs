@@ -8,6 +8,7 @@ use crate::tui::draw::{Ctx, Pane, put, put_cut, put_right};
 use crate::tui::keys::Action;
 use crate::tui::look::{Role, task_word};
 use crate::tui::model::{Hit, Model};
+use crate::tui::store::Row;
 use crate::tui::text::{clean, count, pad, rate, took};
 use crate::tui::widget::chart::{bar, per_second, spark};
 
@@ -90,6 +91,29 @@ pub fn open(model: &mut Model) {
   let Some(lines) = model.overview().map(|overview| lines(overview, pane)) else { return };
   let Some((_, subject, name)) = lines.get(cursor(model, &lines, pane)).cloned() else { return };
   super::open_subject(model, &subject, &name);
+}
+
+/// The task or the fire that the cursor is on; none once it has left the list.
+pub fn row(model: &Model) -> Option<Row> {
+  let overview = model.overview()?;
+  let found = lines(overview, model.pane);
+  let held = model.dash.get(model.pane).and_then(Option::as_ref);
+  let at = match held {
+    Some(key) => found.iter().position(|line| line.0 == *key)?,
+    None => 0,
+  };
+  match model.pane {
+    1 => overview.running.get(at).map(|task| Row::Task(Box::new(task.clone()))),
+    2 => overview.fires.get(at).map(|fire| Row::Fire(Box::new(fire.clone()))),
+    _ => None,
+  }
+}
+
+/// What the cursor is on, with its name.
+pub fn subject(model: &Model) -> Option<(Subject, String)> {
+  let found = lines(model.overview()?, model.pane);
+  let (_, subject, name) = found.get(cursor(model, &found, model.pane))?.clone();
+  Some((subject, name))
 }
 
 /// Draws the screen; where its rows are.
@@ -280,16 +304,12 @@ fn latency(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
   let head = format!("{:<10} {:>7} {:>7} {:>7} {:>7}", "", "p50", "p95", "p99", "max");
   put(buf, (inside.x + 1, inside.y), inside.right(), &head, ctx.style(Role::Title));
   let rows = [("fire late", overview.fire_late), ("wait", overview.wait), ("run", overview.run)];
-  let mut y = inside.y + 1;
-  for (name, q) in rows {
+  for (y, (name, q)) in (inside.y + 1..inside.bottom()).zip(rows) {
     let words = [q.p50, q.p95, q.p99, q.max]
       .map(|it| if q.n == 0 { ctx.look.glyphs.none.to_owned() } else { took(it) });
     let text =
       format!("{name:<10} {:>7} {:>7} {:>7} {:>7}", words[0], words[1], words[2], words[3]);
-    if y < inside.bottom() {
-      put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
-    }
-    y += 1;
+    put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
   }
 }
 

@@ -4,7 +4,7 @@ use hetuflow_core::{JobDetail, JobRow};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::tasks::command_of;
+use super::preview::command_of;
 use crate::tui::draw::{Ctx, Pane, put_cut};
 use crate::tui::look::Role;
 use crate::tui::model::Model;

@@ -3,7 +3,9 @@
 pub mod agents;
 pub mod dashboard;
 pub mod events;
+pub mod heat;
 pub mod jobs;
+pub mod preview;
 pub mod servers;
 pub mod task;
 pub mod tasks;

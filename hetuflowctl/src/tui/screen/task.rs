@@ -4,7 +4,8 @@ use hetuflow_core::{AttemptRow, TaskDetail, Ts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::tasks::{command_of, ran};
+use super::preview::command_of;
+use super::tasks::ran;
 use crate::tui::draw::{Ctx, Pane, put, put_cut};
 use crate::tui::log::{LogAttempt, LogPane, LogTarget};
 use crate::tui::look::{Role, task_word};
@@ -55,14 +56,22 @@ pub fn turn(model: &mut Model, by: isize) {
   model.attempt = (to < last).then_some(to);
 }
 
-/// Brings the output in line with the task that the screen is about.
+/// Bytes of output that a preview reads.
+const TAIL_BYTES: u64 = 32 << 10;
+
+/// Brings the output in line with the task that the screen is about: all of it on the task's own
+/// screen, the end of it in the preview of the list.
 pub fn sync_log(model: &mut Model) {
-  let Screen::Task(_) = &model.screen else {
-    model.log = None;
-    return;
+  let (name, tail) = match &model.screen {
+    Screen::Task(_) => ("task", None),
+    Screen::Tasks if model.shows_preview() => ("preview", Some(TAIL_BYTES)),
+    _ => {
+      model.log = None;
+      return;
+    }
   };
-  let Some(detail) = model.task_detail("task") else { return };
-  let id = detail.task.id.to_string();
+  let Some(detail) = model.task_detail(name) else { return };
+  let id = log_id(name, detail);
   let attempts: Vec<LogAttempt> = detail
     .attempts
     .iter()
@@ -70,23 +79,29 @@ pub fn sync_log(model: &mut Model) {
       instance_id: one.id,
       number: one.attempt,
       agent: one.agent_id.as_ref().map(ToString::to_string),
+      from: tail.map_or(0, |tail| u64::try_from(one.log_bytes).unwrap_or(0).saturating_sub(tail)),
     })
     .collect();
-  let job: String = detail
-    .task
-    .job
-    .chars()
-    .map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' })
-    .collect();
-  let name = format!("{job}-{}", detail.task.id.short());
+  let target = LogTarget { name: file_name(detail), attempts };
   match &mut model.log {
-    Some((known, pane)) if *known == id => pane.set_attempts(attempts),
-    _ if attempts.is_empty() => model.log = None,
-    _ => match LogPane::new(LogTarget { name, attempts }) {
+    Some((known, pane)) if *known == id => pane.set_attempts(target.attempts),
+    _ if target.attempts.is_empty() => model.log = None,
+    _ => match LogPane::new(target) {
       Ok(pane) => model.log = Some((id, pane)),
       Err(error) => model.toast(Role::Bad, format!("no room for the output: {error}")),
     },
   }
+}
+
+/// The output's name among those that the model may hold.
+pub fn log_id(view: &str, detail: &TaskDetail) -> String {
+  format!("{view} {}", detail.task.id)
+}
+
+fn file_name(detail: &TaskDetail) -> String {
+  let plain = |c: char| if c.is_alphanumeric() || c == '-' { c } else { '_' };
+  let job: String = detail.task.job.chars().map(plain).collect();
+  format!("{job}-{}", detail.task.id.short())
 }
 
 /// Draws the screen; the place of the output.
@@ -124,13 +139,11 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
       });
     }
   }
-  if area.height >= 16 {
-    if let Some(command) = command_of(&detail.config) {
-      line(buf, &|buf, y| {
-        let text = format!("command  {command}");
-        put_cut(buf, (area.x + 1, y), area.right(), &text, (ctx.style(Role::Dim), ctx.look));
-      });
-    }
+  if let Some(command) = command_of(&detail.config).filter(|_| area.height >= 16) {
+    line(buf, &|buf, y| {
+      let text = format!("command  {command}");
+      put_cut(buf, (area.x + 1, y), area.right(), &text, (ctx.style(Role::Dim), ctx.look));
+    });
   }
   Rect { y, height: area.bottom().saturating_sub(y), ..area }
 }

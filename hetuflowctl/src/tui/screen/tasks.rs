@@ -1,13 +1,11 @@
-//! Tasks: the list, what fails for the same cause, the task under the cursor, and a board for
-//! floods.
+//! Tasks: the list, what fails for the same cause, and a board for floods.
 
 use std::collections::BTreeMap;
 
-use hetuflow_core::{Cause, TaskDetail, TaskRow, TaskStatus};
+use hetuflow_core::{Cause, TaskRow, TaskStatus};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::task::attempt_line;
 use crate::tui::draw::{Ctx, Pane, put, put_cut};
 use crate::tui::look::{Role, task_word};
 use crate::tui::model::Model;
@@ -16,7 +14,8 @@ use crate::tui::text::{count, pad, took};
 use crate::tui::widget::chart::{bar, spark};
 use crate::tui::widget::table::{CellText, Column};
 
-fn task(entry: &Entry) -> Option<&TaskRow> {
+/// The task of a row.
+pub fn task(entry: &Entry) -> Option<&TaskRow> {
   match &entry.row {
     Row::Task(task) => Some(task),
     _ => None,
@@ -169,80 +168,6 @@ fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
   let text =
     if task.why.is_empty() { task.reason.clone().unwrap_or_default() } else { task.why.clone() };
   (text, Role::Text)
-}
-
-/// Draws what is beside or below the list: causes and the task under the cursor.
-pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
-  let Some(detail) = model.task_detail("preview") else {
-    Pane::default().draw(ctx, area, buf);
-    return;
-  };
-  let dot = ctx.look.glyphs.dot;
-  let title = format!("{} {dot} {}", detail.task.id.short(), detail.task.job);
-  let inside = Pane { title: &title, ..Pane::default() }.draw(ctx, area, buf);
-  let wide = inside.width >= 70;
-  let half = usize::from(inside.width).saturating_sub(4) / 2;
-  let lines = facts(ctx, detail, wide.then_some(half));
-  let mut y = inside.y;
-  for (text, role) in lines.into_iter().take(usize::from(inside.height)) {
-    put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(role), ctx.look));
-    y += 1;
-  }
-}
-
-/// `half`: the cells of each of two attempts on one line; none where each has its own.
-fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, half: Option<usize>) -> Vec<CellText> {
-  let (task, dot) = (&detail.task, ctx.look.glyphs.dot);
-  let mut lines: Vec<CellText> = Vec::new();
-  if half.is_none() {
-    let (glyph, role) = ctx.look.task(task.status);
-    lines.push((format!("id      {}", task.id), Role::Text));
-    lines.push((format!("state   {glyph} {}", task.status), role));
-    let version = detail.job_version.map(|v| format!(" v{v}")).unwrap_or_default();
-    lines
-      .push((format!("job     {}{version} {dot} {}", task.job, task.trigger_source), Role::Text));
-    lines.push((format!("due     {}", ctx.moment(task.scheduled_at)), Role::Text));
-    let scope = format!("prio {} {dot} namespace {}", task.priority, task.namespace_id);
-    lines.push((scope, Role::Text));
-    lines.push((String::new(), Role::Text));
-  }
-  let skip = detail.attempts.len().saturating_sub(8);
-  let attempts: Vec<CellText> =
-    detail.attempts[skip..].iter().map(|one| attempt_line(ctx, one)).collect();
-  for pair in attempts.chunks(if half.is_some() { 2 } else { 1 }) {
-    let role = pair.last().map_or(Role::Text, |(_, role)| *role);
-    let cell = |text: &str| {
-      half.map_or_else(|| text.to_owned(), |cells| pad(text, cells, ctx.look.glyphs.ellipsis))
-    };
-    let cells: Vec<String> = pair.iter().map(|(text, _)| cell(text)).collect();
-    lines.push((cells.join("  "), role));
-  }
-  if !task.why.is_empty() {
-    lines.push((format!("why: {}", task.why), Role::Warn));
-  }
-  if let Some(error) = detail.attempts.iter().rev().find_map(|one| one.error_message.as_ref()) {
-    lines.push((error.clone(), Role::Dim));
-  }
-  if let Some(command) = command_of(&detail.config) {
-    lines.push((format!("command {command}"), Role::Dim));
-  }
-  lines
-}
-
-/// The command of a task, as far as its config says one.
-pub fn command_of(config: &serde_json::Value) -> Option<String> {
-  let words = |value: &serde_json::Value| match value {
-    serde_json::Value::String(text) => Some(text.clone()),
-    serde_json::Value::Array(list) => {
-      let words: Vec<&str> = list.iter().filter_map(|word| word.as_str()).collect();
-      (!words.is_empty()).then(|| words.join(" "))
-    }
-    _ => None,
-  };
-  let command = words(config.get("command")?)?;
-  let rest = ["args", "arguments"].iter().find_map(|key| words(config.get(key)?));
-  let script = config.get("script").and_then(words);
-  Some([Some(command), rest.or(script)].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 /// Draws failures by cause.

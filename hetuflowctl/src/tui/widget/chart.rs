@@ -10,7 +10,7 @@ pub fn bar(glyphs: &Glyphs, value: f64, full: f64, cells: usize) -> String {
   let eighths = ((value / full).clamp(0.0, 1.0) * cells as f64 * 8.0).round() as usize;
   let eighths = eighths.max(1);
   let mut out = glyphs.eighths[7].repeat(eighths / 8);
-  if eighths % 8 > 0 {
+  if !eighths.is_multiple_of(8) {
     out.push_str(glyphs.eighths[eighths % 8 - 1]);
   }
   out

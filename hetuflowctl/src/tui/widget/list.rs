@@ -84,7 +84,7 @@ impl ListState {
     };
     match view.index_of(key) {
       Some(index) => {
-        if index > self.index && self.top > 0 || index > self.index && self.index > 0 {
+        if index > self.index && (self.top > 0 || self.index > 0) {
           self.newer += index - self.index;
         }
         let (before, top) = (self.index, self.top);

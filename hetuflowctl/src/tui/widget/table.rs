@@ -62,7 +62,7 @@ pub fn layout(columns: &[Column], list: &ListState, room: u16) -> Vec<(usize, u1
     .iter()
     .map(|at| {
       let column = &columns[*at];
-      let more = if shares == 0 { 0 } else { spare * column.grow / shares };
+      let more = (spare * column.grow).checked_div(shares).unwrap_or(0);
       left -= more.min(left);
       (*at, (column.width + more).min(room))
     })
@@ -72,6 +72,9 @@ pub fn layout(columns: &[Column], list: &ListState, room: u16) -> Vec<(usize, u1
   }
   widths
 }
+
+/// Where something of a table is.
+type TablePlace = (Rect, TableHit);
 
 /// A list as it is drawn.
 #[derive(Debug)]
@@ -122,7 +125,7 @@ impl Table<'_> {
     ctx: &Ctx<'_>,
     area: Rect,
     buf: &mut Buffer,
-    (widths, hits): (&[(usize, u16)], &mut Vec<(Rect, TableHit)>),
+    (widths, hits): (&[(usize, u16)], &mut Vec<TablePlace>),
   ) {
     let style = ctx.style(Role::Title);
     let mut x = area.x + 1;

@@ -22,7 +22,7 @@ def safety(facts, rig):
   """T17"""
   waiting = rig.task("true", "--in", "1h")
   before = truth(rig)
-  pressed = 0
+  pressed, starts = 0, 1
   with Pty(rig, "tui") as screen:
     screen.wait(b"LIVE")
     for tab in b"123567":
@@ -30,18 +30,19 @@ def safety(facts, rig):
         if key in (ord("q"), 3, 26, ord(":"), 0x1B):
           continue
         screen.keys(bytes([tab]), 0.004)
-        screen.keys(key if isinstance(key, bytes) else bytes([key]), 0.012)
-        screen.keys(b"\x1b", 0.004)
-        screen.keys(b"\x1b", 0.004)
+        screen.read(0.004)
         pressed += 1
+        # Something opened, or another screen came: Esc closes the one and leaves the other.
+        if screen.keys(key if isinstance(key, bytes) else bytes([key]), 0.014):
+          screen.keys(b"\x1b", 0.01)
         if screen.process.poll() is not None:
-          break
-    alive = screen.process.poll() is None
+          screen.again()
+          starts += 1
     screen.read(0.3)
   after = truth(rig)
   names = ("jobs", "agents", "manual tasks", "cancelled tasks")
   changed = [name for name, a, b in zip(names, before, after) if a != b]
-  facts.add("0 unasked changes", not changed, f"{pressed} keys on 6 screens{'' if alive else ', ended before the last'}{', changed: ' + ', '.join(changed) if changed else ''}")
+  facts.add("0 unasked changes", not changed, f"{pressed} keys on 6 screens, {starts - 1} times left by Esc{', changed: ' + ', '.join(changed) if changed else ''}")
   with Tmux(rig, "tui", "jobs", "--read-only") as screen:
     screen.wait("heartbeat")
     screen.keys("T", rest=0.4)
@@ -66,7 +67,7 @@ def safety(facts, rig):
 def lost(facts, rig):
   """T18"""
   server = rig.pid_of("hetuflow-server")
-  rig.run("context", "set", "other", "--server", rig.url, "--token-file", rig.dir / "data/server/admin.token")
+  rig.run("context", "set", "other", "--url", rig.url, "--token", rig.dir / "data/server/admin.token")
   with Tmux(rig, "tui", "jobs") as screen:
     screen.wait("heartbeat")
     os.kill(server, signal.SIGSTOP)

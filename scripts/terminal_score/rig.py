@@ -99,7 +99,7 @@ class Rig:
     """The process of a program below `dev`."""
     for pid in self.children():
       try:
-        if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
+        if os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")) == program:
           return pid
       except OSError:
         pass

@@ -102,10 +102,15 @@ class Pty:
     self.parent, self.child = pty.openpty()
     fcntl.ioctl(self.child, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
     self.before = termios.tcgetattr(self.child)
+    self.rig, self.words, self.env = rig, [rig.ctl, *map(str, args)], rig.env(**(env or {}))
+    self.again()
+
+  def again(self):
+    """Starts the program, also once more."""
     self.bytes = b""
     self.process = subprocess.Popen(
-      [rig.ctl, *map(str, args)], stdin=self.child, stdout=self.child, stderr=self.child,
-      env=rig.env(**(env or {})), cwd=rig.home, start_new_session=True,
+      self.words, stdin=self.child, stdout=self.child, stderr=self.child,
+      env=self.env, cwd=self.rig.home, start_new_session=True,
       preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
 

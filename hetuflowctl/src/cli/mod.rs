@@ -5,6 +5,7 @@ mod client;
 mod completions;
 mod config;
 mod dev;
+mod examples;
 mod global;
 mod help;
 mod import;
@@ -60,10 +61,13 @@ pub enum Command {
   /// One-screen health: server, agents, queue; --wait-ready waits for a server
   Status(StatusArgs),
   /// Start a task now: of a job, or a command without a job
+  #[command(after_help = examples::RUN)]
   Run(RunArgs),
   /// Print the output of a task, or follow it
+  #[command(after_help = examples::LOGS)]
   Logs(LogsArgs),
   /// Wait until tasks end
+  #[command(after_help = examples::WAIT)]
   Wait(WaitArgs),
   /// Ask tasks to stop
   Cancel(CancelArgs),
@@ -76,6 +80,7 @@ pub enum Command {
   /// Everything about one object, for people
   Describe(GetArgs),
   /// Make the server match YAML manifests, all or nothing
+  #[command(after_help = examples::APPLY)]
   Apply(ApplyArgs),
   /// What apply would change, in full; exit 10 where there is something
   Diff(DiffArgs),
@@ -85,6 +90,7 @@ pub enum Command {
   #[command(subcommand)]
   Import(ImportVerb),
   /// Read or follow the event log
+  #[command(after_help = examples::EVENTS)]
   Events(EventsArgs),
   /// What is going on, live: tasks, jobs, agents, servers, fires, events
   Top(TopArgs),
@@ -119,6 +125,7 @@ pub enum Command {
   #[command(subcommand, alias = "tokens")]
   Token(TokenVerb),
   /// Check everything between here and a running task, and say how to fix it
+  #[command(after_help = examples::DOCTOR)]
   Doctor(DoctorArgs),
   /// Find things that should not be, and put them right by a plan
   #[command(subcommand)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hetuflow_core::{AgentStatus, JobStatus, Role, TokenKind, Ts};
 
+use super::examples;
 use super::run::RunArgs;
 use super::value::{read_duration, read_past};
 
@@ -197,7 +198,7 @@ pub struct FileArgs {
 #[derive(Debug, Subcommand)]
 pub enum JobVerb {
   /// List jobs
-  #[command(visible_alias = "ls")]
+  #[command(visible_alias = "ls", after_help = examples::JOBS)]
   List(JobList),
   /// Show jobs
   #[command(visible_alias = "show")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
 
+use super::examples;
 use super::object::{Many, Name, Names, Paging};
 use super::value::{read_duration, read_instant};
 
@@ -35,6 +36,7 @@ pub enum ScheduleVerb {
   /// Fire schedules once, now
   Trigger(Many),
   /// The next fires of a schedule, a job or an expression
+  #[command(after_help = examples::NEXT)]
   Next(NextArgs),
   /// An expression in words, field by field
   Explain(ExplainArgs),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hetuflow_core::{TaskControlKind, Ts};
 
+use super::examples;
 use super::object::{BulkOptions, Paging, Watching};
 use super::run::ExitStatus;
 use super::value::{read_bytes, read_duration, read_past};
@@ -13,7 +14,7 @@ use super::value::{read_bytes, read_duration, read_past};
 #[derive(Debug, Subcommand)]
 pub enum TaskVerb {
   /// List tasks, newest first
-  #[command(visible_alias = "ls")]
+  #[command(visible_alias = "ls", after_help = examples::TASKS)]
   List(TaskList),
   /// Show tasks
   #[command(visible_alias = "show")]

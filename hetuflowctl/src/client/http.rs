@@ -251,6 +251,7 @@ impl Client {
     let exit = match status.as_u16() {
       401 => Exit::Unauthorized,
       403 => Exit::Forbidden,
+      429 | 503 => Exit::Overloaded,
       _ => Exit::Unreachable,
     };
     CtlError::new(

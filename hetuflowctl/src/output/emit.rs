@@ -140,7 +140,8 @@ impl Form {
       }
       return Ok(None);
     }
-    let table = Table::new(columns, look).map_err(Fault::usage)?;
+    let table = Table::new(columns, look)
+      .map_err(|wrong| Fault::usage(wrong).with_help("what they show:  --columns help"))?;
     Ok(Some(Self { table, pattern: Pattern::of(look)? }))
   }
 

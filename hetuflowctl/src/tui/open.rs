@@ -68,14 +68,14 @@ pub async fn open(options: Options) -> Result<(u8, String), CtlError> {
   let model = model(&wanted, &client.place)?;
   let source = match &wanted.replay {
     Some(path) => Source::Recording(read(path)?),
-    None => Source::Server(Box::new(client)),
+    None => Source::Server(Box::new(asked_on_screen(client))),
   };
   let namespace = wanted.namespace.clone();
   let switch: Switch = Box::new(move |name| {
     let client = switch(name)?;
     let all = namespace.is_none();
     let site = site(&client.place, (!all).then(|| client.place.namespace.clone()));
-    Ok((client, site))
+    Ok((asked_on_screen(client), site))
   });
   let recorder = wanted.record.as_deref().map(Recorder::create).transpose()?;
   let memory = state_folder().ok().map(|folder| folder.join("tui.toml"));
@@ -118,6 +118,12 @@ fn keys(config: &Path) -> Result<Keys, CtlError> {
     error.facts = problems.iter().map(ToString::to_string).collect();
     error.help("hetuflowctl tui --print-keys")
   })
+}
+
+/// The dialogs want a word in a protected context; the client need not ask for `--confirm` as well.
+fn asked_on_screen(mut client: Client) -> Client {
+  client.place.protected = false;
+  client
 }
 
 fn site(place: &Place, namespace: Option<String>) -> Site {

@@ -78,7 +78,8 @@ fn take(name: &str, bytes: Vec<u8>, sources: &mut Vec<Source>, problems: &mut Ve
 fn files_of(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, CtlError> {
   let place = path.display();
   let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-    std::io::ErrorKind::NotFound => CtlError::new(Exit::NotFound, format!("no file {place}")),
+    std::io::ErrorKind::NotFound => CtlError::new(Exit::NotFound, format!("no file {place}"))
+      .help("a folder takes all its manifests, - reads stdin:  hetuflowctl help apply"),
     _ => CtlError::failure(format!("cannot read {place}: {error}")),
   })?;
   if !metadata.is_dir() {

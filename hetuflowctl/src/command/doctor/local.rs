@@ -12,7 +12,9 @@ pub fn look(session: &Session, checks: &mut Checks) {
     Ok(place) => place,
     Err(error) => {
       let fix = error.help.first().cloned().unwrap_or_else(|| "hetuflowctl config path".into());
-      checks.fail("config", error.message.clone(), fix);
+      let facts = error.facts.iter().map(|fact| fact.trim()).filter(|fact| !fact.is_empty());
+      let detail = std::iter::once(error.message.as_str()).chain(facts);
+      checks.fail("config", detail.collect::<Vec<_>>().join(" · "), fix);
       return;
     }
   };

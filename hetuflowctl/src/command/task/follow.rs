@@ -187,17 +187,22 @@ async fn tail_begin(
     let from = end.saturating_sub(window);
     let request = LogRequest { from_offset: from, follow: false, ..request };
     let mut reader = LogStream::new(client.clone(), request);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut places) = (Vec::new(), Vec::new());
     while (bytes.len() as u64) < end - from {
       match reader.next().await? {
-        LogChunk::Bytes(_, piece) => bytes.extend(piece),
+        LogChunk::Bytes(_, piece) => {
+          let offset = reader.next_offset().saturating_sub(piece.len() as u64);
+          places.push((bytes.len() as u64, offset));
+          bytes.extend(piece);
+        }
         LogChunk::End => break,
         LogChunk::Break(_) | LogChunk::Gap(_) => {}
       }
     }
     if let Some(at) = nth_line_from_end(&bytes, lines) {
-      // Bytes of one stream alone do not count as offsets of both.
-      return Ok(if request.stream.is_none() { from + at } else { from });
+      // Bytes of one stream alone lie apart: their pieces know where.
+      let piece = places.iter().rev().find(|(begin, _)| *begin <= at);
+      return Ok(piece.map_or(from, |(begin, offset)| offset + (at - begin)));
     }
     if from == 0 {
       return Ok(0);

@@ -1,5 +1,7 @@
 //! What keys do in the pane.
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use hetuflow_core::Stream;
 
@@ -15,6 +17,8 @@ const COPY_LINE_MAX: usize = 64 << 10;
 const COPY_BYTES_MAX: usize = 1 << 20;
 /// Cells of one step sideways.
 const SIDE_STEP: usize = 8;
+/// A rest of the keys after which a search begins.
+const TYPING_REST: Duration = Duration::from_millis(20);
 /// Lines around a match at most.
 const CONTEXT_MAX: u64 = 50;
 
@@ -247,9 +251,9 @@ impl LogPane {
         return LogOutcome::Handled;
       }
       Typed::Accepted => return self.accept(prompt),
-      // Each key ends the search for the shorter pattern and begins one for the longer.
+      // Each key ends the search for the shorter pattern; one for the longer begins at a rest.
       Typed::Changed if prompt.wanted == Wanted::Search => {
-        self.set_search(&prompt.text.clone());
+        self.search_after(&prompt.text.clone(), TYPING_REST);
       }
       Typed::Changed | Typed::Nothing => {}
     }

@@ -242,13 +242,18 @@ impl LogPane {
 
   /// Begins to search; a bad pattern is told.
   pub(super) fn set_search(&mut self, text: &str) {
+    self.search_after(text, Duration::ZERO);
+  }
+
+  /// The same when no key has come for so long.
+  pub(super) fn search_after(&mut self, text: &str, patience: Duration) {
     self.search = None;
     if text.is_empty() {
       return;
     }
     match pattern(text) {
       Ok(regex) => {
-        let question = Question { regex: Some(regex), ..Question::default() };
+        let question = Question { regex: Some(regex), patience, ..Question::default() };
         let find = Find::start(question, &self.store, self.cursor, &self.wake);
         self.search = Some((text.to_owned(), find));
       }
@@ -262,8 +267,9 @@ impl LogPane {
       Ok(regex) => regex,
       Err(error) => return self.say(format!("not a pattern: {error}")),
     };
-    let question = Question { regex, level: self.options.level, stream: self.options.stream };
-    let Question { regex: None, level: None, stream: None } = question else {
+    let (level, stream) = (self.options.level, self.options.stream);
+    let question = Question { regex, level, stream, ..Question::default() };
+    let Question { regex: None, level: None, stream: None, .. } = question else {
       let context = self.options.context;
       self.filter = Some(Filter::start(question, context, &self.store, &self.wake));
       return;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use hetuflow_core::Stream;
 use regex::bytes::Regex;
@@ -29,6 +30,8 @@ pub struct Question {
   pub level: Option<Level>,
   /// It comes from this stream.
   pub stream: Option<Stream>,
+  /// How long the look waits before it begins: somebody may still be typing.
+  pub patience: Duration,
 }
 
 /// What a scan has to say.
@@ -61,6 +64,7 @@ impl Scan {
     let cancel = Arc::new(AtomicBool::new(false));
     let run = Run { question, snapshot, sender, cancel: Arc::clone(&cancel), wake };
     std::thread::spawn(move || {
+      std::thread::sleep(run.question.patience);
       for range in ranges {
         if run.range(range).is_none() {
           return;
@@ -155,7 +159,7 @@ impl Run {
 
   fn hits(&self, bytes: &[u8], base: u64, level: &mut Option<Level>) -> Vec<u64> {
     match &self.question {
-      Question { regex: Some(regex), level: None, stream: None } => {
+      Question { regex: Some(regex), level: None, stream: None, .. } => {
         self.matches(regex, bytes, base)
       }
       _ => self.line_by_line(bytes, base, level),

@@ -11,6 +11,17 @@ use super::update::Effect;
 /// Lines that are kept.
 const RECENT_MAX: usize = 50;
 
+/// First words that only read.
+const READING_WORDS: &[&str] =
+  &["status", "logs", "get", "ls", "describe", "explain", "schema", "version", "whoami", "events"];
+/// Second words that only read; they end by themselves.
+const READING_VERBS: &[&str] = &[
+  "list", "ls", "get", "show", "describe", "history", "versions", "diff", "stats", "why", "lint",
+  "next", "explain", "check", "tree", "attempts", "logs", "result", "timeline", "count", "metrics",
+  "health", "leader", "config", "status", "pending", "stuck", "oldest", "graph", "runs", "tail",
+  "current", "fires",
+];
+
 /// What can be typed, for the list below the line.
 pub const WORDS: &[(&str, &str)] = &[
   ("task list", "task list FILTER: tasks that match"),
@@ -23,6 +34,10 @@ pub const WORDS: &[(&str, &str)] = &[
   ("job run", "of the marked jobs; asks first"),
   ("job disable", "of the marked jobs; asks first"),
   ("agent cordon", "of the marked agents; asks first"),
+  ("status", "the health of everything, as in a shell"),
+  ("job get", "job get NAME, job history NAME, job versions NAME: as in a shell"),
+  ("schedule next", "schedule next NAME or 'EXPRESSION': as in a shell"),
+  ("task logs", "task logs ID --tail 50: as in a shell"),
   ("context use", "context use NAME"),
   ("namespace use", "namespace use NAME; * shows all"),
   ("set theme", "set theme auto, dark, light, high-contrast, mono or catppuccin"),
@@ -60,8 +75,50 @@ pub fn run(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
     [name] if Screen::of_name(name).is_some() => {
       model.go(Screen::of_name(name).unwrap_or(Screen::Dash));
     }
-    _ => model.toast(Role::Warn, format!("not known here: {line} (Tab completes)")),
+    _ => ask(model, line, effects),
   }
+}
+
+/// Hands words that only read to the command line itself; what it says is shown.
+fn ask(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
+  let Some(words) = split(line) else {
+    return model.toast(Role::Warn, "a quote is not closed");
+  };
+  let plain: Vec<&str> = words.iter().map(String::as_str).collect();
+  let reads = match plain.as_slice() {
+    [first, ..] if READING_WORDS.contains(first) => true,
+    [_, verb, ..] => READING_VERBS.contains(verb),
+    _ => false,
+  };
+  let endless =
+    |word: &&str| matches!(*word, "-f" | "--follow" | "-w" | "--watch" | "--watch-only");
+  if plain.iter().any(endless) {
+    return model.toast(Role::Warn, "what never ends belongs into a shell: leave out -f and -w");
+  }
+  match reads {
+    true => effects.push(Effect::Ask(words)),
+    false => model.toast(Role::Warn, format!("not known here: {line} (Tab completes)")),
+  }
+}
+
+/// Words of a line as a shell takes them: blanks part them, quotes hold them together.
+fn split(line: &str) -> Option<Vec<String>> {
+  let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+  let mut chars = line.chars();
+  while let Some(c) = chars.next() {
+    match (quote, c) {
+      (Some(open), c) if c == open => quote = None,
+      (None, '\'' | '"') => {
+        quote = Some(c);
+        word.get_or_insert_default();
+      }
+      (None, c) if c.is_whitespace() => words.extend(word.take()),
+      (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
+      (_, c) => word.get_or_insert_default().push(c),
+    }
+  }
+  words.extend(word);
+  quote.is_none().then_some(words)
 }
 
 fn show_log(model: &mut Model) {
@@ -96,5 +153,42 @@ fn list(model: &mut Model, noun: &str, filter: &str) {
   match Screen::of_name(noun).or_else(|| Screen::of_name(&format!("{noun}s"))) {
     Some(to) if to.list().is_some() => screen::list_with(model, to, filter),
     _ => model.toast(Role::Warn, format!("no list of {noun}")),
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+  use crate::tui::test_data as data;
+
+  #[test]
+  fn lines_are_split_as_a_shell_does() {
+    let words = |line| split(line).map(|words| words.join("|"));
+    assert_eq!(
+      words("schedule next  '0 2 * * *' --tz UTC").as_deref(),
+      Some("schedule|next|0 2 * * *|--tz|UTC")
+    );
+    assert_eq!(words(r#"a "b \" c"d '' e\ f"#).as_deref(), Some("a|b \" cd||e f"));
+    assert_eq!((words("a 'b"), words("")), (None, Some(String::new())));
+  }
+
+  #[test]
+  fn only_words_that_read_are_handed_on() {
+    let asked = |line: &str| {
+      let mut model = data::model(Screen::Dash, data::Stage::Full);
+      let mut effects = Vec::new();
+      run(&mut model, line, &mut effects);
+      effects.into_iter().find_map(|effect| match effect {
+        Effect::Ask(words) => Some(words),
+        _ => None,
+      })
+    };
+    assert_eq!(asked("hetuflowctl schedule next '0 2 * * *'").expect("asked")[2], "0 2 * * *");
+    assert!(asked("job history etl-daily").is_some() && asked("status").is_some());
+    for line in
+      ["job delete etl-daily", "dev", "apply -f x", "task logs x -f", "tui", "api POST /x"]
+    {
+      assert_eq!(asked(line), None, "{line}");
+    }
   }
 }

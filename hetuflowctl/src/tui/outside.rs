@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::client::{Call, Client};
+use crate::client::{Call, Client, Place, TokenSource};
 
 /// The sequence that puts a text into the terminal's clipboard, through tmux where we are in one.
 pub fn clipboard(text: &str, tmux: bool) -> Vec<u8> {
@@ -78,6 +78,57 @@ pub fn wait_for_return() -> std::io::Result<()> {
   out.write_all(b"\n-- Return goes back --\n")?;
   out.flush()?;
   std::io::stdin().read_line(&mut String::new()).map(drop)
+}
+
+/// Bytes of an answer that are shown.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The command line, asked as a program of its own.
+#[derive(Debug)]
+pub struct Asking(tokio::process::Command);
+
+impl Asking {
+  /// The same place, no colours, no questions, and nothing may be changed.
+  pub fn new(place: &Place, namespace: Option<&str>, words: &[String]) -> Self {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("hetuflowctl"));
+    let mut command = tokio::process::Command::new(program);
+    command.args(["--read-only", "--no-input", "--color", "never", "--timeout", "20s"]);
+    command.arg("--config").arg(&place.config);
+    match &place.context {
+      Some(context) => command.args(["--context", context]),
+      None => command.args(["--server", place.server.as_str()]),
+    };
+    if let TokenSource::File(path) = &place.token {
+      command.arg("--token-file").arg(path);
+    }
+    match namespace {
+      Some(name) => command.args(["--namespace", name]),
+      None => command.arg("--all-namespaces"),
+    };
+    command.args(["--output", "table"]).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    Self(command)
+  }
+
+  /// What it says: the answer, then words and errors.
+  pub async fn answer(mut self) -> Vec<String> {
+    let output = match self.0.output().await {
+      Ok(output) => output,
+      Err(error) => return vec![format!("that did not work: {error}")],
+    };
+    let mut lines = Vec::new();
+    for bytes in [&output.stdout, &output.stderr] {
+      let text = String::from_utf8_lossy(&bytes[..bytes.len().min(ANSWER_BYTES_MAX)]);
+      lines.extend(text.lines().map(|line| line.replace('\t', "  ")));
+      if bytes.len() > ANSWER_BYTES_MAX {
+        lines.push("the rest is left out: use a shell".to_owned());
+      }
+    }
+    if lines.is_empty() {
+      lines.push("no answer, and no error".to_owned());
+    }
+    lines
+  }
 }
 
 /// The names of the server's namespaces.

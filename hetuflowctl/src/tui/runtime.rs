@@ -232,7 +232,12 @@ impl Runtime {
     let mut effects = self.tell(Msg::Resize(width, height));
     let mut next_change: Option<Ts> = None;
     let mut wall = std::time::SystemTime::now();
+    let breaks_at = breaks_at(self.start);
     loop {
+      assert!(
+        breaks_at.is_none_or(|at| Instant::now() < at),
+        "HETUFLOW_TUI_PANIC_AFTER_MS asks for it"
+      );
       for effect in std::mem::take(&mut effects) {
         match self.effect(effect, &mut screen).await {
           Some(Next::Leave) => return Ok(0),
@@ -250,7 +255,7 @@ impl Runtime {
           Err(_) => return Ok(0),
         }
       }
-      let wake = self.wake(&pace, next_change);
+      let wake = self.wake(&pace, next_change).into_iter().chain(breaks_at).min();
       let woken = self.wait(&mut input, &mut signals, wake).await;
       let now_wall = std::time::SystemTime::now();
       let slept =
@@ -422,6 +427,7 @@ impl Runtime {
         }
       }
       Effect::Context(name) => self.switch(&name),
+      Effect::Ask(words) => self.ask(words),
       Effect::Quit => return Some(Next::Leave),
     }
     None
@@ -475,11 +481,13 @@ impl Runtime {
   }
 
   fn act(&mut self, plan: super::act::Plan) {
-    let Some(client) = self.client.clone() else {
+    let Some(mut client) = self.client.clone() else {
       self.model.acting = false;
       self.model.toast(Role::Warn, "this is a recording: nothing was sent");
       return;
     };
+    // A protected context wants a word, and a person has typed it.
+    client.place.protected &= plan.word.is_none();
     self.tasks.spawn(async move {
       let mut results = Vec::new();
       for (target, call) in plan.calls() {
@@ -487,6 +495,20 @@ impl Runtime {
         results.push((target.label, result));
       }
       Some(Msg::Acted(plan, results))
+    });
+  }
+
+  /// Runs words of the command line as a program of its own that may change nothing.
+  fn ask(&mut self, words: Vec<String>) {
+    let Some(client) = &self.client else {
+      return self.model.toast(Role::Warn, "this is a recording: nobody can be asked");
+    };
+    let namespace = self.model.site.namespace.clone();
+    let command = outside::Asking::new(&client.place, namespace.as_deref(), &words);
+    self.model.toast(Role::Text, "asking");
+    self.tasks.spawn(async move {
+      let lines = command.answer().await;
+      Some(Msg::Answered(words.join(" "), lines))
     });
   }
 
@@ -519,6 +541,12 @@ impl Runtime {
     fresh.done.clone_from(&model.done);
     self.model = fresh;
   }
+}
+
+/// When a build for tests breaks on purpose, so that one can see that the terminal is given back.
+fn breaks_at(start: Instant) -> Option<Instant> {
+  let wanted = std::env::var("HETUFLOW_TUI_PANIC_AFTER_MS").ok().filter(|_| cfg!(debug_assertions));
+  Some(start + Duration::from_millis(wanted?.parse().ok()?))
 }
 
 /// What an effect means for the loop.

@@ -41,6 +41,8 @@ pub enum Msg {
   Namespaces(Vec<String>),
   /// Something to tell.
   Note(Role, String),
+  /// What a command said.
+  Answered(String, Vec<String>),
 }
 
 /// Something to do.
@@ -72,6 +74,8 @@ pub enum Effect {
   Log(LogAsk),
   /// Remember columns and order.
   Remember,
+  /// Run these words of the command line, which change nothing.
+  Ask(Vec<String>),
   /// Leave.
   Quit,
 }
@@ -95,6 +99,10 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
     Msg::Acted(plan, results) => acted(model, &plan, &results),
     Msg::Namespaces(names) => namespaces(model, names),
     Msg::Note(role, text) => model.toast(role, text),
+    Msg::Answered(title, lines) => {
+      model.toasts.retain(|toast| toast.text != "asking");
+      model.overlays.push(Overlay::Reading(Reading::new(title, lines)));
+    }
   }
   model.flood = is_flood(model);
   follow_lists(model);

@@ -45,6 +45,68 @@ async fn the_terminal_is_given_back() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_panic_gives_the_terminal_back_and_leaves_a_report() -> Result<()> {
+  let stage = Stage::new().await?;
+  let recipe = stage.ctl(&["tui"])?.environment("HETUFLOW_TUI_PANIC_AFTER_MS", "1500");
+  let mut terminal = Terminal::spawn(&recipe)?;
+  let before = terminal.settings()?;
+  terminal.wait_text("LIVE", LIMIT).await?;
+  let status = terminal.wait_end(LIMIT).await?;
+  ensure!(!status.success(), "a panic is no success: {status}");
+  terminal.wait_text("hetuflowctl tui broke", LIMIT).await?;
+  ensure!(!terminal.is_full_screen(), "the shell has no screen");
+  assert_eq!(terminal.settings()?, before);
+  let bytes = String::from_utf8_lossy(&terminal.bytes_from(0)).into_owned();
+  for needed in ["\x1b[?25h", "\x1b[?1049l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?1000l"] {
+    ensure!(bytes.contains(needed), "{needed:?} is missing");
+  }
+  let report = stage.dir().join(".local/state/hetuflow/tui-panic.txt");
+  let text = std::fs::read_to_string(&report)?;
+  ensure!(text.contains("HETUFLOW_TUI_PANIC_AFTER_MS"), "{text}");
+  Ok(())
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_played_again() -> Result<()> {
+  let stage = Stage::new().await?;
+  let file = stage.dir().join("session.jsonl");
+  let name = file.to_string_lossy().into_owned();
+  let mut terminal = stage.tui(&["tasks", "--record", &name]).await?;
+  terminal.wait_text("etl-job-059", LIMIT).await?;
+  let id = stage.feed.change(|world| world.add_task("late-comer", "running"));
+  terminal.wait_text("late-comer", LIMIT).await?;
+  stage.feed.change(|world| world.set_task(&id, &json!({ "job": "renamed" })));
+  terminal.wait_text("renamed", LIMIT).await?;
+  terminal.keys("q").await?;
+  terminal.wait_end(LIMIT).await?;
+  let asked = stage.feed.requests().len();
+  let played = stage.tui(&["tasks", "--replay", &name]).await?;
+  played.wait_text("renamed", LIMIT).await?;
+  assert_eq!(stage.feed.requests().len(), asked);
+  Ok(())
+}
+
+#[tokio::test]
+async fn escape_never_quits_and_the_mouse_opens() -> Result<()> {
+  let stage = Stage::new().await?;
+  let terminal = stage.tui(&[]).await?;
+  terminal.keys("\x1b").await?;
+  tokio::time::sleep(Duration::from_millis(200)).await;
+  terminal.keys("\x1b").await?;
+  // The tab of the tasks, then the second row, then once more to open it.
+  terminal.keys("\x1b[<0;13;2M\x1b[<0;13;2m").await?;
+  terminal.wait_text("[2 Tasks]", LIMIT).await?;
+  terminal.wait_text("etl-job-", LIMIT).await?;
+  terminal.keys("\x1b[<65;10;6M").await?;
+  terminal.keys("\x1b[<0;10;6M\x1b[<0;10;6m").await?;
+  tokio::time::sleep(Duration::from_millis(300)).await;
+  terminal.keys("\x1b[<0;10;6M\x1b[<0;10;6m").await?;
+  terminal.wait_text("Task ", LIMIT).await?;
+  ensure!(terminal.is_full_screen(), "left the full screen");
+  Ok(())
+}
+
+#[tokio::test]
 async fn stop_and_go_on_as_a_job_of_a_shell() -> Result<()> {
   let stage = Stage::new().await?;
   let shell = Recipe::new(Path::new("/bin/sh"), &["-i"], stage.dir()).environment("PS1", "ready> ");

@@ -1,6 +1,8 @@
 //! The first screen: queue, throughput, what needs a person, what runs longest, what fires next.
 
-use hetuflow_core::{Attention, Overview, RATE_BUCKET_SECS, Severity, Subject, TaskStatus, Topic};
+use hetuflow_core::{
+  Attention, FireRow, Overview, RATE_BUCKET_SECS, Severity, Subject, TaskStatus, Topic,
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -35,15 +37,27 @@ fn lines(overview: &Overview, pane: usize) -> Vec<Line> {
         (task.id.to_string(), subject, task.job.clone())
       })
       .collect(),
-    _ => overview
-      .fires
-      .iter()
-      .map(|fire| {
+    _ => soonest(overview)
+      .into_iter()
+      .map(|(fire, _)| {
         let subject = Subject { kind: Topic::Schedule, id: fire.schedule_id.to_string() };
-        (format!("{}@{}", fire.schedule_id, fire.at), subject, fire.job.clone())
+        (fire.schedule_id.to_string(), subject, fire.job.clone())
       })
       .collect(),
   }
+}
+
+/// The next fire of each schedule, and how many more of it are near: one that fires each second
+/// would leave no room for the others.
+fn soonest(overview: &Overview) -> Vec<(&FireRow, usize)> {
+  let mut found: Vec<(&FireRow, usize)> = Vec::new();
+  for fire in &overview.fires {
+    match found.iter_mut().find(|(first, _)| first.schedule_id == fire.schedule_id) {
+      Some((_, more)) => *more += 1,
+      None => found.push((fire, 0)),
+    }
+  }
+  found
 }
 
 fn cursor(model: &Model, lines: &[Line], pane: usize) -> usize {
@@ -104,7 +118,7 @@ pub fn row(model: &Model) -> Option<Row> {
   };
   match model.pane {
     1 => overview.running.get(at).map(|task| Row::Task(Box::new(task.clone()))),
-    2 => overview.fires.get(at).map(|fire| Row::Fire(Box::new(fire.clone()))),
+    2 => soonest(overview).get(at).map(|(fire, _)| Row::Fire(Box::new((*fire).clone()))),
     _ => None,
   }
 }
@@ -460,12 +474,13 @@ fn fires(
   }
   let first = at.saturating_sub(rows.saturating_sub(1));
   let mut hits = Vec::new();
-  for (row, fire) in overview.fires.iter().enumerate().skip(first).take(rows) {
+  for (row, (fire, more)) in soonest(overview).into_iter().enumerate().skip(first).take(rows) {
     let y = inside.y + u16::try_from(row - first).unwrap_or(0);
     let day = if ctx.format(fire.at, "%F") == ctx.format(ctx.now, "%F") { "" } else { "+" };
     let clock = format!("{}{day}", ctx.format(fire.at, "%H:%M:%S"));
-    let text =
-      format!("{} {} {}", pad(&clock, 9, ""), pad(&ctx.in_words(fire.at), 9, ""), fire.job);
+    let more = if more > 0 { format!("  +{more}") } else { String::new() };
+    let wait = pad(&ctx.in_words(fire.at), 9, "");
+    let text = format!("{} {wait} {}{more}", pad(&clock, 9, ""), fire.job);
     put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
     cursor_style(model, ctx, (2, row == at), Rect { y, height: 1, ..inside }, buf);
     hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(2, row)));

@@ -284,7 +284,10 @@ impl Runtime {
         }
         Woken::Logged => {
           if let Some((_, pane)) = &mut self.model.log {
+            // Somebody looks for the line that a search goes to.
+            let awaited = pane.is_awaited();
             pace.wanted |= pane.poll();
+            pace.at_once |= awaited && !pane.is_awaited();
           }
           self.feed_log();
         }

@@ -299,6 +299,11 @@ impl LogPane {
     changed
   }
 
+  /// Whether a key still waits for the line that it goes to.
+  pub fn is_awaited(&self) -> bool {
+    self.jump.is_some()
+  }
+
   pub(super) fn jump_to(&mut self, line: u64) {
     self.jump = None;
     self.stop_following();

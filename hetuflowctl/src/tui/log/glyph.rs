@@ -91,7 +91,9 @@ fn shown(c: char, style: Style, at: usize, before: &mut [Glyph]) -> Option<Glyph
   }
   match c.width() {
     Some(width @ 1..=2) => Some(Glyph::new(c, width as u8, style, at)),
-    _ => {
+    // Wider than a cell can hold: terminals do not agree on these.
+    Some(3..) | None => Some(stand_in(HIDDEN, at)),
+    Some(0) => {
       if let Some(last) = before.last_mut().filter(|last| last.base.is_alphanumeric()) {
         let mut marks = last.marks.take().map(String::from).unwrap_or_default();
         if marks.len() + c.len_utf8() <= MARKS_BYTES_MAX {
@@ -143,6 +145,7 @@ mod tests {
   #[test]
   fn hostile_output_is_pictures() {
     for (bytes, expected) in [
+      ("A\u{17d8}".as_bytes(), "A·"),
       (&b"a\x1b[2Jb"[..], "a␛b"),
       (b"a\x1b]0;title\x07b", "a␛b"),
       (b"a\x1b]52;c;aGk=\x1b\\b", "a␛b"),

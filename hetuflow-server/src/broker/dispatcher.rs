@@ -215,7 +215,8 @@ impl Dispatcher {
     for (agent, mut tasks) in per_agent {
       tasks.sort_by_key(|one| one.task.eligible_at);
       let claims: Vec<OpenClaim> = tasks.iter().map(|one| open_claim(&one.task)).collect();
-      let member = self.roster.get(&agent);
+      let slot = slots.iter().find(|slot| slot.agent_id == agent);
+      let member = slot.and_then(|slot| self.roster.holder(slot));
       let sent = member.is_some_and(|member| {
         self.roster.count_sent(&agent, member.connection_epoch, tasks.len());
         member.link.dispatch(tasks)

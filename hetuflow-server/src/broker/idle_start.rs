@@ -66,8 +66,7 @@ impl IdleAgents for IdleStart {
     self.live.insert([(task.instance_id, attempt)]);
     let claim =
       OpenClaim { task_id: task.task_id, instance_id: task.instance_id, fence: task.fence };
-    let member = self.roster.get(&agent).filter(|one| one.agent_epoch == slot.agent_epoch);
-    let sent = member.is_some_and(|member| {
+    let sent = self.roster.holder(&slot).is_some_and(|member| {
       self.roster.count_sent(&agent, member.connection_epoch, 1);
       member.link.dispatch(vec![Assignment { task, spec: place.spec, timezone: None }])
     });

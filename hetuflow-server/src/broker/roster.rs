@@ -79,6 +79,20 @@ impl Roster {
     newest
   }
 
+  /// Takes an agent's seat away before its next connection is judged: what was claimed for the
+  /// old one and has not left by then goes back, since nobody would look for it any more.
+  pub fn vacate(&self, agent: &AgentId) {
+    if let Some(seat) = self.seats().remove(agent) {
+      seat.member.link.close("a newer connection takes over");
+    }
+  }
+
+  /// The connection that a slot was granted on, while it is the agent's newest.
+  pub fn holder(&self, slot: &ClaimSlot) -> Option<Member> {
+    let newest = |member: &Member| member.connection_epoch == slot.connection_epoch;
+    self.get(&slot.agent_id).filter(newest)
+  }
+
   /// Takes a grant; tasks that are on their way to the agent are counted against it.
   pub fn grant(&self, agent: &AgentId, connection_epoch: i64, grant: Grant) {
     let mut seats = self.seats();
@@ -210,6 +224,7 @@ fn slot_of(member: &Member) -> ClaimSlot {
     instance_id: TaskInstanceId::generate(),
     agent_id: member.agent_id.clone(),
     agent_epoch: member.agent_epoch,
+    connection_epoch: member.connection_epoch,
   }
 }
 
@@ -284,6 +299,20 @@ mod tests {
     assert_eq!(roster.list()[0].1, 6, "the four are not received yet");
     roster.grant(&id, 1, grant(8, 8, 4));
     assert_eq!(roster.list()[0].1, 8);
+  }
+
+  #[test]
+  fn a_slot_is_good_for_its_own_connection_alone() {
+    let roster = Roster::default();
+    let id = AgentId::new("a").unwrap();
+    roster.join(member("a"));
+    roster.grant(&id, 1, grant(1, 1, 0));
+    let slot = roster.reserve_free(&class()).expect("one is free");
+    assert!(roster.holder(&slot).is_some());
+    roster.vacate(&id);
+    assert!(roster.holder(&slot).is_none(), "nobody is there");
+    roster.join(Member { connection_epoch: 2, ..member("a") });
+    assert!(roster.holder(&slot).is_none(), "the next one was judged without this claim");
   }
 
   #[test]

@@ -64,6 +64,7 @@ pub(super) async fn register(
     .bind(&actor, &agent_id)
     .await
     .map_err(|error| Refusal::new(CLOSE_IDENTITY, error.to_string()))?;
+  state.roster.vacate(&agent_id);
   // What an older connection reported must be in before anything is decided about it.
   state.reports.settle(&agent_id).await;
   let found = state

@@ -48,6 +48,7 @@ pub fn slots(count: usize, agent: &str) -> Vec<ClaimSlot> {
     instance_id: TaskInstanceId::generate(),
     agent_id: AgentId::new(agent).unwrap(),
     agent_epoch: 1,
+    connection_epoch: 1,
   };
   (0..count).map(|_| slot()).collect()
 }

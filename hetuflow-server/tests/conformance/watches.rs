@@ -88,6 +88,7 @@ async fn fill(store: &TestStore) -> Rows {
       instance_id: TaskInstanceId::generate(),
       agent_id: AgentId::new(agent).unwrap(),
       agent_epoch: 1,
+      connection_epoch: 1,
     }];
     let range = (42, tasks[index].priority);
     let claimed = hot::claim_due(&mut tx, range, &slots, &server, 0).await.unwrap();

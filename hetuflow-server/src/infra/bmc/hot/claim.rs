@@ -19,6 +19,8 @@ pub struct ClaimSlot {
   pub agent_id: AgentId,
   /// The start of its process.
   pub agent_epoch: i64,
+  /// The connection that granted it; a claim never leaves on another one.
+  pub connection_epoch: i64,
 }
 
 /// A task that is claimed: all that its agent must be told.

@@ -11,6 +11,8 @@ mod support;
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_survival.rs"]
+mod agent_survival;
 #[path = "stories/bytes.rs"]
 mod bytes;
 #[path = "stories/command_line.rs"]

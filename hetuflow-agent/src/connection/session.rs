@@ -217,8 +217,8 @@ impl Session<'_> {
     let now = Instant::now();
     while let Ok(report) = self.link.reports.try_recv() {
       match report {
-        Report::Update(update) => self.link.outbox.update(update, now),
-        Report::Output(frame, hold) => self.link.outbox.output(frame, hold),
+        Report::Update(update, on_stored) => self.link.outbox.update(update, on_stored, now),
+        Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
         // Its connection is gone.
         Report::Refused { .. } => {}
       }
@@ -230,8 +230,10 @@ impl Session<'_> {
     report: Report,
   ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
     match report {
-      Report::Update(update) => self.link.outbox.update(update, Instant::now()),
-      Report::Output(frame, hold) => self.link.outbox.output(frame, hold),
+      Report::Update(update, on_stored) => {
+        self.link.outbox.update(update, on_stored, Instant::now());
+      }
+      Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
       Report::Refused { message_id, code, message } => {
         if let Some(answer) = refusal(Some(message_id), code, &message) {
           self.sink.feed(answer).await?;

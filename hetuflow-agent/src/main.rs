@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
-  ExecutorHome, agent_id, allow_open_files, lock_state, run, run_executor, start_logging,
+  ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run, run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::Launcher;
@@ -14,6 +14,8 @@ use hetuflow_core::config_text::Problem;
 
 /// The config is wrong.
 const EXIT_CONFIG: u8 = 78;
+/// A newer copy of this agent is registered.
+const EXIT_SUPERSEDED: u8 = 79;
 /// Daily files of the executor's log that are kept.
 const EXECUTOR_LOGS: usize = 7;
 
@@ -109,7 +111,8 @@ fn start(loaded: &Loaded) -> ExitCode {
     Err(error) => {
       tracing::error!("{error:#}");
       eprintln!("error: {error:#}");
-      ExitCode::from(EXIT_CONFIG)
+      let superseded = matches!(error.downcast_ref(), Some(RunError::Superseded(_)));
+      ExitCode::from(if superseded { EXIT_SUPERSEDED } else { EXIT_CONFIG })
     }
   }
 }

@@ -7,6 +7,8 @@
 #[path = "stories/support.rs"]
 mod support;
 
+#[path = "stories/agent_copies.rs"]
+mod agent_copies;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]

@@ -15,12 +15,14 @@ use tokio_util::task::TaskTracker;
 use super::identity::{introduction, next_epoch};
 use super::{metrics, wiring};
 use crate::config::{Settings, TasksOnStop};
-use crate::connection::{self, Connection};
+use crate::connection::{self, Connection, Superseded};
 use crate::executor::{self, Command, Executor, Launcher, Remote, SteadyClock};
 use crate::scheduler::{self, Counters, Order, Scheduler};
 
 /// What the end of running tasks may take beyond the grace.
 const STOP_LIMIT: Duration = Duration::from_millis(2500);
+/// What tasks get when this agent has no right to them any more.
+const GIVE_UP_GRACE: Duration = Duration::from_secs(5);
 /// What the last reports may take.
 const FLUSH_LIMIT: Duration = Duration::from_millis(2300);
 
@@ -33,6 +35,11 @@ pub enum RunError {
   /// There is no executor, and nothing can be run without one.
   #[error(transparent)]
   Executor(#[from] executor::RemoteError),
+  /// Another process has this agent's place: the machine or its state folder was copied.
+  #[error(
+    "this agent is superseded: {0}; if this is a copy of another machine, delete its state folder"
+  )]
+  Superseded(String),
   /// One of the parts has ended by itself.
   #[error("the {0} has ended by itself; this is a fault of the agent")]
   PartEnded(&'static str),
@@ -59,7 +66,7 @@ pub struct Agent {
   /// What running tasks get when the agent leaves; none leaves them to the executor.
   grace: Option<Duration>,
   scheduler: JoinHandle<()>,
-  connection: JoinHandle<()>,
+  connection: JoinHandle<Option<Superseded>>,
 }
 
 impl Agent {
@@ -166,7 +173,10 @@ impl Agent {
   async fn part_ended(&mut self) -> RunError {
     tokio::select! {
       _ = &mut self.scheduler => RunError::PartEnded("scheduler"),
-      _ = &mut self.connection => RunError::PartEnded("connection"),
+      end = &mut self.connection => match end {
+        Ok(Some(Superseded(reason))) => RunError::Superseded(reason),
+        _ => RunError::PartEnded("connection"),
+      },
     }
   }
 
@@ -188,6 +198,18 @@ impl Agent {
     }
     self.let_go.cancel();
     drop(self.commands);
+    self.tracker.close();
+    let _leftover = tokio::time::timeout(Duration::from_millis(500), self.tracker.wait()).await;
+  }
+
+  /// Ends everything within the grace, and tells nobody.
+  async fn give_up(mut self) {
+    let grace = self.grace.unwrap_or(GIVE_UP_GRACE);
+    let _already_gone = self.orders.send(Order::Leave { grace: Some(grace) });
+    let _in_time = tokio::time::timeout(grace + STOP_LIMIT, &mut self.scheduler).await;
+    let _executor_gone = self.commands.send(Command::KillAll);
+    self.let_go.cancel();
+    self.stop_sampling.cancel();
     self.tracker.close();
     let _leftover = tokio::time::timeout(Duration::from_millis(500), self.tracker.wait()).await;
   }
@@ -223,6 +245,11 @@ pub async fn run(settings: &Settings, agent_id: &str, home: ExecutorHome) -> Res
   };
   let stops = agent.grace.is_some();
   if let Some(error) = failed {
+    // Its attempts are not its own any more: nobody would ever stop them.
+    if let RunError::Superseded(_) = error {
+      agent.give_up().await;
+      return Err(error);
+    }
     // An executor of its own goes on; the next agent finds its tasks.
     if stops {
       agent.die().await;

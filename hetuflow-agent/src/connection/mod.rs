@@ -23,7 +23,7 @@ use hetuflow_core::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use link::{Connection, Parts};
+pub use link::{Connection, Parts, Superseded};
 
 /// How the connection is made and kept.
 #[derive(Debug, Clone)]

@@ -22,6 +22,9 @@ use crate::infra::db::{Conn, DbError};
 /// The reason of an attempt whose agent did not come back in time.
 const LOST_UNREACHABLE: &str = "lost(unreachable)";
 
+/// The error of an agent that a newer copy of it stands in place of.
+pub const SUPERSEDED: &str = "agent.superseded";
+
 /// Attempts that agents name at most when they register.
 const RUNNING_NAMED_MAX: usize = 3000;
 
@@ -92,8 +95,10 @@ impl SessionSvc {
       && request.agent_epoch < known.agent_epoch
       && known.status != AgentStatus::Offline
     {
+      // With the same memory it is a copy that must not go on; else two agents share a name.
+      let copy = !known.journal_id.is_empty() && known.journal_id == request.journal_id;
       return Err(SvcError::conflict(
-        "agent.superseded",
+        if copy { SUPERSEDED } else { "agent.name_taken" },
         "/agent_epoch",
         format!("a newer process of agent {id} is registered"),
       ));

@@ -286,7 +286,9 @@ impl State {
           let started = match &entry.stage {
             Stage::Started { pid, at_us, .. } => Some((*pid, *at_us)),
             Stage::Exited { started, .. } => *started,
-            _ => None,
+            _ => ended.started.map(|(pid, at_us)| {
+              (pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(), at_us)
+            }),
           };
           entry.stage = Stage::Exited { ended, started };
         }

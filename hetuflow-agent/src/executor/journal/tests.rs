@@ -47,6 +47,7 @@ fn end(identity: &Identity, code: i32) -> Ended {
   Ended {
     instance_id: identity.instance_id,
     cause: Cause::Itself,
+    started: None,
     exit: Some(Exit::Code(code)),
     at_us: 9,
     output: None,

@@ -134,7 +134,7 @@ actions! {
   Right "right" ["right"] Place::LISTS, Lists, "", "columns to the right";
   Mark "mark" ["space"] Place::LISTS, Lists, "mark", "mark";
   MarkRange "mark-range" ["V"] Place::LISTS, Lists, "range", "mark from the last mark to here";
-  MarkAll "mark-all" ["ctrl-a"] Place::LISTS, Lists, "", "mark all that is loaded";
+  MarkAll "mark-all" ["ctrl-a"] Place::LISTS, Lists, "", "mark all that the filter lets through";
   ClearMarks "clear-marks" ["ctrl-\\"] Place::LISTS, Lists, "", "clear marks";
   Sort "sort" ["s"] Place::LISTS, Lists, "sort", "sort by a column";
   Columns "columns" ["w"] Place::LISTS, Lists, "columns", "choose columns";

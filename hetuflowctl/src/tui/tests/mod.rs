@@ -1,8 +1,10 @@
 //! Tests of the whole face.
 
 mod fake_server;
+mod finding;
 mod fuzz;
 mod handling;
+mod marking;
 mod screens;
 mod truth;
 

@@ -36,6 +36,14 @@ impl Runtime {
           self.tasks.spawn(async move { outside::namespaces(&client).await.map(Msg::Namespaces) });
         }
       }
+      Effect::Why(task) => {
+        if let Some(client) = self.client.clone() {
+          self.tasks.spawn(async move {
+            let answer = outside::why(&client, &task).await;
+            Some(Msg::Why(task, answer))
+          });
+        }
+      }
       Effect::Copy(text) => {
         let bytes = outside::clipboard(&text, std::env::var_os("TMUX").is_some());
         let words = match screen.say(&bytes) {

@@ -12,6 +12,7 @@ use super::model::{Model, Screen};
 use super::overlay::{Choice, Menu, MenuKind, Overlay};
 use super::screen;
 use super::store::{Row, View};
+use super::waiting;
 use super::widget::list::Target;
 use super::widget::menu::Item;
 
@@ -57,6 +58,7 @@ fn questions_here(model: &Model) -> &'static [(&'static str, Scope, u32)] {
   match (palette(model), &model.typing) {
     (Some(_), _) => &QUESTIONS,
     (None, Some(_)) => &QUESTIONS[..2],
+    (None, None) if waiting::wants_agents(model) => &QUESTIONS[1..2],
     (None, None) => &[],
   }
 }
@@ -238,12 +240,14 @@ fn things(row: &Row, items: &mut Vec<Item<Choice>>) {
   let target = act::target_of(row);
   let (text, choice) = match row {
     Row::Job(job) => {
+      let choice = Choice::JobTasks(target.label.clone());
+      items.push(Item::new(format!("job {}", target.label), target.detail, choice));
       for one in &job.schedules {
         let text = format!("schedule {} of {}", one.name, job.name);
         let choice = Choice::Schedule(one.name.clone());
         items.push(Item::new(text, format!("{} {}  {}", one.kind, one.text, one.status), choice));
       }
-      (format!("job {}", target.label), Choice::JobTasks(target.label))
+      return;
     }
     Row::Agent(_) => (format!("agent {}", target.label), Choice::AgentTasks(target.label)),
     Row::Task(task) => {

@@ -44,6 +44,7 @@ mod tests;
 mod text;
 mod update;
 mod view;
+mod waiting;
 mod widget;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::marks::Collecting;
 use super::overlay::Overlay;
 pub use super::scene::{Screen, Site, TasksView};
 use super::store::{Entry, Object, Store, View};
+use super::waiting::Waiting;
 use super::widget::input::Input;
 use super::widget::list::{ListState, Target};
 const TOAST_TIME: Duration = Duration::from_secs(5);
@@ -117,6 +118,8 @@ pub struct Model {
   pub collecting: Option<Collecting>,
   /// What `^P` looks for.
   pub finding: Finding,
+  /// Why the shown task waits.
+  pub waiting: Waiting,
   /// What Tab offers in the line that is typed.
   pub offered: Offered,
   /// Questions of screens that were left, and since when.
@@ -161,6 +164,7 @@ impl Model {
       preview: None,
       collecting: None,
       finding: Finding::default(),
+      waiting: Waiting::default(),
       offered: Offered::default(),
       leaving: BTreeMap::new(),
     }

@@ -123,6 +123,7 @@ impl Model {
     let find = find::next_wake(self);
     toasts
       .chain(find)
+      .chain(super::waiting::next_wake(self))
       .chain(flood)
       .chain(leaving)
       .chain(preview)

@@ -23,6 +23,7 @@ use super::questions::Asked;
 use super::screen;
 use super::store::Verdict;
 use super::text::{age, count};
+use super::waiting;
 use super::widget::input::Typed;
 
 /// Lines of the session's log that are kept.
@@ -51,6 +52,8 @@ pub enum Msg {
   Namespaces(Vec<String>),
   /// Something to tell.
   Note(Role, String),
+  /// Why a task waits; none where the server cannot say it.
+  Why(String, Option<serde_json::Value>),
   /// What a command said.
   Answered(String, Vec<String>),
 }
@@ -84,6 +87,8 @@ pub enum Effect {
   Log(LogAsk),
   /// Remember columns and order.
   Remember,
+  /// Ask why a task waits.
+  Why(String),
   /// Run these words of the command line, which change nothing.
   Ask(Vec<String>),
   /// Leave.
@@ -109,6 +114,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
     Msg::Acted(plan, results) => acted(model, &plan, &results),
     Msg::Namespaces(names) => namespaces(model, names),
     Msg::Note(role, text) => model.toast(role, text),
+    Msg::Why(task, answer) => waiting::answered(model, &task, answer),
     Msg::Answered(title, lines) => {
       model.toasts.retain(|toast| toast.text != "asking");
       model.overlays.push(Overlay::Reading(Reading::new(title, lines)));
@@ -119,6 +125,7 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
   find::refresh(model);
   follow_lists(model);
   screen::task::sync_log(model);
+  waiting::sync(model, &mut effects);
   let Asked { watch, unwatch } = model.sync_watches();
   effects.extend(unwatch.into_iter().map(Effect::Unwatch));
   effects.extend(watch.into_iter().map(|watch| Effect::Watch(Box::new(watch))));

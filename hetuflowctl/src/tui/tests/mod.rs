@@ -7,6 +7,7 @@ mod handling;
 mod marking;
 mod screens;
 mod truth;
+mod waiting;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;

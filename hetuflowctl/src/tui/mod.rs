@@ -13,6 +13,7 @@ mod complete;
 mod draw;
 mod effects;
 mod find;
+mod glyphs;
 mod keys;
 mod link;
 mod link_state;
@@ -42,6 +43,7 @@ mod test_data;
 #[cfg(test)]
 mod tests;
 mod text;
+mod theme;
 mod update;
 mod view;
 mod waiting;

@@ -1,6 +1,8 @@
 //! The screens, and what they have in common: columns, panes, ways from one to another.
 
 pub mod agents;
+mod dash_figures;
+mod dash_lists;
 pub mod dashboard;
 pub mod events;
 pub mod heat;

@@ -144,8 +144,8 @@ fn show(model: &mut Model) {
 
 /// Everything that can be found.
 pub fn findable(model: &Model) -> Vec<Item<Choice>> {
-  let mut items = Vec::new();
-  actions(model, &mut items);
+  let (mut items, mut elsewhere) = (Vec::new(), Vec::new());
+  actions(model, &mut items, &mut elsewhere);
   for (key, screen, name) in Screen::TABS {
     items.push(Item::new(format!("screen {name}"), key.to_string(), Choice::Go(screen)));
   }
@@ -168,12 +168,13 @@ pub fn findable(model: &Model) -> Vec<Item<Choice>> {
       changes(row, &mut items);
     }
   }
+  items.append(&mut elsewhere);
   items
 }
 
 /// Every action of the table: those of this screen on what is chosen, those of others by their
 /// screen.
-fn actions(model: &Model, items: &mut Vec<Item<Choice>>) {
+fn actions(model: &Model, items: &mut Vec<Item<Choice>>, elsewhere: &mut Vec<Item<Choice>>) {
   let (enter, here) = (model.look.glyphs.enter, model.screen.place());
   let quiet = asking::why_not_now(model).is_some();
   let on = model.chosen().first().map(|target| target.label.clone()).unwrap_or_default();
@@ -192,7 +193,7 @@ fn actions(model: &Model, items: &mut Vec<Item<Choice>>) {
       Screen::TABS.into_iter().find(|(_, screen, _)| row.place.meets(screen.place()))
     {
       let text = format!("{}: {}", row.name, row.help);
-      items.push(Item::new(text, format!("on {digit} {name}  {key}"), Choice::Go(screen)));
+      elsewhere.push(Item::new(text, format!("on {digit} {name}  {key}"), Choice::Go(screen)));
     }
   }
 }

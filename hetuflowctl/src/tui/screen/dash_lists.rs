@@ -42,11 +42,14 @@ pub(super) fn attention(
   let inside = pane.draw(ctx, area, buf);
   if all.is_empty() && inside.height > 0 {
     let jobs = overview.jobs.get("enabled").copied().unwrap_or(0);
+    let agents = overview.agents.len() as u64;
     let words = format!(
-      "quiet: {} jobs enabled {} {} agents known {} no stuck queue, no lost agent, no failing job",
+      "quiet: {} {} enabled {} {} {} known {} no stuck queue, no lost agent, no failing job",
       count(jobs),
+      if jobs == 1 { "job" } else { "jobs" },
       ctx.look.glyphs.dot,
-      count(overview.agents.len() as u64),
+      count(agents),
+      if agents == 1 { "agent" } else { "agents" },
       ctx.look.glyphs.dot
     );
     put_cut(

@@ -158,7 +158,8 @@ fn exit(task: &TaskRow) -> CellText {
   }
 }
 
-fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
+/// Why it is where it is, and until when.
+pub fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
   if task.status == TaskStatus::Pending && task.scheduled_at > ctx.now {
     return (format!("due {}", ctx.in_words(task.scheduled_at)), Role::Dim);
   }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use hetuflow_core::{AgentRow, AgentStatus, Selector, TaskDetail, TaskStatus};
+use hetuflow_core::{AgentRow, AgentStatus, Selector, TaskDetail, TaskStatus, Ts};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::draw::Ctx;
 use super::model::{Model, Screen};
 use super::store::Row;
+use super::text::count;
 use super::update::Effect;
 
 /// A new question while the task goes on waiting.
@@ -35,6 +36,10 @@ pub struct Reason {
   pub waiting: bool,
   /// One sentence.
   pub text: String,
+  /// Tasks with the same demands that come first.
+  pub ahead: i64,
+  /// It is given up when it has not started by then.
+  pub start_deadline_at: Option<Ts>,
   /// Each agent that was looked at.
   pub agents: Vec<Fit>,
 }
@@ -45,10 +50,38 @@ pub struct Reason {
 pub struct Fit {
   /// Its name.
   pub agent_id: String,
-  /// It could take the task.
+  /// It may run the task: now, or as soon as a slot is free.
   pub fits: bool,
+  /// What decides, in one word.
+  pub rule: String,
   /// What decides that.
   pub text: String,
+}
+
+impl Fit {
+  /// Whether it could start the task now.
+  pub fn is_free(&self) -> bool {
+    self.fits && self.rule != "no_free_slot"
+  }
+}
+
+impl Reason {
+  fn of(text: String) -> Self {
+    Self { waiting: true, text, ..Self::default() }
+  }
+
+  /// The sentence, what comes first, and how long it may wait.
+  pub fn words(&self, ctx: &Ctx<'_>) -> String {
+    let dot = ctx.look.glyphs.dot;
+    let mut words = self.text.clone();
+    if self.ahead > 0 {
+      words.push_str(&format!(" {dot} {} before it", count(self.ahead.unsigned_abs())));
+    }
+    if let Some(at) = self.start_deadline_at {
+      words.push_str(&format!(" {dot} given up {}", ctx.in_words(at)));
+    }
+    words
+  }
 }
 
 /// The task of the screen, while it waits.
@@ -102,30 +135,25 @@ pub fn next_wake(model: &Model) -> Option<Duration> {
 /// Why the shown task waits; none where it does not.
 pub fn reason(model: &Model, ctx: &Ctx<'_>) -> Option<Reason> {
   let detail = waiting_task(model)?;
-  let said =
-    model.waiting.said.as_ref().filter(|_| model.waiting.task == detail.task.id.to_string());
-  Some(said.cloned().unwrap_or_else(|| guess(model, detail, ctx)))
+  let task = &detail.task;
+  let due = task.eligible_at.unwrap_or(task.scheduled_at).max(task.scheduled_at);
+  // Only here the time that is left runs on between two answers.
+  if due > ctx.now {
+    let what = if task.attempt > 0 { "the next attempt begins" } else { "not due yet: it begins" };
+    return Some(Reason::of(format!("{what} {}", ctx.in_words(due))));
+  }
+  let said = model.waiting.said.as_ref().filter(|_| model.waiting.task == task.id.to_string());
+  Some(said.cloned().unwrap_or_else(|| guess(model, detail)))
 }
 
 /// What can be told without the server.
-fn guess(model: &Model, detail: &TaskDetail, ctx: &Ctx<'_>) -> Reason {
-  let task = &detail.task;
-  let due = task.eligible_at.unwrap_or(task.scheduled_at).max(task.scheduled_at);
-  if due > ctx.now {
-    let what = if task.attempt > 0 { "the next attempt begins" } else { "not due yet: it begins" };
-    let text = format!("{what} {}", ctx.in_words(due));
-    return Reason { waiting: true, text, agents: Vec::new() };
-  }
+fn guess(model: &Model, detail: &TaskDetail) -> Reason {
   let selector = detail.config.get("selector").cloned();
   let selector = selector.and_then(|value| serde_json::from_value::<Selector>(value).ok());
   let selector = selector.unwrap_or_default();
   let rows = model.store.view("find-agents").filter(|view| view.seen);
   let Some(view) = rows else {
-    return Reason {
-      waiting: true,
-      text: "looking at the agents …".to_owned(),
-      agents: Vec::new(),
-    };
+    return Reason::of("looking at the agents …".to_owned());
   };
   let agents: Vec<&AgentRow> = view
     .order
@@ -137,13 +165,13 @@ fn guess(model: &Model, detail: &TaskDetail, ctx: &Ctx<'_>) -> Reason {
     .collect();
   let fits: Vec<Fit> = agents.iter().map(|agent| fit(agent, &selector)).collect();
   let matching = agents.iter().filter(|agent| unmet(agent, &selector).is_none()).count();
-  let text = match (agents.len(), matching, fits.iter().filter(|fit| fit.fits).count()) {
+  let text = match (agents.len(), matching, fits.iter().filter(|fit| fit.is_free()).count()) {
     (0, ..) => "no agent has ever connected".to_owned(),
     (_, 0, _) => format!("no agent fits: {} is wanted", conditions(&selector)),
     (_, some, 0) => format!("{some} agents fit, none of them can take a task now"),
     (.., free) => format!("{free} agents could take it: it waits for its turn"),
   };
-  Reason { waiting: true, text, agents: fits }
+  Reason { agents: fits, ..Reason::of(text) }
 }
 
 fn conditions(selector: &Selector) -> String {
@@ -165,17 +193,17 @@ fn unmet(agent: &AgentRow, selector: &Selector) -> Option<String> {
 }
 
 fn fit(agent: &AgentRow, selector: &Selector) -> Fit {
-  let text = if let Some(unmet) = unmet(agent, selector) {
-    unmet
+  let (fits, rule, text) = if let Some(unmet) = unmet(agent, selector) {
+    (false, "selector", unmet)
   } else if matches!(agent.status, AgentStatus::Offline | AgentStatus::Error) {
-    agent.status.to_string()
+    (false, "offline", agent.status.to_string())
   } else if agent.cordoned {
-    "cordoned: it takes nothing new".to_owned()
+    (false, "cordoned", "cordoned: it takes nothing new".to_owned())
   } else if agent.running >= agent.slots {
-    format!("all {} slots are taken", agent.slots)
+    (true, "no_free_slot", format!("all {} slots are taken", agent.slots))
   } else {
-    let free = format!("{} of {} slots are free", agent.slots - agent.running, agent.slots);
-    return Fit { agent_id: agent.id.to_string(), fits: true, text: free };
+    let free = agent.slots - agent.running;
+    (true, "free", format!("{free} of {} slots are free", agent.slots))
   };
-  Fit { agent_id: agent.id.to_string(), fits: false, text }
+  Fit { agent_id: agent.id.to_string(), fits, rule: rule.to_owned(), text }
 }

@@ -126,7 +126,7 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
   });
   if let Some(reason) = waiting::reason(model, ctx) {
     line(buf, &|buf, y| {
-      let words = format!("why  {}", reason.text);
+      let words = format!("why  {}", reason.words(ctx));
       let style = ctx.style(Role::Warn);
       put_cut(buf, (area.x + 1, y), area.right(), &words, (style, ctx.look));
     });
@@ -281,9 +281,10 @@ fn agents(ctx: &Ctx<'_>, agents: &[Fit], area: Rect, buf: &mut Buffer) {
       put(buf, (area.x + 1, y), area.right(), &words, ctx.style(Role::Dim));
       return;
     }
-    let (glyph, role) = match one.fits {
-      true => (ctx.look.glyphs.succeeded, Role::Good),
-      false => (ctx.look.glyphs.failed, Role::Dim),
+    let (glyph, role) = match (one.is_free(), one.fits) {
+      (true, _) => (ctx.look.glyphs.succeeded, Role::Good),
+      (_, true) => (ctx.look.glyphs.pending, Role::Warn),
+      _ => (ctx.look.glyphs.failed, Role::Dim),
     };
     let words =
       format!("{glyph} {}  {}", pad(&one.agent_id, name, ctx.look.glyphs.ellipsis), one.text);

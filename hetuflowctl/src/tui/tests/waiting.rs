@@ -40,15 +40,20 @@ fn what_the_server_says_is_shown_and_asked_for_again() {
   let (mut model, effects) = waiting(&json!({}), "2025-11-21T14:02:00Z");
   assert!(asks(&effects));
   let answer = json!({ "waiting": true, "since": "2025-11-21T14:02:00Z", "reason": "no_free_slot",
-    "text": "both agents that fit are full", "agents": [
-      { "agent_id": "worker-01", "fits": false, "rule": "slots", "text": "40 of 40 slots are taken" },
-      { "agent_id": "worker-02", "fits": true, "rule": "", "text": "it is next" }] });
+    "text": "both agents that fit are full", "ahead": 1204, "eligible_at": "2025-11-21T14:02:00Z",
+    "start_deadline_at": "2025-11-21T14:07:31Z", "agents_total": 3, "status": "pending", "agents": [
+      { "agent_id": "worker-01", "fits": true, "rule": "no_free_slot", "text": "40 of 40 slots are taken" },
+      { "agent_id": "worker-02", "fits": true, "rule": "free", "text": "it is next" },
+      { "agent_id": "gpu-01", "fits": false, "rule": "selector", "text": "it has no zone" }] });
   let now = model.now;
   update(&mut model, Msg::Why(data::id(4), Some(answer)), now);
   let text = picture(&mut model, 80, 24);
-  for words in
-    ["why  both agents that fit are full", "✗ worker-01  40 of 40 slots", "✓ worker-02  it is next"]
-  {
+  for words in [
+    "why  both agents that fit are full · 1,204 before it · given up in 5m",
+    "· worker-01  40 of 40 slots",
+    "✓ worker-02  it is next",
+    "✗ gpu-01     it has no zone",
+  ] {
     assert!(text.contains(words), "{words}\n{text}");
   }
   assert!(model.next_wake().is_some_and(|at| at <= now + Duration::from_secs(5)));

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hetuflow_core::TaskInstanceId;
+use hetuflow_core::{TaskInstanceId, TaskInstanceStatus};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +26,7 @@ use super::journal::{Entry, Journal, Stage};
 use super::place::Taken;
 use super::{
   Command, Ended, Event, Executor, Held, HeldPhase, Hold, Identity, Place, PlaceError, SteadyClock,
-  StopOrder, boot_id, cancelled, orphan,
+  StopOrder, StopWhy, boot_id, cancelled, orphan,
 };
 use crate::executor::room::{CurrentSurroundings, Parts, output_memory};
 
@@ -38,6 +38,8 @@ const INBOX: usize = 256;
 const WINDOW_BYTES: usize = 8 << 20;
 /// An executor without an agent and without work leaves after this time.
 const LINGER: Duration = Duration::from_secs(10);
+/// How often attempts that may not run without a server are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two proofs of life, at most.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,9 @@ struct Desk {
   ticked: (u64, Instant),
   retire: bool,
   idle_since: Instant,
+  clock: SteadyClock,
+  /// When a server was last in reach, as far as an agent has said.
+  contact_us: i64,
 }
 
 /// Runs an executor in its place until nobody needs it any more, or `stop` is cancelled: then every
@@ -212,6 +217,9 @@ impl Desk {
       ticked: (0, Instant::now()),
       retire: false,
       idle_since: Instant::now(),
+      clock,
+      // The deadline of what is found here begins anew: the agent has only just come back.
+      contact_us: clock.now_us(),
     };
     let orphans = desk.remember(entries, same_boot, clock);
     let surroundings = executor.surroundings();
@@ -278,6 +286,8 @@ impl Desk {
   ) {
     let mut waiting = Vec::with_capacity(TURN);
     let mut stopping = false;
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
       if self.write().await.is_err() {
         // Its reader tells when it is gone.
@@ -308,6 +318,7 @@ impl Desk {
         () = tokio::time::sleep_until(self.idle_since + LINGER), if self.agent.is_none() && self.is_idle() => {
           return tracing::info!("no agent and no work; the executor leaves");
         }
+        _ = looks.tick(), if self.has_limits() => self.stop_unreached(),
         () = stop.cancelled(), if !stopping => {
           stopping = true;
           self.stop_all();
@@ -346,7 +357,7 @@ impl Desk {
   fn command(&mut self, command: Command) {
     match command {
       Command::Keep(start) => {
-        let identity = Identity::of(&start.task);
+        let identity = Identity::of(&start);
         if self.held.contains_key(&identity.instance_id) {
           return;
         }
@@ -361,7 +372,7 @@ impl Desk {
         }
       }
       Command::Start(start) => {
-        let identity = Identity::of(&start.task);
+        let identity = Identity::of(&start);
         let known = self.held.get(&identity.instance_id);
         let waits = known.is_none_or(|held| matches!(held.phase, HeldPhase::Waiting(_)));
         if !waits || self.journal.was_started(identity.instance_id) {
@@ -380,8 +391,31 @@ impl Desk {
         }
         self.pass(Command::Stop(id, order));
       }
+      Command::Contact(at_us) => self.contact_us = self.contact_us.max(at_us),
       command => self.pass(command),
     }
+  }
+
+  /// Stops what may not run for so long without a server. Counts by `CLOCK_BOOTTIME`, so that a
+  /// host that slept does it first of all.
+  fn stop_unreached(&mut self) {
+    let silent_us = self.clock.now_us() - self.contact_us;
+    let over = |held: &Held| {
+      let lives = matches!(held.phase, HeldPhase::Starting | HeldPhase::Running { .. });
+      let limit = held.identity.stop_after_us;
+      lives && held.stop.is_none() && limit.is_some_and(|limit| silent_us >= limit)
+    };
+    let over: Vec<_> = self.held.iter().filter(|(_, held)| over(held)).map(|(id, _)| *id).collect();
+    for id in over {
+      tracing::warn!(instance.id = %id, silent_us, "no server for too long; it is stopped");
+      let why =
+        StopWhy { status: TaskInstanceStatus::Failed, reason: "stopped(disconnected)".to_owned() };
+      self.command(Command::Stop(id, StopOrder { why: Some(why), ..StopOrder::default() }));
+    }
+  }
+
+  fn has_limits(&self) -> bool {
+    self.held.values().any(|held| held.identity.stop_after_us.is_some())
   }
 
   fn pass(&self, command: Command) {

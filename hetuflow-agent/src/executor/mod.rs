@@ -62,6 +62,8 @@ pub enum Command {
   Pause(TaskInstanceId),
   /// Thaw the group.
   Resume(TaskInstanceId),
+  /// A server has answered a sign of life that was sent at this instant of the steady clock.
+  Contact(i64),
   /// Kill every group at once: the agent dies.
   KillAll,
 }

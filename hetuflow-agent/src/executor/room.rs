@@ -188,7 +188,7 @@ impl Executor {
   fn obey(&mut self, command: Command) {
     match command {
       // For whoever remembers; there is nothing to run.
-      Command::Keep(_) | Command::Forget(_) => {}
+      Command::Keep(_) | Command::Forget(_) | Command::Contact(_) => {}
       Command::Start(start) => self.start(start),
       Command::Stop(id, order) => self.tell(id, Control::Stop(order)),
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),

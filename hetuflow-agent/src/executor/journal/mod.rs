@@ -266,7 +266,7 @@ impl State {
       Record::Seen { instances } => instances.into_iter().for_each(|id| self.remember(id)),
       Record::Waiting { start } => {
         if let Ok(start) = serde_json::from_str::<Start>(&start) {
-          let identity = Identity::of(&start.task);
+          let identity = Identity::of(&start);
           self.put(identity, Stage::Waiting(Box::new(start)));
         }
       }

@@ -14,7 +14,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, TuiArgs, help_text, write_completions};
+use crate::cli::{Cli, Command, TuiArgs, help_command, help_text, write_completions};
 use crate::client::{Client, CtlError, Exit, Origin, Place};
 use crate::command::{Outside, Session, look, outside};
 use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
@@ -191,22 +191,32 @@ fn refused(error: &clap::Error) -> ExitCode {
     ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
   }) || std::env::var("HETUFLOW_OUTPUT")
     .is_ok_and(|form| form == "json" || form == "jsonl");
-  let plain = error.render().to_string();
-  let text = mask_passwords(&plain);
-  if asked || !wants_json {
-    if asked || text == plain {
-      let _ = error.print();
-    } else {
-      let _ = std::io::stderr().write_all(text.as_bytes());
-    }
+  if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !wants_json {
+    let _ = error.print();
     return ExitCode::from(if asked { 0 } else { Exit::Usage as u8 });
   }
-  let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+  let plain = error.render().to_string();
+  let text = mask_passwords(&plain);
+  let help = help_command(std::env::args_os().skip(1));
+  if !wants_json {
+    let colours = Look::new(Wishes::default()).err_color && text == plain;
+    let text = if colours { error.render().ansi().to_string() } else { text };
+    let body: String = text.split_inclusive('\n').filter(|line| !is_pointer(line)).collect();
+    let told = format!("{}\n\nhelp: {help}\n", body.trim_end());
+    let _ = std::io::stderr().write_all(told.as_bytes());
+    return ExitCode::from(Exit::Usage as u8);
+  }
+  let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_pointer(line));
   let first = lines.next().unwrap_or_default();
-  let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first));
+  let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first)).help(help);
   told.facts = lines.map(str::to_owned).collect();
   let look = Look { format: Format::Json, ..Look::new(Wishes::default()) };
   fail(told, &look)
+}
+
+/// clap's last line, which names no command that could be pasted.
+fn is_pointer(line: &str) -> bool {
+  line.starts_with("For more information, try ")
 }
 
 /// The same words without what stands between `//` and `@`: whoever types a password into an

@@ -24,8 +24,9 @@ Examples:
 pub const APPLY: &str = "\
 Examples:
   hetuflowctl apply -f jobs/ --dry-run --exit-code
+  hetuflowctl apply -f jobs/ --yes
   hetuflowctl apply -f jobs/ --prune --scope team=data
-  hetuflowctl job export etl-daily | hetuflowctl -n staging apply -f -";
+  hetuflowctl job export etl-daily | hetuflowctl -n staging apply -f - --yes";
 
 /// `events`.
 pub const EVENTS: &str = "\

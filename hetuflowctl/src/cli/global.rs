@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use url::Url;
 
@@ -92,8 +93,18 @@ pub struct Global {
   #[arg(short, long, global = true)]
   pub yes: bool,
   /// Refuse everything that changes the server
-  #[arg(long, global = true, env = "HETUFLOW_READ_ONLY", hide_env = true)]
-  pub read_only: bool,
+  #[arg(
+    long,
+    global = true,
+    env = "HETUFLOW_READ_ONLY",
+    hide_env = true,
+    value_name = "BOOL",
+    value_parser = FalseyValueParser::new(),
+    num_args = 0..=1,
+    require_equals = true,
+    default_missing_value = "true"
+  )]
+  pub read_only: Option<bool>,
   /// Name of the protected context that is to be changed
   #[arg(long, global = true, value_name = "CTX")]
   pub confirm: Option<String>,

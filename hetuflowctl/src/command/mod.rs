@@ -222,6 +222,7 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::List(paging) => {
       object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default()))
     }
+    TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
   }
@@ -230,6 +231,7 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
 fn context_verb(session: &Session, verb: &ContextVerb) -> Result<Outcome, CtlError> {
   match verb {
     ContextVerb::List => context::list::run(session),
+    ContextVerb::Get(args) => context::list::get(session, &args.names),
     ContextVerb::Current => context::list::current(session),
     ContextVerb::Use { name } => context::change::use_context(session, name),
     ContextVerb::Set(args) => context::change::set(session, args),

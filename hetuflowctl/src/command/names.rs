@@ -76,14 +76,15 @@ pub async fn with_suggestion(
     return error;
   }
   match nearest(wanted, names) {
-    // The server may have said so already.
-    Some(near) if error.help.iter().any(|help| help.starts_with("did you mean")) => {
+    Some(near) => {
+      // The server may have said so already.
+      let said = error.help.iter().any(|help| help.starts_with("did you mean"));
+      let error = if said { error } else { error.help(format!("did you mean  {near} ?")) };
       match again_with(wanted, near) {
         Some(command) => error.help(command),
         None => error,
       }
     }
-    Some(near) => error.help(format!("did you mean  {near} ?")),
     None => error.help(format!("hetuflowctl {} list", kind.word())),
   }
 }

@@ -1,5 +1,6 @@
 //! `doctor`, `repair` and `install-service`.
 
+use hetuflow_core::Ts;
 use serde_json::{Value, json};
 
 use super::*;

@@ -5,6 +5,7 @@ mod create;
 mod files;
 mod locate;
 mod manifest;
+mod namespaces;
 mod plan;
 mod plan_text;
 mod problem;

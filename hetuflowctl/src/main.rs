@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, TuiArgs, help_command, help_text, write_completions};
 use crate::client::{Client, CtlError, Exit, Origin, Place};
-use crate::command::{Outside, Session, look, outside};
+use crate::command::{Outside, Session, look, outside, pasteable};
 use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
 
 const INTERRUPTED: u8 = 130;
@@ -230,7 +230,8 @@ fn mask_passwords(text: &str) -> String {
 }
 
 fn fail(error: impl Into<Failure>, look: &Look) -> ExitCode {
-  let error: Failure = error.into();
+  let mut error: Failure = error.into();
+  pasteable(&mut error);
   let _ = std::io::stderr().write_all(show_error(&error, look).as_bytes());
   ExitCode::from(error.exit)
 }

@@ -31,9 +31,9 @@ pub enum TaskVerb {
   Cancel(CancelArgs),
   /// Run finished tasks once more
   Retry(RetryArgs),
-  /// Kill a task's process group at once
-  Kill(Target),
-  /// Send a signal to a task's process group
+  /// Kill the process groups of tasks at once
+  Kill(KillArgs),
+  /// Send a signal to the process groups of tasks
   Signal(SignalArgs),
   /// Give waiting tasks another priority
   Reprioritise(ReprioritiseArgs),
@@ -217,15 +217,29 @@ pub struct ReprioritiseArgs {
   pub bulk: BulkOptions,
 }
 
+/// Kill at once.
+#[derive(Debug, Clone, Args)]
+pub struct KillArgs {
+  /// Which.
+  #[command(flatten)]
+  pub targets: Targets,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
 /// A signal.
 #[derive(Debug, Clone, Args)]
 pub struct SignalArgs {
   /// Which.
   #[command(flatten)]
-  pub target: Target,
+  pub targets: Targets,
   /// The signal, as HUP
   #[arg(long)]
   pub signal: String,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
 }
 
 /// Count by what.

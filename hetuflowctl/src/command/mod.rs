@@ -1,5 +1,6 @@
 //! What commands do. Each returns data and prints nothing; only `main.rs` exits.
 
+mod again;
 mod api;
 mod apply;
 mod bulk;
@@ -33,6 +34,7 @@ mod top;
 mod version;
 mod window;
 
+pub use again::pasteable;
 pub use config::{Outside, outside};
 pub use dev::run_child;
 pub use session::{Session, look};
@@ -156,7 +158,7 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Wait(args) => task::wait::run(session, args).await,
     TaskVerb::Cancel(args) => task::cancel::run(session, args).await,
     TaskVerb::Retry(args) => task::retry::run(session, args).await,
-    TaskVerb::Kill(args) => task::control::kill(session, &args.target).await,
+    TaskVerb::Kill(args) => task::control::kill(session, args).await,
     TaskVerb::Signal(args) => task::control::signal(session, args).await,
     TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
     TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,

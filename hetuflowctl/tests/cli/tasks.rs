@@ -130,3 +130,46 @@ fn at_signs_are_text() {
   assert_eq!(request.matches("\"@/etc/passwd\"").count(), 3, "{request}");
   assert!(request.to_lowercase().contains("idempotency-key: ctl-"), "{request}");
 }
+
+/// Many tasks are cancelled with one request; what the server refused for one is told.
+#[test]
+fn many_are_done_together() {
+  let other = TASK.replace("000000000003", "000000000005");
+  let results = format!(
+    r#"{{"done":1,"failed":1,"results":[{{"id":"{TASK}","ok":true,"task_id":"{TASK}","status":"cancelling"}},
+    {{"id":"{other}","ok":false,"code":"task.final","message":"it has ended"}}]}}"#
+  );
+  let rows = format!(r#"{{"data":[{}],"page":{{"page_size":1000}}}}"#, task("cancelling", ""));
+  let fake = finished("running", "")
+    .json(&format!("GET /tasks/{other}"), 200, &task("running", "").replace(TASK, &other))
+    .json("POST /tasks/actions", 200, &results)
+    .json("GET /tasks", 200, &rows);
+  let run = Run::against(&fake);
+  let output = run.run(&["cancel", TASK, &other, "--yes", "--reason", "wrong"]);
+  assert_eq!(output.status.code(), Some(11), "{}", text(&output.stderr));
+  assert!(text(&output.stderr).contains("not asked to stop: it has ended"));
+  assert!(text(&output.stdout).contains("asked to stop"));
+  let posts: Vec<String> =
+    fake.requests().into_iter().filter(|one| one.starts_with("POST")).collect();
+  assert_eq!(posts.len(), 1, "one request for all");
+  assert!(posts[0].contains(r#""action":"cancel""#) && posts[0].contains(r#""reason":"wrong""#));
+}
+
+#[test]
+fn many_are_killed() {
+  let other = TASK.replace("000000000003", "000000000005");
+  let waiting =
+    task("pending", "").replace(TASK, &other).replace(&format!("\"{INSTANCE}\""), "null");
+  let fake = finished("running", "").json(&format!("GET /tasks/{other}"), 200, &waiting).json(
+    &format!("POST /task-instances/{INSTANCE}/control"),
+    200,
+    "{}",
+  );
+  let run = Run::against(&fake);
+  let output = run.run(&["task", "kill", TASK, &other]);
+  assert_eq!(output.status.code(), Some(11), "{}", text(&output.stderr));
+  assert!(text(&output.stderr).contains("has no attempt, it is pending"));
+  assert_eq!(run.code(&["task", "signal", TASK, "--signal", "HUP"]), 0);
+  assert!(fake.requests().iter().any(|one| one.contains(r#""control_type":"signal""#)));
+  assert_eq!(run.code(&["task", "kill", &other]), 6);
+}

@@ -17,7 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Cli, Command, TuiArgs, help_command, help_text, write_completions};
 use crate::client::{Client, CtlError, Exit, Origin, Place};
 use crate::command::{Outside, Session, look, outside, pasteable};
-use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
+use crate::output::{
+  Failure, Format, Look, Wishes, emit, pager_is_wanted, show_error, show_in_pager,
+};
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
@@ -99,7 +101,14 @@ fn read_words() -> Result<Cli, ExitCode> {
 async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure> {
   let work = async {
     let outcome = command::run(session, command).await?;
-    emit(outcome, &session.look, &mut std::io::stdout()).await
+    let pages = command.is_long_text() && !session.global.no_pager;
+    if !pages || !pager_is_wanted(&session.look) {
+      return emit(outcome, &session.look, &mut std::io::stdout()).await;
+    }
+    let mut text = Vec::new();
+    let exit = emit(outcome, &session.look, &mut text).await?;
+    show_in_pager(&text, &session.look)?;
+    Ok(exit)
   };
   // dev has its own signals, and its own end; waiting for a server tells what it waited for.
   if matches!(command, Command::Dev(_)) {
@@ -118,6 +127,8 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
   let (mut interrupt, mut terminate) =
     (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
   let exit = tokio::select! {
+    biased;
+    // A signal that came while a pager had the terminal was meant for the pager.
     exit = bounded => return exit,
     _ = interrupt.recv() => INTERRUPTED,
     _ = terminate.recv() => TERMINATED,

@@ -6,6 +6,8 @@ mod apply;
 mod fake;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/legacy.rs"]
+mod legacy;
 #[path = "cli/list.rs"]
 mod list;
 #[path = "cli/operate.rs"]

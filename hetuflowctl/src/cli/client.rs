@@ -97,7 +97,7 @@ pub struct StatusArgs {
 }
 
 /// Which events.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct EventsArgs {
   /// Go on with new events
   #[arg(short, long)]

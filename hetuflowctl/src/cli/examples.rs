@@ -40,7 +40,8 @@ pub const DOCTOR: &str = "\
 Examples:
   hetuflowctl doctor
   hetuflowctl doctor --local --strict
-  hetuflowctl doctor -o json";
+  hetuflowctl doctor -o json
+  hetuflowctl doctor --bundle report.tar.zst";
 
 /// `task list`.
 pub const TASKS: &str = "\

@@ -61,6 +61,9 @@ pub struct Global {
   /// No header line on tables
   #[arg(long, global = true)]
   pub no_header: bool,
+  /// Never show long text in $PAGER
+  #[arg(long, global = true)]
+  pub no_pager: bool,
   /// Nothing but data and errors
   #[arg(short, long, global = true)]
   pub quiet: bool,

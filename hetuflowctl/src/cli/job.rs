@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 use hetuflow_core::{JobStatus, Ts};
 
+use super::apply::ManifestArgs;
 use super::examples;
 use super::list::{Paging, Watching};
 use super::object::{FileArgs, Many, ManyJobs, Name, Names};
 use super::run::RunArgs;
-use super::value::read_past;
+use super::value::{read_pair, read_past};
 
 /// Verbs of jobs.
 #[derive(Debug, Subcommand)]
@@ -20,6 +21,14 @@ pub enum JobVerb {
   Get(Names),
   /// Make a job from a manifest; it must not exist yet
   Create(FileArgs),
+  /// Edit a job with its schedules in $VISUAL or $EDITOR, then apply it
+  Edit(JobEdit),
+  /// Change the description, the owner, labels or the environment of a job
+  Update(JobUpdate),
+  /// Check manifests; nothing is changed
+  Validate(JobValidate),
+  /// Why a job fails, is late, or never runs
+  Why(Name),
   /// Delete jobs with their schedules
   #[command(visible_alias = "rm")]
   Delete(Many),
@@ -47,6 +56,67 @@ pub enum JobVerb {
   Rename(JobRename),
   /// Jobs with their schedules as manifests for apply
   Export(JobExport),
+}
+
+/// Which job to edit.
+#[derive(Debug, Clone, Args)]
+pub struct JobEdit {
+  /// The job
+  pub name: String,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+}
+
+/// A change of some settings.
+#[derive(Debug, Clone, Args)]
+pub struct JobUpdate {
+  /// The job
+  pub name: String,
+  /// What it is for
+  #[arg(long)]
+  pub description: Option<String>,
+  /// Who looks after it
+  #[arg(long)]
+  pub owner: Option<String>,
+  /// Give it a label
+  #[arg(long, value_name = "K=V", value_parser = read_pair)]
+  pub label: Vec<(String, String)>,
+  /// Take a label away
+  #[arg(long, value_name = "K")]
+  pub unset_label: Vec<String>,
+  /// Give it a variable of the environment
+  #[arg(long, value_name = "K=V", value_parser = read_pair)]
+  pub env: Vec<(String, String)>,
+  /// Take a variable away
+  #[arg(long, value_name = "K")]
+  pub unset_env: Vec<String>,
+  /// Only where the job still has this version; else exit 6
+  #[arg(long, value_name = "N")]
+  pub if_version: Option<i64>,
+}
+
+impl JobUpdate {
+  /// Whether no setting is named.
+  pub fn changes_nothing(&self) -> bool {
+    self.description.is_none()
+      && self.owner.is_none()
+      && self.label.is_empty()
+      && self.unset_label.is_empty()
+      && self.env.is_empty()
+      && self.unset_env.is_empty()
+  }
+}
+
+/// Which manifests to check.
+#[derive(Debug, Clone, Args)]
+pub struct JobValidate {
+  /// The manifests.
+  #[command(flatten)]
+  pub manifests: ManifestArgs,
+  /// Also ask the server whether it would take them
+  #[arg(long = "with-server")]
+  pub server: bool,
 }
 
 /// Which runs.

@@ -102,6 +102,26 @@ struct Reader {
   ready: VecDeque<Line>,
   opened: bool,
   gone: i64,
+  /// Something is missing after `last`: up to here at most, and why.
+  hole: Option<(i64, String)>,
+}
+
+/// The newest events that the server still has, of the namespaces that lists show.
+///
+/// # Errors
+/// What the server says.
+pub async fn newest(session: &Session, count: usize) -> Result<Vec<Value>, CtlError> {
+  let args = EventsArgs { from_seq: Some(0), ..EventsArgs::default() };
+  let mut reader = Reader::new(session, &args)?;
+  let mut kept = VecDeque::new();
+  loop {
+    let lines = reader.next().await?;
+    if lines.is_empty() {
+      return Ok(kept.into());
+    }
+    kept.extend(lines.iter().map(|line| json!(line)));
+    kept.drain(..kept.len().saturating_sub(count));
+  }
 }
 
 /// Reads or follows.
@@ -109,23 +129,10 @@ struct Reader {
 /// # Errors
 /// What the server says.
 pub async fn run(session: &Session, args: &EventsArgs) -> Result<Outcome, CtlError> {
-  let object = match &args.object {
-    Some(text) => Some(object_id(session, text).await?),
-    None => None,
-  };
-  let reader = Reader {
-    client: session.client()?.clone(),
-    args: args.clone(),
-    namespace: session.list_namespace()?,
-    object,
-    until: args.until.as_deref().map(Expression::parse).transpose()?,
-    feed: None,
-    last: args.from_seq.or_else(|| args.since.map(|_| 0)),
-    left: args.count.unwrap_or(u64::MAX),
-    ready: VecDeque::new(),
-    opened: false,
-    gone: 0,
-  };
+  let mut reader = Reader::new(session, args)?;
+  if let Some(text) = &args.object {
+    reader.object = Some(object_id(session, text).await?);
+  }
   let pages = stream::try_unfold(reader, |mut reader| async move {
     let lines = reader.next().await?;
     if lines.is_empty() {
@@ -158,6 +165,23 @@ async fn object_id(session: &Session, text: &str) -> Result<String, CtlError> {
 }
 
 impl Reader {
+  fn new(session: &Session, args: &EventsArgs) -> Result<Self, CtlError> {
+    Ok(Self {
+      client: session.client()?.clone(),
+      args: args.clone(),
+      namespace: session.list_namespace()?,
+      object: None,
+      until: args.until.as_deref().map(Expression::parse).transpose()?,
+      feed: None,
+      last: args.from_seq.or_else(|| args.since.map(|_| 0)),
+      left: args.count.unwrap_or(u64::MAX),
+      ready: VecDeque::new(),
+      opened: false,
+      gone: 0,
+      hole: None,
+    })
+  }
+
   /// Some lines; none at the end.
   async fn next(&mut self) -> Result<Vec<Line>, CtlError> {
     while self.ready.is_empty() && self.left > 0 {
@@ -175,10 +199,17 @@ impl Reader {
       };
       match item {
         Some(FeedItem::Frame(frame)) => self.take(frame),
-        Some(FeedItem::Resync(resync)) => {
-          let from = self.last.map_or(0, |last| last + 1);
-          self.gap(from, resync.from_seq, Some(resync.reason));
-          self.last = Some(resync.from_seq);
+        // The server goes on at its newest event. What it still has before that is read from its
+        // begin: only then is it known where the hole ends.
+        Some(FeedItem::Resync(resync)) if self.last.is_some() => {
+          self.hole = Some((resync.from_seq, resync.reason));
+          self.feed = None;
+        }
+        Some(FeedItem::Resync(resync)) => self.last = Some(resync.from_seq),
+        Some(FeedItem::Tick(_)) if self.hole.is_some() => {
+          let (to, reason) = self.hole.take().expect("it was just seen");
+          self.gap(self.last.map_or(0, |last| last + 1), to, Some(reason));
+          self.last = self.last.max(Some(to));
         }
         Some(FeedItem::Tick(tick))
           if !self.args.follow && self.last.is_none_or(|last| tick.seq <= last) =>
@@ -202,9 +233,13 @@ impl Reader {
   /// Opens the feed after the last event; a server that is away is waited for when following.
   async fn connect(&mut self) -> Result<bool, CtlError> {
     let topics: Vec<&str> = self.args.topic.iter().map(|topic| topic.as_str()).collect();
+    let since = match &self.hole {
+      Some(_) => Some(0),
+      None => self.last.or((!self.args.follow).then_some(0)),
+    };
     let call = Call::get("/events")
       .query_some("topics", (!topics.is_empty()).then(|| topics.join(",")))
-      .query_some("since_seq", self.last.or((!self.args.follow).then_some(0)))
+      .query_some("since_seq", since)
       .query_some("namespace_id", self.namespace.as_ref());
     match FeedStream::open(&self.client, call).await {
       Ok(feed) => {
@@ -222,10 +257,14 @@ impl Reader {
   }
 
   fn take(&mut self, frame: FeedFrame) {
-    match self.last {
-      Some(last) if frame.seq <= last => return,
+    match (self.last, self.hole.take()) {
+      // The journal reaches back to what was seen: nothing is gone.
+      (Some(last), _) if frame.seq <= last => return,
+      (Some(last), Some((_, reason))) => {
+        self.gap(last + 1, frame.prev_seq.max(frame.seq - 1), Some(reason));
+      }
       // With one namespace or some topics, numbers are missing by intent: prev_seq tells.
-      Some(last) if frame.prev_seq > last => self.gap(last + 1, frame.prev_seq, None),
+      (Some(last), None) if frame.prev_seq > last => self.gap(last + 1, frame.prev_seq, None),
       _ => {}
     }
     self.last = Some(frame.seq);
@@ -319,6 +358,7 @@ mod tests {
       ready: VecDeque::new(),
       opened: false,
       gone: 0,
+      hole: None,
     };
     for frame in [sample(2, 1), sample(2, 1), sample(7, 5)] {
       reader.take(frame);
@@ -333,9 +373,19 @@ mod tests {
       lines[2]
     );
     assert_eq!((reader.gone, reader.incomplete().exit), (3, 13));
+    // The server no longer had what follows 7; what it still has begins at 20.
+    reader.hole = Some((30, "trimmed".into()));
+    reader.take(sample(20, 0));
+    let line = serde_json::to_string(&reader.ready[3]).expect("JSON");
+    assert_eq!(line, r#"{"type":"gap","from":8,"to":19,"reason":"trimmed"}"#);
+    // It has all that was missed: no hole.
+    reader.hole = Some((30, "too slow".into()));
+    reader.take(sample(20, 0));
+    reader.take(sample(21, 20));
+    assert_eq!((reader.ready.len(), reader.gone), (6, 15));
     // The event that was waited for is the last one.
     reader.until = Some(Expression::parse("type=task.failed").expect("fine"));
-    reader.take(sample(8, 7));
-    assert_eq!((reader.ready.len(), reader.left), (4, 4));
+    reader.take(sample(22, 21));
+    assert_eq!((reader.ready.len(), reader.left), (7, 7));
   }
 }

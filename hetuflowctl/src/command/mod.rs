@@ -3,6 +3,7 @@
 mod again;
 mod api;
 mod apply;
+mod bench;
 mod bulk;
 mod choice;
 mod complete;
@@ -10,12 +11,14 @@ mod config;
 mod context;
 mod dev;
 mod doctor;
+mod editor;
 mod events;
 mod expression;
 mod fault;
 mod filter_text;
 mod import;
 mod job;
+mod legacy;
 mod live;
 mod man;
 mod names;
@@ -79,6 +82,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Token(verb) => token(session, verb).await,
     Command::Doctor(args) => doctor::run(session, args).await,
     Command::Repair(verb) => repair::run(session, verb).await,
+    Command::Bench(verb) => bench::run(session, verb).await,
     Command::InstallService(args) => service::run(args),
     Command::Dev(args) => dev::run(session, args).await,
     Command::Login(args) => context::login::run(session, args).await,
@@ -89,6 +93,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Openapi => openapi::run(session).await,
     Command::Schema(args) => openapi::schema(session, args).await,
     Command::Explain(args) => openapi::explain(session, args).await,
+    Command::Legacy(verb) => legacy::run(session, verb).await,
     Command::Config(verb) => config::run(session, verb),
     Command::Alias(verb) => config::alias(session, verb),
     Command::Plugin(PluginVerb::List) => Ok(plugins()),
@@ -114,6 +119,10 @@ async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError
     JobVerb::List(args) => object::list::jobs(session, args),
     JobVerb::Get(args) => object::get::run(session, object::Kind::Job, &args.names).await,
     JobVerb::Create(args) => apply::create(session, args).await,
+    JobVerb::Edit(args) => apply::edit(session, args).await,
+    JobVerb::Update(args) => job::update::run(session, args).await,
+    JobVerb::Validate(args) => apply::validate(session, args).await,
+    JobVerb::Why(args) => job::why::run(session, args).await,
     JobVerb::Delete(args) => object::delete::run(session, object::Kind::Job, args).await,
     JobVerb::Run(args) => task::run::run(session, args).await,
     JobVerb::Enable(args) => object::act::switch(session, "enable", args).await,

@@ -108,6 +108,48 @@ fn stuck() -> Fake {
   fake
 }
 
+/// A bundle has what was seen and no secret; what the server did not give is named.
+#[test]
+fn a_bundle_for_whoever_helps() {
+  let secret = task("running", "").replace(
+    r#""parameters":null,"environment":null"#,
+    r#""parameters":{"a":"hunter2"},"environment":{"PASSWORD":"hunter2"}"#,
+  );
+  assert!(secret.contains("hunter2"));
+  let fake = healthy();
+  let page = format!(r#"{{"data":[{secret}],"page":{{"page_size":50}}}}"#);
+  let mut routes = fake.routes.lock().expect("not poisoned");
+  routes.insert("GET /tasks".into(), vec![(200, "application/json", page.into_bytes())]);
+  drop(routes);
+  let run = Run::against(&fake);
+  let mut command = run.command(&["doctor", "--bundle", "b.tar", "--strict"]);
+  let output = command.env("HETUFLOW_TOKEN", "hf_hunter2").output().expect("it runs");
+  let file = run.home.path().join("b.tar");
+  let bytes = text(&std::fs::read(&file).unwrap_or_else(|_| panic!("{}", text(&output.stderr))));
+  for part in ["doctor.json", "client.json", "server/tasks-not-ended.json", "missing.txt"] {
+    assert!(bytes.contains(&format!("hetuflow-bundle/{part}")), "{part}");
+  }
+  assert!(bytes.contains("server/namespaces.json: no /namespaces"), "what is missing is named");
+  assert!(bytes.contains("HETUFLOW_TOKEN") && !bytes.contains("hunter2"), "no secrets");
+  let mode =
+    std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("there").permissions());
+  assert_eq!(mode & 0o777, 0o600);
+  assert_eq!(run.code(&["doctor", "--bundle", "b.zip"]), 2);
+}
+
+#[test]
+fn codes_that_nobody_looks_for_say_why() {
+  let run = Run::alone();
+  for code in ["R002", "R003", "R004", "R006", "R011"] {
+    assert!(text(&run.run(&["repair", "explain", code]).stdout).contains("change"), "{code}");
+  }
+  for code in ["R001", "R005", "R007", "R008", "R009", "R010"] {
+    let output = run.run(&["repair", "explain", code]);
+    assert_eq!(output.status.code(), Some(3), "{code}");
+    assert!(text(&output.stderr).contains("is not looked for"), "{}", text(&output.stderr));
+  }
+}
+
 #[test]
 fn a_repair_goes_by_its_plan() {
   let fake = stuck();
@@ -117,7 +159,7 @@ fn a_repair_goes_by_its_plan() {
   let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
   assert_eq!(
     (&found[0]["code"], &found[0]["object"]),
-    (&json!("R002"), &json!(format!("task/{TASK}")))
+    (&json!("R003"), &json!(format!("task/{TASK}")))
   );
   assert_eq!(run.code(&["repair", "plan", "--out", "plan.json"]), 0);
   assert_eq!(run.code(&["repair", "apply", "plan.json"]), 2, "nobody said yes");

@@ -2,6 +2,7 @@
 
 mod convert;
 mod create;
+mod edit;
 mod files;
 mod locate;
 mod manifest;
@@ -16,8 +17,9 @@ mod tree;
 mod vars;
 
 pub use create::create;
+pub use edit::run as edit;
 use manifest::load;
-pub use plan::{diff, load_files, run};
+pub use plan::{diff, load_files, run, validate};
 pub use remove::run as delete;
 
 use hetuflow_core::ApplyResponse;

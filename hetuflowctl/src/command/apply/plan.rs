@@ -14,7 +14,7 @@ use super::namespaces;
 use super::plan_text::{Shown, Tally};
 use super::problem::refuse;
 use super::vars::fill;
-use crate::cli::{ApplyArgs, DiffArgs, DryRun, ManifestArgs};
+use crate::cli::{ApplyArgs, DiffArgs, DryRun, JobValidate, ManifestArgs};
 use crate::client::{Call, Client, CtlError, Exit};
 use crate::command::object::{Kind, create::namespace_id, get};
 use crate::command::session::Session;
@@ -110,6 +110,29 @@ pub async fn diff(session: &Session, args: &DiffArgs) -> Result<Outcome, CtlErro
   let outcome = Outcome::from(view(&plan, &shown));
   let differs = Tally::of(&plan).any();
   Ok(if differs { outcome.exit(Exit::Differences as u8) } else { outcome })
+}
+
+/// `job validate`: the files alone, or also what the server says to them.
+///
+/// # Errors
+/// Invalid, with every problem.
+pub async fn validate(session: &Session, args: &JobValidate) -> Result<Outcome, CtlError> {
+  let mut loaded = load_files(&args.manifests)?;
+  if !args.server {
+    return Ok(checked(&loaded));
+  }
+  let client = session.client()?;
+  put_in_namespace(&mut loaded, &client.place.namespace)?;
+  let wish = Wish { dry_run: true, ..Wish::default() };
+  session.progress().during("asking the server", send(client, &loaded, &wish)).await?;
+  let mut outcome = checked(&loaded);
+  outcome.notes = vec![format!("{} job(s) would be accepted", loaded.jobs.len())];
+  Ok(outcome)
+}
+
+/// What an apply without a scope came to.
+pub fn shown_after(done: &ApplyResponse, loaded: &Loaded) -> Outcome {
+  view(done, &Shown { loaded, scope: &Labels::default(), diff: false }).into()
 }
 
 /// Reads and checks all files, with their variables filled in.

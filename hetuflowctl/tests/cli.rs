@@ -2,6 +2,8 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/fake.rs"]
 mod fake;
 #[path = "cli/import.rs"]

@@ -94,6 +94,9 @@ pub struct StatusArgs {
   /// Exit 1 where something is wrong
   #[arg(long)]
   pub exit_code: bool,
+  /// Look again every 2 s: repaint on a terminal, print one JSON line each elsewhere
+  #[arg(short, long, conflicts_with = "exit_code")]
+  pub watch: bool,
 }
 
 /// Which events.

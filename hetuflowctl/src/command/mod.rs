@@ -16,6 +16,7 @@ mod events;
 mod expression;
 mod fault;
 mod filter_text;
+mod glance;
 mod import;
 mod job;
 mod legacy;

@@ -35,8 +35,8 @@ pub use progress::Progress;
 pub use prompt::{ask, ask_word, read_secret};
 pub use sanitize::visible;
 pub use view::{
-  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,
-  TableRow, View,
+  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Screen,
+  Stamps, TableRow, View,
 };
 pub use work_rows::job_manifest;
 

@@ -1,5 +1,7 @@
 //! `doctor`, `repair` and `install-service`.
 
+use std::io::{BufRead as _, BufReader};
+
 use hetuflow_core::Ts;
 use serde_json::{Value, json};
 
@@ -211,4 +213,23 @@ fn services_of_a_user() {
   assert_eq!(install(&[]).status.code(), Some(0), "the same again");
   std::fs::write(&path, "mine").expect("written");
   assert_eq!(install(&[]).status.code(), Some(6), "a changed unit is left alone");
+}
+
+/// `status -w` goes on; off a terminal each look is one line of JSON. A server that goes away is
+/// told, and waited for.
+#[test]
+fn a_status_that_goes_on() {
+  let health = r#"{"status":"healthy","version":"0.1.0"}"#;
+  let run = Run::against(&healthy().json("GET /system/health", 200, health));
+  let mut child = run.command(&["status", "-w"]).spawn().expect("it runs");
+  let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+  for _ in 0..2 {
+    let line = lines.next().expect("a line").expect("text");
+    let value: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!((&value["status"], &value["agents"]["online"]), (&json!("healthy"), &json!(1)));
+  }
+  child.kill().expect("killed");
+  child.wait().expect("ended");
+  assert_eq!(run.code(&["status", "-w", "--exit-code"]), 2);
+  assert_eq!(Run::alone().code(&["status", "-w", "--server", "http://127.0.0.1:1"]), 7);
 }

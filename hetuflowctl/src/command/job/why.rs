@@ -11,10 +11,10 @@ use serde_json::json;
 
 use crate::cli::Name;
 use crate::client::{Call, CtlError, path_of};
+use crate::command::glance::is_online;
 use crate::command::object::get;
 use crate::command::object::list::{at_most, everything};
 use crate::command::session::Session;
-use crate::command::status::is_online;
 use crate::output::{Outcome, View, relative, visible};
 
 /// Runs that are looked at.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::{Call, CtlError};
+use crate::command::glance::is_online;
 use crate::command::object::list::everything;
 use crate::command::session::Session;
-use crate::command::status::is_online;
 use crate::output::relative;
 
 /// Sweeps and planners need no longer than this.

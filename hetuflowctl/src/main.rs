@@ -14,10 +14,12 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, TuiArgs, help_text, write_completions};
+use crate::cli::{Cli, Command, TuiArgs, help_command, help_text, write_completions};
 use crate::client::{Client, CtlError, Exit, Origin, Place};
-use crate::command::{Outside, Session, look, outside};
-use crate::output::{Failure, Format, Look, Wishes, emit, show_error};
+use crate::command::{Outside, Session, look, outside, pasteable};
+use crate::output::{
+  Failure, Format, Look, Wishes, emit, pager_is_wanted, show_error, show_in_pager,
+};
 
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
@@ -99,7 +101,14 @@ fn read_words() -> Result<Cli, ExitCode> {
 async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure> {
   let work = async {
     let outcome = command::run(session, command).await?;
-    emit(outcome, &session.look, &mut std::io::stdout()).await
+    let pages = command.is_long_text() && !session.global.no_pager;
+    if !pages || !pager_is_wanted(&session.look) {
+      return emit(outcome, &session.look, &mut std::io::stdout()).await;
+    }
+    let mut text = Vec::new();
+    let exit = emit(outcome, &session.look, &mut text).await?;
+    show_in_pager(&text, &session.look)?;
+    Ok(exit)
   };
   // dev has its own signals, and its own end; waiting for a server tells what it waited for.
   if matches!(command, Command::Dev(_)) {
@@ -118,6 +127,8 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
   let (mut interrupt, mut terminate) =
     (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
   let exit = tokio::select! {
+    biased;
+    // A signal that came while a pager had the terminal was meant for the pager.
     exit = bounded => return exit,
     _ = interrupt.recv() => INTERRUPTED,
     _ = terminate.recv() => TERMINATED,
@@ -191,22 +202,32 @@ fn refused(error: &clap::Error) -> ExitCode {
     ["-ojson", "-ojsonl", "-o=json", "--output=json", "--output=jsonl"].iter().any(|j| word == *j)
   }) || std::env::var("HETUFLOW_OUTPUT")
     .is_ok_and(|form| form == "json" || form == "jsonl");
-  let plain = error.render().to_string();
-  let text = mask_passwords(&plain);
-  if asked || !wants_json {
-    if asked || text == plain {
-      let _ = error.print();
-    } else {
-      let _ = std::io::stderr().write_all(text.as_bytes());
-    }
+  if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !wants_json {
+    let _ = error.print();
     return ExitCode::from(if asked { 0 } else { Exit::Usage as u8 });
   }
-  let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+  let plain = error.render().to_string();
+  let text = mask_passwords(&plain);
+  let help = help_command(std::env::args_os().skip(1));
+  if !wants_json {
+    let colours = Look::new(Wishes::default()).err_color && text == plain;
+    let text = if colours { error.render().ansi().to_string() } else { text };
+    let body: String = text.split_inclusive('\n').filter(|line| !is_pointer(line)).collect();
+    let told = format!("{}\n\nhelp: {help}\n", body.trim_end());
+    let _ = std::io::stderr().write_all(told.as_bytes());
+    return ExitCode::from(Exit::Usage as u8);
+  }
+  let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_pointer(line));
   let first = lines.next().unwrap_or_default();
-  let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first));
+  let mut told = CtlError::usage(first.strip_prefix("error: ").unwrap_or(first)).help(help);
   told.facts = lines.map(str::to_owned).collect();
   let look = Look { format: Format::Json, ..Look::new(Wishes::default()) };
   fail(told, &look)
+}
+
+/// clap's last line, which names no command that could be pasted.
+fn is_pointer(line: &str) -> bool {
+  line.starts_with("For more information, try ")
 }
 
 /// The same words without what stands between `//` and `@`: whoever types a password into an
@@ -220,7 +241,8 @@ fn mask_passwords(text: &str) -> String {
 }
 
 fn fail(error: impl Into<Failure>, look: &Look) -> ExitCode {
-  let error: Failure = error.into();
+  let mut error: Failure = error.into();
+  pasteable(&mut error);
   let _ = std::io::stderr().write_all(show_error(&error, look).as_bytes());
   ExitCode::from(error.exit)
 }

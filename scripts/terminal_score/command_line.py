@@ -206,7 +206,7 @@ def contexts(facts, rig):
   done = rig.run("--read-only", "job", "disable", "heartbeat")
   facts.add("--read-only stops a change", done.code == 5, f"exit {done.code}")
   name = rig.run("context", "current", home=home).out.strip() or "default"
-  set_only = rig.run("context", "set", name, "--protect", "true", home=home)
+  set_only = rig.run("context", "set", name, "--read-only", home=home)
   done = rig.run("job", "disable", "heartbeat", home=home)
   facts.keep("read-only context", set_only.text() + done.text())
   facts.add("a read-only context stops it too", done.code == 5, f"exit {done.code}")

@@ -298,8 +298,17 @@ def doctor(facts, rig):
   done = rig.run("repair", "apply", plan, "--yes")
   facts.keep("repair", check.text() + made.text() + done.text())
   facts.add("repair check, plan, apply", check.code in (0, 1) and made.code == 0 and done.code == 0, f"exits {check.code}, {made.code}, {done.code}")
-  explained = [code for code in range(1, 12) if rig.run("repair", "explain", f"R{code:03}").code == 0]
-  facts.add("codes explained", len(explained) == 11, f"{len(explained)} of 11")
+  # Of the 11 codes of the plan, 6 stand for what the API does not show, the database refuses, or this version
+  # does not have (flows, bound namespaces): those must say so, the other 5 must be explained.
+  told = {code: rig.run("repair", "explain", f"R{code:03}") for code in range(1, 12)}
+  explained = [code for code, done in told.items() if done.code == 0 and "change" in done.out]
+  left_out = [code for code, done in told.items() if done.code == 3 and "not looked for" in done.err]
+  facts.add("codes explained", explained == [2, 3, 4, 6, 11], f"{len(explained)} of the 5 that can be found")
+  facts.add("other codes say why they are not looked for", len(left_out) == 6, f"{len(left_out)} of 6")
+  bundle = rig.folder("bundle") / "b.tar"
+  done = rig.run("doctor", "--bundle", bundle)
+  packed = bundle.read_bytes() if bundle.exists() else b""
+  facts.add("bundle, without the token", b"events.jsonl" in packed and rig.token.encode() not in packed, f"{len(packed)} bytes")
 
 
 def dev(facts, rig):

@@ -35,6 +35,8 @@ mod interruptions;
 mod limits;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/operate.rs"]
+mod operate;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use hetuflow_core::{Topic, Ts};
 use url::Url;
 
+use super::object::Names;
 use super::value::{read_past, read_server};
 
 /// Where to log in.
@@ -25,12 +26,15 @@ pub enum ContextVerb {
   /// List contexts
   #[command(visible_alias = "ls")]
   List,
+  /// Show contexts
+  #[command(visible_alias = "show")]
+  Get(Names),
   /// Make a context the current one
   Use {
     /// Its name
     name: String,
   },
-  /// Make or change a context
+  /// Make or change a context; --read-only refuses every change, --protected asks for its name
   Set(ContextSet),
   /// Give a context another name
   Rename {
@@ -49,7 +53,8 @@ pub enum ContextVerb {
   Current,
 }
 
-/// A change of a context.
+/// A change of a context. `--read-only` and `--read-only=false` are kept too: the flag of every
+/// command.
 #[derive(Debug, Clone, Args)]
 pub struct ContextSet {
   /// Its name
@@ -63,9 +68,6 @@ pub struct ContextSet {
   /// File that holds the token
   #[arg(long = "token", value_name = "F")]
   pub token: Option<PathBuf>,
-  /// Refuse everything that changes the server
-  #[arg(long, value_name = "BOOL")]
-  pub protect: Option<bool>,
   /// Changes need the name of the context, by --confirm
   #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
   pub protected: Option<bool>,
@@ -92,10 +94,13 @@ pub struct StatusArgs {
   /// Exit 1 where something is wrong
   #[arg(long)]
   pub exit_code: bool,
+  /// Look again every 2 s: repaint on a terminal, print one JSON line each elsewhere
+  #[arg(short, long, conflicts_with = "exit_code")]
+  pub watch: bool,
 }
 
 /// Which events.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct EventsArgs {
   /// Go on with new events
   #[arg(short, long)]

@@ -1,7 +1,8 @@
 //! Completion scripts.
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::{Generator, Shell, generate};
+use clap_complete_nushell::Nushell;
 
 use super::Cli;
 
@@ -9,19 +10,43 @@ use super::Cli;
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsArgs {
   /// The shell
-  pub shell: Shell,
+  #[arg(value_enum)]
+  pub shell: CompletionShell,
+}
+
+/// A shell that completes words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompletionShell {
+  /// GNU bash
+  Bash,
+  /// Z shell
+  Zsh,
+  /// fish
+  Fish,
+  /// PowerShell
+  Powershell,
+  /// Elvish
+  Elvish,
+  /// Nushell
+  Nushell,
 }
 
 /// The script for a shell.
 pub fn write_completions(args: &CompletionsArgs) -> Vec<u8> {
+  match args.shell {
+    CompletionShell::Bash => with_names(Shell::Bash, BASH),
+    CompletionShell::Zsh => with_names(Shell::Zsh, ZSH),
+    CompletionShell::Fish => with_names(Shell::Fish, FISH),
+    CompletionShell::Powershell => with_names(Shell::PowerShell, b""),
+    CompletionShell::Elvish => with_names(Shell::Elvish, b""),
+    CompletionShell::Nushell => with_names(Nushell, b""),
+  }
+}
+
+fn with_names(shell: impl Generator, names: &[u8]) -> Vec<u8> {
   let mut script = Vec::new();
-  clap_complete::generate(args.shell, &mut Cli::command(), "hetuflowctl", &mut script);
-  script.extend_from_slice(match args.shell {
-    Shell::Bash => BASH,
-    Shell::Zsh => ZSH,
-    Shell::Fish => FISH,
-    _ => b"",
-  });
+  generate(shell, &mut Cli::command(), "hetuflowctl", &mut script);
+  script.extend_from_slice(names);
   script
 }
 

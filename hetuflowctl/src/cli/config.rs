@@ -126,6 +126,14 @@ pub fn is_command(word: &str) -> bool {
   root.find_subcommand(word).is_some()
 }
 
+/// The command that shows the help page of what was typed.
+pub fn help_command(words: impl Iterator<Item = OsString>) -> String {
+  let words: Vec<String> = words.filter_map(|word| word.into_string().ok()).collect();
+  let (path, _) = walk(&words);
+  let words = ["hetuflowctl"].into_iter().chain(path.iter().map(String::as_str));
+  words.chain(["--help"]).collect::<Vec<_>>().join(" ")
+}
+
 /// What the words lead to: the names of the commands on the way, and what may follow.
 pub fn walk(words: &[String]) -> (Vec<String>, Vec<String>) {
   let mut command = Cli::command();

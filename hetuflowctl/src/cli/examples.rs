@@ -24,8 +24,9 @@ Examples:
 pub const APPLY: &str = "\
 Examples:
   hetuflowctl apply -f jobs/ --dry-run --exit-code
+  hetuflowctl apply -f jobs/ --yes
   hetuflowctl apply -f jobs/ --prune --scope team=data
-  hetuflowctl job export etl-daily | hetuflowctl -n staging apply -f -";
+  hetuflowctl job export etl-daily | hetuflowctl -n staging apply -f - --yes";
 
 /// `events`.
 pub const EVENTS: &str = "\
@@ -39,7 +40,8 @@ pub const DOCTOR: &str = "\
 Examples:
   hetuflowctl doctor
   hetuflowctl doctor --local --strict
-  hetuflowctl doctor -o json";
+  hetuflowctl doctor -o json
+  hetuflowctl doctor --bundle report.tar.zst";
 
 /// `task list`.
 pub const TASKS: &str = "\

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use url::Url;
 
@@ -60,6 +61,9 @@ pub struct Global {
   /// No header line on tables
   #[arg(long, global = true)]
   pub no_header: bool,
+  /// Never show long text in $PAGER
+  #[arg(long, global = true)]
+  pub no_pager: bool,
   /// Nothing but data and errors
   #[arg(short, long, global = true)]
   pub quiet: bool,
@@ -92,8 +96,18 @@ pub struct Global {
   #[arg(short, long, global = true)]
   pub yes: bool,
   /// Refuse everything that changes the server
-  #[arg(long, global = true, env = "HETUFLOW_READ_ONLY", hide_env = true)]
-  pub read_only: bool,
+  #[arg(
+    long,
+    global = true,
+    env = "HETUFLOW_READ_ONLY",
+    hide_env = true,
+    value_name = "BOOL",
+    value_parser = FalseyValueParser::new(),
+    num_args = 0..=1,
+    require_equals = true,
+    default_missing_value = "true"
+  )]
+  pub read_only: Option<bool>,
   /// Name of the protected context that is to be changed
   #[arg(long, global = true, value_name = "CTX")]
   pub confirm: Option<String>,

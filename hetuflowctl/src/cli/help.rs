@@ -121,6 +121,8 @@ Environment variables; a flag goes before its variable
   HETUFLOW_OUTPUT      form of the answer, as -o
   HETUFLOW_READ_ONLY   refuse everything that changes the server
   HETUFLOW_NO_INPUT    never ask
+  PAGER                what shows long text on a terminal, as less -FIRX; --no-pager is without
+  VISUAL, EDITOR       what edits: job edit, config edit
   NO_COLOR, CLICOLOR_FORCE, TERM=dumb, COLUMNS
 
 A file .hetuflow.toml in this folder or above may name context and namespace.

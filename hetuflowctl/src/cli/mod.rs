@@ -1,6 +1,7 @@
 //! The words people type: clap structs and their help. No behaviour lives here.
 
 mod apply;
+mod bench;
 mod client;
 mod completions;
 mod config;
@@ -9,8 +10,13 @@ mod examples;
 mod global;
 mod help;
 mod import;
+mod job;
+mod legacy;
+mod list;
+mod logs;
 mod object;
 mod operate;
+mod place;
 mod run;
 mod schedule;
 mod task;
@@ -18,6 +24,7 @@ mod tui;
 mod value;
 
 pub use apply::*;
+pub use bench::*;
 pub use client::*;
 pub use completions::{CompletionsArgs, write_completions};
 pub use config::*;
@@ -25,8 +32,13 @@ pub use dev::*;
 pub use global::*;
 pub use help::{HelpArgs, help_text};
 pub use import::*;
+pub use job::*;
+pub use legacy::*;
+pub use list::*;
+pub use logs::*;
 pub use object::*;
 pub use operate::*;
+pub use place::*;
 pub use run::*;
 pub use schedule::*;
 pub use task::*;
@@ -130,6 +142,9 @@ pub enum Command {
   /// Find things that should not be, and put them right by a plan
   #[command(subcommand)]
   Repair(RepairVerb),
+  /// Load a server and measure: tasks per second, lateness of fires, output
+  #[command(subcommand)]
+  Bench(BenchVerb),
   /// Write a systemd unit for a server or an agent
   InstallService(ServiceArgs),
   /// A whole hetuflow on this machine: server, agents, SQLite
@@ -151,6 +166,9 @@ pub enum Command {
   Schema(SchemaArgs),
   /// A field of an object or a manifest, in words
   Explain(FieldArgs),
+  /// The commands of the first version, for scripts that were written for it
+  #[command(subcommand)]
+  Legacy(LegacyVerb),
   /// The config file of this program
   #[command(subcommand)]
   Config(ConfigVerb),
@@ -172,6 +190,20 @@ pub enum Command {
   Complete(CompleteArgs),
   #[command(name = "__child", hide = true)]
   Child(ChildArgs),
+}
+
+impl Command {
+  /// Whether it prints text for people that may be long: not lists, output of tasks, or JSON.
+  pub fn is_long_text(&self) -> bool {
+    matches!(
+      self,
+      Self::Describe(_)
+        | Self::Diff(_)
+        | Self::Explain(_)
+        | Self::Help(_)
+        | Self::Job(JobVerb::History(_) | JobVerb::Diff(_))
+    )
+  }
 }
 
 #[cfg(test)]

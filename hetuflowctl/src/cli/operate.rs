@@ -16,6 +16,9 @@ pub struct DoctorArgs {
   /// Exit 1 for warnings too
   #[arg(long)]
   pub strict: bool,
+  /// Also write a file for whoever helps: checks, versions, settings and events, without secrets
+  #[arg(long, value_name = "F.tar|F.tar.zst")]
+  pub bundle: Option<PathBuf>,
 }
 
 /// Verbs of `repair`.

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
 
 use super::examples;
-use super::object::{Many, Name, Names, Paging};
+use super::list::Paging;
+use super::object::{Many, Name, Names};
 use super::value::{read_duration, read_instant};
 
 /// Verbs of schedules.

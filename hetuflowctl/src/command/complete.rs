@@ -52,7 +52,7 @@ async fn candidates(session: &Session, words: &[String], last: &str) -> BTreeSet
     ["schedule", _] => found.extend(names(session, Kind::Schedule).await),
     ["agent", _] => found.extend(names(session, Kind::Agent).await),
     ["namespace", _] => found.extend(names(session, Kind::Namespace).await),
-    ["token", "delete"] => found.extend(names(session, Kind::Token).await),
+    ["token", "get" | "delete"] => found.extend(names(session, Kind::Token).await),
     ["logs" | "wait" | "cancel" | "retry"] | ["task", _] => {
       found
         .extend(names(session, Kind::Job).await.into_iter().map(|name| format!("{name}@latest")));

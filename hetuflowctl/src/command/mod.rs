@@ -1,7 +1,9 @@
 //! What commands do. Each returns data and prints nothing; only `main.rs` exits.
 
+mod again;
 mod api;
 mod apply;
+mod bench;
 mod bulk;
 mod choice;
 mod complete;
@@ -9,12 +11,15 @@ mod config;
 mod context;
 mod dev;
 mod doctor;
+mod editor;
 mod events;
 mod expression;
 mod fault;
 mod filter_text;
+mod glance;
 mod import;
 mod job;
+mod legacy;
 mod live;
 mod man;
 mod names;
@@ -33,6 +38,7 @@ mod top;
 mod version;
 mod window;
 
+pub use again::pasteable;
 pub use config::{Outside, outside};
 pub use dev::run_child;
 pub use session::{Session, look};
@@ -77,6 +83,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Token(verb) => token(session, verb).await,
     Command::Doctor(args) => doctor::run(session, args).await,
     Command::Repair(verb) => repair::run(session, verb).await,
+    Command::Bench(verb) => bench::run(session, verb).await,
     Command::InstallService(args) => service::run(args),
     Command::Dev(args) => dev::run(session, args).await,
     Command::Login(args) => context::login::run(session, args).await,
@@ -87,6 +94,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Openapi => openapi::run(session).await,
     Command::Schema(args) => openapi::schema(session, args).await,
     Command::Explain(args) => openapi::explain(session, args).await,
+    Command::Legacy(verb) => legacy::run(session, verb).await,
     Command::Config(verb) => config::run(session, verb),
     Command::Alias(verb) => config::alias(session, verb),
     Command::Plugin(PluginVerb::List) => Ok(plugins()),
@@ -112,6 +120,10 @@ async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError
     JobVerb::List(args) => object::list::jobs(session, args),
     JobVerb::Get(args) => object::get::run(session, object::Kind::Job, &args.names).await,
     JobVerb::Create(args) => apply::create(session, args).await,
+    JobVerb::Edit(args) => apply::edit(session, args).await,
+    JobVerb::Update(args) => job::update::run(session, args).await,
+    JobVerb::Validate(args) => apply::validate(session, args).await,
+    JobVerb::Why(args) => job::why::run(session, args).await,
     JobVerb::Delete(args) => object::delete::run(session, object::Kind::Job, args).await,
     JobVerb::Run(args) => task::run::run(session, args).await,
     JobVerb::Enable(args) => object::act::switch(session, "enable", args).await,
@@ -156,7 +168,7 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Wait(args) => task::wait::run(session, args).await,
     TaskVerb::Cancel(args) => task::cancel::run(session, args).await,
     TaskVerb::Retry(args) => task::retry::run(session, args).await,
-    TaskVerb::Kill(args) => task::control::kill(session, &args.target).await,
+    TaskVerb::Kill(args) => task::control::kill(session, args).await,
     TaskVerb::Signal(args) => task::control::signal(session, args).await,
     TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
     TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,
@@ -222,6 +234,7 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::List(paging) => {
       object::list::of_kind(session, object::Kind::Token, (*paging, &Watching::default()))
     }
+    TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
   }
@@ -230,6 +243,7 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
 fn context_verb(session: &Session, verb: &ContextVerb) -> Result<Outcome, CtlError> {
   match verb {
     ContextVerb::List => context::list::run(session),
+    ContextVerb::Get(args) => context::list::get(session, &args.names),
     ContextVerb::Current => context::list::current(session),
     ContextVerb::Use { name } => context::change::use_context(session, name),
     ContextVerb::Set(args) => context::change::set(session, args),

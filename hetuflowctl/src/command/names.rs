@@ -6,6 +6,7 @@ use hetuflow_core::config_text::nearest;
 use hetuflow_core::{PAGE_LIMIT_MAX, Page};
 use serde_json::Value;
 
+use super::again::again_with;
 use super::object::Kind;
 use super::session::Session;
 use crate::client::{Call, CtlError};
@@ -76,26 +77,15 @@ pub async fn with_suggestion(
     return error;
   }
   match nearest(wanted, names) {
-    // The server may have said so already.
-    Some(near) if error.help.iter().any(|help| help.starts_with("did you mean")) => {
+    Some(near) => {
+      // The server may have said so already.
+      let said = error.help.iter().any(|help| help.starts_with("did you mean"));
+      let error = if said { error } else { error.help(format!("did you mean  {near} ?")) };
       match again_with(wanted, near) {
         Some(command) => error.help(command),
         None => error,
       }
     }
-    Some(near) => error.help(format!("did you mean  {near} ?")),
     None => error.help(format!("hetuflowctl {} list", kind.word())),
   }
-}
-
-/// The command that was given, with another name; `None` where it would need quotes.
-fn again_with(wrong: &str, right: &str) -> Option<String> {
-  let plain =
-    |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '@' | '=' | ':' | ',');
-  let words: Option<Vec<String>> = std::env::args_os()
-    .skip(1)
-    .map(|word| word.into_string().ok().filter(|word| word.chars().all(plain)))
-    .collect();
-  let words: Vec<String> = words?.iter().map(|word| word.replace(wrong, right)).collect();
-  Some(format!("hetuflowctl {}", words.join(" ")))
 }

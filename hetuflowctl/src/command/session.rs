@@ -46,7 +46,7 @@ impl Session {
       server: self.global.server.clone(),
       namespace: self.global.namespace.clone(),
       token_file: self.global.token_file.clone(),
-      read_only: self.global.read_only,
+      read_only: self.global.read_only == Some(true),
       confirm: self.global.confirm.clone(),
     })
   }

@@ -1,23 +1,27 @@
-//! `status`: health on one screen; `--wait-ready` waits for a server.
+//! `status`: health on one screen, once or with `-w` again and again; `--wait-ready` waits for a
+//! server.
 
 use std::time::Duration;
 
-use hetuflow_core::{AgentEntity, AgentStatus, Page, ServerEntity, TaskEntity};
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use hetuflow_core::AgentEntity;
 use serde_json::{Value, json};
 
+use super::glance::{Glance, is_online};
 use super::object::list::everything;
 use super::session::Session;
 use crate::cli::StatusArgs;
 use crate::client::{Call, Client, CtlError, Exit, Place};
-use crate::output::{Outcome, View, describe, relative};
+use crate::output::{Failure, Outcome, Screen, View, describe};
 
 const LOOK: Duration = Duration::from_millis(100);
 /// Without `--timeout` a wait ends here.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// One look at a server that is not up yet takes no longer.
 const LOOK_MAX: Duration = Duration::from_secs(5);
-/// Tasks counted per state; more are shown as so many and a plus.
-const COUNT_MAX: i64 = 1000;
+/// Between two looks of `--watch`.
+const WATCH: Duration = Duration::from_secs(2);
 
 /// Shows the health.
 ///
@@ -28,82 +32,33 @@ pub async fn run(session: &Session, args: &StatusArgs) -> Result<Outcome, CtlErr
     let wait = wait_ready(session, args.agents);
     session.progress().during("waiting for a server", wait).await?;
   }
-  let client = session.client()?;
-  let health = match client.fetch::<Value>(Call::get("/system/health")).await {
-    Ok(health) => health,
-    Err(error) if error.is_unreachable() || error.exit == Exit::Unauthorized as u8 => {
-      return Err(error);
+  let glance = Glance { client: session.client()?.clone(), namespace: session.list_namespace()? };
+  if args.watch {
+    return Ok(View::Screen(frames(glance)).into());
+  }
+  let seen = glance.look().await?;
+  let outcome = Outcome::from(View::text(seen.text, seen.value));
+  Ok(if args.exit_code && !seen.well { outcome.exit(Exit::Failure as u8) } else { outcome })
+}
+
+/// One look after the other. A server that is away is told and waited for: that is what a watch is
+/// for; only the first look must succeed.
+fn frames(glance: Glance) -> BoxStream<'static, Result<Screen, Failure>> {
+  stream::unfold((glance, 0_u64), |(glance, turn)| async move {
+    if turn > 0 {
+      tokio::time::sleep(WATCH).await;
     }
-    Err(error) => json!({ "status": "unhealthy", "error": error.message }),
-  };
-  let servers: Vec<ServerEntity> = everything(client, Call::get("/servers")).await?;
-  let agents: Vec<AgentEntity> = everything(client, Call::get("/agents")).await?;
-  let online = agents.iter().filter(|agent| is_online(agent)).count();
-  let mut queue = Vec::new();
-  for state in ["pending", "doing", "waiting_retry"] {
-    queue.push((state, count(session, state).await?));
-  }
-  let failing = recent_failures(session).await?;
-  let state = health.get("status").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-  let well = matches!(state.as_str(), "healthy" | "ok" | "ready");
-
-  let place = &client.place;
-  let mut text = format!("{}  {state}  {}\n", place.title(), place.server);
-  for server in &servers {
-    text.push_str(&format!(
-      "server  {}  {}  {}  up since {}\n",
-      server.id, server.status, server.version, server.started_at
-    ));
-  }
-  text.push_str(&format!("agents  {online} of {} connected\n", agents.len()));
-  let counts: Vec<String> = queue
-    .iter()
-    .map(|(state, (n, more))| format!("{n}{} {state}", if *more { "+" } else { "" }))
-    .collect();
-  text.push_str(&format!("tasks   {}\n", counts.join(", ")));
-  for task in &failing {
-    let when = task.completed_at.map(|at| relative(at, session.look.now)).unwrap_or_default();
-    let reason = task.reason.as_deref().unwrap_or_default();
-    text.push_str(&format!("failed  {}/{}  {reason}  {when}\n", task.job_name, task.id.short()));
-  }
-  let value = json!({
-    "status": state, "server": place.server, "health": health, "servers": servers,
-    "agents": { "online": online, "known": agents.len() },
-    "tasks": queue.iter().map(|(state, (n, _))| ((*state).to_owned(), json!(n))).collect::<serde_json::Map<_, _>>(),
-    "recent_failures": failing,
-  });
-  let outcome = Outcome::from(View::text(text, value));
-  Ok(if args.exit_code && !(well && online > 0) {
-    outcome.exit(Exit::Failure as u8)
-  } else {
-    outcome
+    let frame = match glance.look().await {
+      Ok(seen) => Ok(Screen { text: seen.text, value: seen.value }),
+      Err(error) if turn > 0 && error.is_unreachable() => {
+        let value = json!({ "status": "unreachable", "error": error.message });
+        Ok(Screen { text: format!("unreachable  {}\n", error.message), value })
+      }
+      Err(error) => Err(error.into()),
+    };
+    Some((frame, (glance, turn + 1)))
   })
-}
-
-/// Whether work can be given to an agent, or it is connected at least.
-pub fn is_online(agent: &AgentEntity) -> bool {
-  !matches!(
-    agent.status,
-    AgentStatus::Offline | AgentStatus::Connecting | AgentStatus::Disconnecting
-  )
-}
-
-async fn count(session: &Session, state: &str) -> Result<(usize, bool), CtlError> {
-  let call = Call::get("/tasks")
-    .query("status", state)
-    .query("limit", COUNT_MAX)
-    .query_some("namespace_id", session.list_namespace()?);
-  let page: Page<TaskEntity> = session.client()?.fetch(call).await?;
-  Ok((page.data.len(), page.page.next_cursor.is_some()))
-}
-
-async fn recent_failures(session: &Session) -> Result<Vec<TaskEntity>, CtlError> {
-  let call = Call::get("/tasks")
-    .query("status", "failed,lost")
-    .query("limit", 5)
-    .query_some("namespace_id", session.list_namespace()?);
-  let page: Page<TaskEntity> = session.client()?.fetch(call).await?;
-  Ok(page.data)
+  .boxed()
 }
 
 /// Waits until a server is ready, accepts the token, and has so many agents. The context is read

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::emit_live::write_live;
+use super::emit_live::{write_live, write_screens};
 use super::emit_logs::write_logs;
 use super::error::show_error;
 use super::fault::{Failure, Fault};
@@ -67,6 +67,7 @@ async fn write_view(view: View, look: &Look, out: &mut dyn Write) -> Result<Opti
     View::Text { text, value, names } => write_text(&text, &value, &names, look, out)?,
     View::Logs { pieces, style } => return write_logs(pieces, style, look, out).await,
     View::Live(live) => return write_live(live, look, out).await,
+    View::Screen(frames) => return write_screens(frames, look, out).await,
   }
   out.flush()?;
   Ok(None)

@@ -12,6 +12,7 @@ mod fault;
 mod line_style;
 mod look;
 mod order;
+mod pager;
 mod pattern;
 mod place_rows;
 mod progress;
@@ -28,13 +29,14 @@ pub use emit::emit;
 pub use error::show_error;
 pub use fault::{Failure, Fault};
 pub use look::{Format, Look, TimeStyle, Wishes};
+pub use pager::{is_wanted as pager_is_wanted, show as show_in_pager};
 pub use pattern::human_bytes;
 pub use progress::Progress;
 pub use prompt::{ask, ask_word, read_secret};
 pub use sanitize::visible;
 pub use view::{
-  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Stamps,
-  TableRow, View,
+  Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Screen,
+  Stamps, TableRow, View,
 };
 pub use work_rows::job_manifest;
 

@@ -41,7 +41,14 @@ fn every_form(view: impl Fn() -> View) -> String {
 
 #[test]
 fn views_in_every_form() {
-  insta::assert_snapshot!("job", every_form(|| View::thing(&sample::job())));
+  insta::assert_snapshot!(
+    "job",
+    every_form(|| {
+      let (job, schedule) = (sample::job(), sample::schedule());
+      let manifest = Some(job_manifest(&job, &[schedule]));
+      View::Things(hetuflow_core::JobEntity::COLUMNS, vec![Record { manifest, ..Record::of(&job) }])
+    })
+  );
   insta::assert_snapshot!("schedule", every_form(|| View::thing(&sample::schedule())));
   insta::assert_snapshot!(
     "task",

@@ -195,6 +195,15 @@ pub struct LiveFrame {
   pub foot: String,
 }
 
+/// One state of a text that changes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Screen {
+  /// What people read.
+  pub text: String,
+  /// What programs read.
+  pub value: Value,
+}
+
 /// What a command hands back.
 pub enum View {
   /// Nothing to show.
@@ -223,6 +232,8 @@ pub enum View {
   },
   /// A list that changes while it is shown.
   Live(Live),
+  /// A text that changes while it is shown; its end is the end of the command.
+  Screen(BoxStream<'static, Result<Screen, Failure>>),
 }
 
 impl std::fmt::Debug for View {
@@ -235,6 +246,7 @@ impl std::fmt::Debug for View {
       Self::Raw(_) => "Raw",
       Self::Logs { .. } => "Logs",
       Self::Live(_) => "Live",
+      Self::Screen(_) => "Screen",
     })
   }
 }

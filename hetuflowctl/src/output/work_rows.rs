@@ -39,9 +39,6 @@ impl TableRow for JobEntity {
       Cell::text(self.id.to_string()),
     ]
   }
-  fn manifest(&self) -> Option<Value> {
-    Some(job_manifest(self, &[]))
-  }
 }
 
 /// A job as `apply -f` takes it; what only the server knows stands under `status`.

@@ -26,7 +26,9 @@ fn deletions_need_a_yes() {
   for (actions, args, exit, requests) in [
     (&["unchanged", "delete"][..], &[][..], 2, 1),
     (&["unchanged", "delete"], &["--yes"], 0, 2),
-    (&["create", "unchanged"], &[], 0, 2),
+    (&["create", "unchanged"], &[], 2, 1),
+    (&["create", "unchanged"], &["--yes"], 0, 2),
+    (&["unchanged"], &[], 0, 1),
     (&["unchanged", "delete"], &["--dry-run", "--exit-code"], 10, 1),
     (&["unchanged"], &["--dry-run=server", "--exit-code"], 0, 1),
     (&["create"], &["--dry-run=client"], 0, 0),
@@ -69,7 +71,7 @@ fn variables_are_filled_before_anything_is_sent() {
   assert!(text(&output.stderr).contains("a.yaml:4:"), "{}", text(&output.stderr));
   assert!(text(&output.stderr).contains("no value for greeting"), "{}", text(&output.stderr));
   assert!(fake.requests().is_empty());
-  assert_eq!(run.code(&["apply", "-f", "a.yaml", "--var", "greeting=hello"]), 0);
+  assert_eq!(run.code(&["apply", "-f", "a.yaml", "--var", "greeting=hello", "--yes"]), 0);
   assert!(fake.requests()[0].contains("echo hello ${HOME}"), "{:?}", fake.requests());
 }
 

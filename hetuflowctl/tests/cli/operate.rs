@@ -1,5 +1,8 @@
 //! `doctor`, `repair` and `install-service`.
 
+use std::io::{BufRead as _, BufReader};
+
+use hetuflow_core::Ts;
 use serde_json::{Value, json};
 
 use super::*;
@@ -107,6 +110,48 @@ fn stuck() -> Fake {
   fake
 }
 
+/// A bundle has what was seen and no secret; what the server did not give is named.
+#[test]
+fn a_bundle_for_whoever_helps() {
+  let secret = task("running", "").replace(
+    r#""parameters":null,"environment":null"#,
+    r#""parameters":{"a":"hunter2"},"environment":{"PASSWORD":"hunter2"}"#,
+  );
+  assert!(secret.contains("hunter2"));
+  let fake = healthy();
+  let page = format!(r#"{{"data":[{secret}],"page":{{"page_size":50}}}}"#);
+  let mut routes = fake.routes.lock().expect("not poisoned");
+  routes.insert("GET /tasks".into(), vec![(200, "application/json", page.into_bytes())]);
+  drop(routes);
+  let run = Run::against(&fake);
+  let mut command = run.command(&["doctor", "--bundle", "b.tar", "--strict"]);
+  let output = command.env("HETUFLOW_TOKEN", "hf_hunter2").output().expect("it runs");
+  let file = run.home.path().join("b.tar");
+  let bytes = text(&std::fs::read(&file).unwrap_or_else(|_| panic!("{}", text(&output.stderr))));
+  for part in ["doctor.json", "client.json", "server/tasks-not-ended.json", "missing.txt"] {
+    assert!(bytes.contains(&format!("hetuflow-bundle/{part}")), "{part}");
+  }
+  assert!(bytes.contains("server/namespaces.json: no /namespaces"), "what is missing is named");
+  assert!(bytes.contains("HETUFLOW_TOKEN") && !bytes.contains("hunter2"), "no secrets");
+  let mode =
+    std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("there").permissions());
+  assert_eq!(mode & 0o777, 0o600);
+  assert_eq!(run.code(&["doctor", "--bundle", "b.zip"]), 2);
+}
+
+#[test]
+fn codes_that_nobody_looks_for_say_why() {
+  let run = Run::alone();
+  for code in ["R002", "R003", "R004", "R006", "R011"] {
+    assert!(text(&run.run(&["repair", "explain", code]).stdout).contains("change"), "{code}");
+  }
+  for code in ["R001", "R005", "R007", "R008", "R009", "R010"] {
+    let output = run.run(&["repair", "explain", code]);
+    assert_eq!(output.status.code(), Some(3), "{code}");
+    assert!(text(&output.stderr).contains("is not looked for"), "{}", text(&output.stderr));
+  }
+}
+
 #[test]
 fn a_repair_goes_by_its_plan() {
   let fake = stuck();
@@ -116,7 +161,7 @@ fn a_repair_goes_by_its_plan() {
   let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
   assert_eq!(
     (&found[0]["code"], &found[0]["object"]),
-    (&json!("R002"), &json!(format!("task/{TASK}")))
+    (&json!("R003"), &json!(format!("task/{TASK}")))
   );
   assert_eq!(run.code(&["repair", "plan", "--out", "plan.json"]), 0);
   assert_eq!(run.code(&["repair", "apply", "plan.json"]), 2, "nobody said yes");
@@ -168,4 +213,23 @@ fn services_of_a_user() {
   assert_eq!(install(&[]).status.code(), Some(0), "the same again");
   std::fs::write(&path, "mine").expect("written");
   assert_eq!(install(&[]).status.code(), Some(6), "a changed unit is left alone");
+}
+
+/// `status -w` goes on; off a terminal each look is one line of JSON. A server that goes away is
+/// told, and waited for.
+#[test]
+fn a_status_that_goes_on() {
+  let health = r#"{"status":"healthy","version":"0.1.0"}"#;
+  let run = Run::against(&healthy().json("GET /system/health", 200, health));
+  let mut child = run.command(&["status", "-w"]).spawn().expect("it runs");
+  let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+  for _ in 0..2 {
+    let line = lines.next().expect("a line").expect("text");
+    let value: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!((&value["status"], &value["agents"]["online"]), (&json!("healthy"), &json!(1)));
+  }
+  child.kill().expect("killed");
+  child.wait().expect("ended");
+  assert_eq!(run.code(&["status", "-w", "--exit-code"]), 2);
+  assert_eq!(Run::alone().code(&["status", "-w", "--server", "http://127.0.0.1:1"]), 7);
 }

@@ -1,6 +1,7 @@
 //! What this program keeps and knows itself: config, aliases, plugins, completion, schemas.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use super::*;
 

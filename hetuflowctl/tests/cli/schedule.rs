@@ -1,5 +1,7 @@
 //! `schedule` without a server: batches on stdin, and checks.
 
+use std::io::{BufRead as _, BufReader};
+
 use serde_json::{Value, json};
 
 use super::*;

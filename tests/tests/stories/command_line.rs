@@ -58,7 +58,7 @@ const JOB: &str = "apiVersion: hetuflow/v1\nkind: Job\nmetadata: { name: hello, 
 async fn with_job(engine: Engine) -> Result<Cluster> {
   let cluster = Cluster::builder().engine(engine).slots(4).start().await?;
   std::fs::write(cluster.dir().join("hello.yaml"), JOB)?;
-  well(&cluster, &["apply", "-f", "hello.yaml"]).await?;
+  well(&cluster, &["apply", "-f", "hello.yaml", "--yes"]).await?;
   Ok(cluster)
 }
 

@@ -22,7 +22,7 @@ fn told(output: &Output) -> Result<String> {
 
 /// What an apply says it did, one action per job.
 async fn apply(cluster: &Cluster, dir: &str) -> Result<Vec<String>> {
-  let answer = told(&cluster.ctl(&["apply", "-f", dir, "-o", "json"]).await?)?;
+  let answer = told(&cluster.ctl(&["apply", "-f", dir, "--yes", "-o", "json"]).await?)?;
   let answer: Value = serde_json::from_str(&answer).with_context(|| answer.clone())?;
   let changes = answer["changes"].as_array().or(answer["data"].as_array()).or(answer.as_array());
   let changes = changes.with_context(|| format!("no changes in {answer}"))?;

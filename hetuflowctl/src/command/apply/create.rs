@@ -7,8 +7,9 @@ use super::manifest::load_with;
 use super::plan::{in_files, put_in_namespace};
 use crate::cli::FileArgs;
 use crate::client::{Call, CtlError, Exit};
+use crate::command::object::job_rows;
 use crate::command::session::Session;
-use crate::output::{Outcome, View};
+use crate::output::Outcome;
 
 /// Makes the one job of a file.
 ///
@@ -36,7 +37,7 @@ pub async fn create(session: &Session, args: &FileArgs) -> Result<Outcome, CtlEr
   };
   let made: Result<JobEntity, CtlError> = client.fetch(Call::post("/jobs").json(job)).await;
   match made {
-    Ok(made) => Ok(View::thing(&made).into()),
+    Ok(made) => Ok(job_rows::things(session, &[made]).await?.into()),
     Err(mut error) => {
       for field in &mut error.fields {
         field.field = format!("/jobs/0{}", field.field);

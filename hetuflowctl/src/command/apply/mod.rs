@@ -2,9 +2,11 @@
 
 mod convert;
 mod create;
+mod edit;
 mod files;
 mod locate;
 mod manifest;
+mod namespaces;
 mod plan;
 mod plan_text;
 mod problem;
@@ -15,8 +17,9 @@ mod tree;
 mod vars;
 
 pub use create::create;
+pub use edit::run as edit;
 use manifest::load;
-pub use plan::{diff, load_files, run};
+pub use plan::{diff, load_files, run, validate};
 pub use remove::run as delete;
 
 use hetuflow_core::ApplyResponse;

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  ApplyRequest, ApplyResponse, JobEntity, Labels, NamespaceEntity, NamespaceForUpdate,
-  ScheduleEntity, ScheduleStatus,
+  ApplyRequest, ApplyResponse, JobEntity, Labels, ScheduleEntity, ScheduleStatus,
 };
 use serde_json::json;
 
 use super::files::read_all;
 use super::locate::problems_of;
 use super::manifest::{Loaded, load_with};
+use super::namespaces;
 use super::plan_text::{Shown, Tally};
 use super::problem::refuse;
 use super::vars::fill;
-use crate::cli::{ApplyArgs, DiffArgs, DryRun, ManifestArgs};
+use crate::cli::{ApplyArgs, DiffArgs, DryRun, JobValidate, ManifestArgs};
 use crate::client::{Call, Client, CtlError, Exit};
 use crate::command::object::{Kind, create::namespace_id, get};
 use crate::command::session::Session;
@@ -46,8 +46,8 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
   }
   let client = session.client()?;
   put_in_namespace(&mut loaded, &client.place.namespace)?;
-  if args.dry_run.is_none() {
-    namespaces(client, &loaded).await?;
+  if args.dry_run.is_none() && !namespaces::settle(session, &loaded.namespaces).await? {
+    return Ok(Outcome::from(View::Nothing).note("nothing was applied"));
   }
   let mut wish =
     Wish { scope: args.scope.iter().cloned().collect(), prune: args.prune, dry_run: true };
@@ -74,7 +74,8 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
   Ok(view(&done, &shown).into())
 }
 
-/// Plans, asks where something that is there would change, and sends. `None`: nobody said yes.
+/// Plans, asks where something that is there would change, and sends; what is only new was asked
+/// for by the command itself. `None`: nobody said yes.
 ///
 /// # Errors
 /// What the server says.
@@ -86,7 +87,8 @@ pub async fn ask_and_send(
   let mut wish = Wish { dry_run: true, ..Wish::default() };
   let plan = send(client, loaded, &wish).await?;
   let shown = Shown { loaded, scope: &wish.scope, diff: false };
-  if !agreed(session, &plan, &shown)? {
+  let tally = Tally::of(&plan);
+  if tally.updates + tally.deletions > 0 && !agreed(session, &plan, &shown)? {
     return Ok(None);
   }
   wish.dry_run = false;
@@ -110,6 +112,29 @@ pub async fn diff(session: &Session, args: &DiffArgs) -> Result<Outcome, CtlErro
   Ok(if differs { outcome.exit(Exit::Differences as u8) } else { outcome })
 }
 
+/// `job validate`: the files alone, or also what the server says to them.
+///
+/// # Errors
+/// Invalid, with every problem.
+pub async fn validate(session: &Session, args: &JobValidate) -> Result<Outcome, CtlError> {
+  let mut loaded = load_files(&args.manifests)?;
+  if !args.server {
+    return Ok(checked(&loaded));
+  }
+  let client = session.client()?;
+  put_in_namespace(&mut loaded, &client.place.namespace)?;
+  let wish = Wish { dry_run: true, ..Wish::default() };
+  session.progress().during("asking the server", send(client, &loaded, &wish)).await?;
+  let mut outcome = checked(&loaded);
+  outcome.notes = vec![format!("{} job(s) would be accepted", loaded.jobs.len())];
+  Ok(outcome)
+}
+
+/// What an apply without a scope came to.
+pub fn shown_after(done: &ApplyResponse, loaded: &Loaded) -> Outcome {
+  view(done, &Shown { loaded, scope: &Labels::default(), diff: false }).into()
+}
+
 /// Reads and checks all files, with their variables filled in.
 ///
 /// # Errors
@@ -130,21 +155,24 @@ fn checked(loaded: &Loaded) -> Outcome {
   Outcome::from(View::Text { text, value, names }).note(note)
 }
 
-/// New jobs take nothing away; changes of what is there are agreed to first, and deletions by
-/// typing the scope.
+/// Whatever the plan would do is agreed to first: on a terminal by a yes, deletions by typing the
+/// scope; elsewhere by `--yes`. A plan that does nothing needs no yes.
 fn agreed(session: &Session, plan: &ApplyResponse, shown: &Shown<'_>) -> Result<bool, CtlError> {
   let look = &session.look;
   let tally = Tally::of(plan);
-  if look.yes || tally.updates + tally.deletions == 0 {
+  if look.yes || !tally.any() {
     return Ok(true);
   }
   look.say(shown.text(plan).trim_end());
   let place = &session.client()?.place;
-  let mut question = format!("Apply {} change(s), {} addition(s)", tally.updates, tally.additions);
-  if tally.deletions > 0 {
-    question.push_str(&format!(", {} deletion(s)", tally.deletions));
-  }
-  question.push_str(&format!(" to {}/{}", place.title(), place.namespace));
+  let parts =
+    [(tally.updates, "change"), (tally.additions, "addition"), (tally.deletions, "deletion")];
+  let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| match count {
+    1 => format!("1 {word}"),
+    _ => format!("{count} {word}s"),
+  });
+  let parts = parts.collect::<Vec<_>>().join(", ");
+  let question = format!("Apply {parts} to {}/{}", place.title(), place.namespace);
   if tally.deletions > 0 {
     return Ok(ask_word(look, &question, &shown.scope_text())?);
   }
@@ -190,29 +218,6 @@ pub fn in_files(error: CtlError, loaded: &Loaded) -> CtlError {
   told.fields = error.fields.clone();
   told.request_id = error.request_id.clone();
   told
-}
-
-/// Makes or changes namespaces, before the plan of the jobs that live in them. That is not part of
-/// the jobs' transaction: a namespace without jobs harms nobody.
-async fn namespaces(client: &Client, loaded: &Loaded) -> Result<(), CtlError> {
-  for wanted in &loaded.namespaces {
-    let path = Kind::Namespace.path_of(wanted.id.as_str());
-    match client.fetch::<NamespaceEntity>(Call::get(&path)).await {
-      Ok(known) if known.description == wanted.description => {}
-      Ok(_) => {
-        let change = NamespaceForUpdate {
-          description: Some(wanted.description.clone()),
-          ..Default::default()
-        };
-        client.send(Call::patch(&path).json(&change)).await?;
-      }
-      Err(error) if error.is_not_found() => {
-        client.send(Call::post("/namespaces").json(wanted)).await?
-      }
-      Err(error) => return Err(error),
-    }
-  }
-  Ok(())
 }
 
 /// Waits until every changed job can be read as it is now and its schedules know their next fire:

@@ -6,6 +6,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use crate::client::{Config, CtlError, Exit, write_private};
+use crate::command::editor;
 use crate::command::session::Session;
 use crate::output::{Outcome, View, visible};
 
@@ -130,33 +131,16 @@ fn check(text: &str) -> Result<(), CtlError> {
 /// # Errors
 /// Usage, where nobody sits here or the text is no config; then the file stays as it was.
 pub fn edit(session: &Session) -> Result<Outcome, CtlError> {
-  if !session.look.interactive() {
-    return Err(
-      CtlError::usage("there is no terminal to edit in").help("hetuflowctl config set KEY VALUE"),
-    );
-  }
   let path = session.origin()?.config;
   let before = std::fs::read_to_string(&path).unwrap_or_default();
-  let draft = tempfile::Builder::new().prefix("hetuflowctl-").suffix(".toml").tempfile()?;
-  std::fs::write(draft.path(), &before)?;
-  let editor = ["VISUAL", "EDITOR"]
-    .iter()
-    .find_map(|name| std::env::var(name).ok().filter(|one| !one.is_empty()));
-  let editor = editor.unwrap_or_else(|| "vi".to_owned());
-  let mut words = editor.split_ascii_whitespace();
-  let program = words.next().unwrap_or("vi");
-  let status = std::process::Command::new(program)
-    .args(words)
-    .arg(draft.path())
-    .status()
-    .map_err(|error| CtlError::failure(format!("cannot start {program}: {error}")))?;
-  if !status.success() {
-    return Err(CtlError::failure(format!("{program} ended with {status}, nothing was changed")));
-  }
-  let after = std::fs::read_to_string(draft.path())?;
-  if after == before {
+  let after =
+    editor::edit(session, &before, ".toml").map_err(|error| match error.help.is_empty() {
+      true if error.exit == Exit::Usage as u8 => error.help("hetuflowctl config set KEY VALUE"),
+      _ => error,
+    })?;
+  let Some(after) = after else {
     return Ok(Outcome::from(View::Nothing).note("nothing was changed"));
-  }
+  };
   check(&after)?;
   write_private(&path, after.as_bytes())?;
   Ok(Outcome::from(View::Nothing).note(format!("{} was changed", path.display())))

@@ -51,7 +51,7 @@ pub fn view(session: &Session, show_origin: bool) -> Result<Outcome, CtlError> {
     TokenSource::Variable => (json!("***"), "the variable HETUFLOW_TOKEN".to_owned()),
     TokenSource::None => (Value::Null, "the default".to_owned()),
   };
-  let read_only_origin = typed(global.read_only, "HETUFLOW_READ_ONLY")
+  let read_only_origin = typed(global.read_only == Some(true), "HETUFLOW_READ_ONLY")
     .unwrap_or_else(|| if place.read_only { named("") } else { "the default".to_owned() });
   let rows = [
     ("context", json!(place.context), context_origin),

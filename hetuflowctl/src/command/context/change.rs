@@ -70,12 +70,11 @@ pub fn set(session: &Session, args: &ContextSet) -> Result<Outcome, CtlError> {
   if let Some(token) = &args.token {
     entry.token_file = Some(std::path::absolute(token)?);
   }
-  if let Some(protect) = args.protect {
-    entry.read_only = protect;
-  }
-  // The flag of every command says the same here.
-  if session.global.read_only && std::env::var_os("HETUFLOW_READ_ONLY").is_none() {
-    entry.read_only = true;
+  // The flag of every command is kept here; its variable is about one shell.
+  if let Some(read_only) = session.global.read_only
+    && std::env::var_os("HETUFLOW_READ_ONLY").is_none()
+  {
+    entry.read_only = read_only;
   }
   if let Some(protected) = args.protected {
     entry.protected = protected;

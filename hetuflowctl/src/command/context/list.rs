@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::client::{Config, ContextEntry, CtlError};
+use crate::command::names::expand;
 use crate::command::session::Session;
 use crate::output::{Cell, Column, Outcome, TableRow, View};
 
@@ -61,6 +62,20 @@ pub fn run(session: &Session) -> Result<Outcome, CtlError> {
     );
   }
   Ok(View::List(crate::output::Rows::ready(&rows)).into())
+}
+
+/// Shows contexts by name.
+///
+/// # Errors
+/// When one is not there.
+pub fn get(session: &Session, names: &[String]) -> Result<Outcome, CtlError> {
+  let config = Config::load(&session.origin()?.config)?;
+  let mut rows = Vec::new();
+  for name in expand(names)? {
+    let entry = config.entry(&name)?.clone();
+    rows.push(Row { current: config.current.as_ref() == Some(&name), name, entry });
+  }
+  Ok(View::things(&rows).into())
 }
 
 /// Shows the context that is used now.

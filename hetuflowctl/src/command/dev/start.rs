@@ -16,9 +16,10 @@ use crate::client::{
   Call, Client, Config, ContextEntry, CtlError, Exit, Origin, Place, TokenSource, data_folder,
 };
 use crate::command::apply::apply_texts;
+use crate::command::glance::is_online;
 use crate::command::object::list::everything;
 use crate::command::session::Session;
-use crate::command::status::{is_online, ready_once};
+use crate::command::status::ready_once;
 use crate::output::{Outcome, View, show_duration};
 
 include!(concat!(env!("OUT_DIR"), "/examples_list.rs"));

@@ -1,8 +1,11 @@
 //! `doctor`: one line per check, then what to do about the bad ones.
 
+mod bundle;
 mod check;
 mod local;
+mod mask;
 mod server;
+mod tar;
 mod work;
 
 use serde_json::json;
@@ -11,6 +14,7 @@ use crate::cli::DoctorArgs;
 use crate::client::{CtlError, Exit};
 use crate::command::session::Session;
 use crate::output::{Outcome, View, visible};
+use bundle::Bundle;
 use check::{Check, Checks, Status};
 
 /// Looks at everything that can be looked at. What is broken is an answer, not an error.
@@ -18,14 +22,18 @@ use check::{Check, Checks, Status};
 /// # Errors
 /// Not found, where one agent was asked for and is not there.
 pub async fn run(session: &Session, args: &DoctorArgs) -> Result<Outcome, CtlError> {
+  let bundle = args.bundle.as_deref().map(Bundle::new).transpose()?;
   let mut checks = Checks::default();
+  let mut reached = None;
   if args.agent.is_none() {
     local::look(session, &mut checks);
   }
   if !args.local {
     let looking = async {
       if let Some(client) = server::look(session, &mut checks, args.agent.is_some()).await {
-        work::look(session, &client, args.agent.as_deref(), &mut checks).await
+        let looked = work::look(session, &client, args.agent.as_deref(), &mut checks).await;
+        reached = Some(client);
+        looked
       } else {
         Ok(())
       }
@@ -42,7 +50,16 @@ pub async fn run(session: &Session, args: &DoctorArgs) -> Result<Outcome, CtlErr
   }
   text
     .push_str(&format!("{} checks, {warnings} warning(s), {failures} failure(s)\n", checks.len()));
-  let outcome = Outcome::from(View::text(text, json!(checks)));
+  let value = json!(checks);
+  let note = match &bundle {
+    Some(bundle) => {
+      let writing = bundle.write(session, (reached.as_ref(), &value));
+      Some(session.progress().during("collecting", writing).await?)
+    }
+    None => None,
+  };
+  let mut outcome = Outcome::from(View::text(text, value));
+  outcome.notes.extend(note);
   let bad = failures > 0 || (args.strict && warnings > 0);
   Ok(if bad { outcome.exit(Exit::Failure as u8) } else { outcome })
 }

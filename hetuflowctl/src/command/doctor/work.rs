@@ -6,11 +6,11 @@ use hetuflow_core::{AgentEntity, Page, TaskEntity, Ts};
 
 use super::check::Checks;
 use crate::client::{Call, Client, CtlError};
+use crate::command::glance::is_online;
 use crate::command::names::with_suggestion;
 use crate::command::object::{Kind, list::everything};
 use crate::command::schedule::check;
 use crate::command::session::Session;
-use crate::command::status::is_online;
 use crate::output::relative;
 
 /// Agents may be off by so much.

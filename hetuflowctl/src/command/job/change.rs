@@ -4,9 +4,9 @@ use hetuflow_core::{JobEntity, JobForCreate, JobForUpdate};
 
 use crate::cli::{JobClone, JobRename};
 use crate::client::{Call, CtlError};
-use crate::command::object::{Kind, get};
+use crate::command::object::{Kind, get, job_rows};
 use crate::command::session::Session;
-use crate::output::{Outcome, View};
+use crate::output::Outcome;
 
 /// Makes a job like another one, without its schedules: two jobs that fire at the same instants
 /// are seldom what is wanted.
@@ -28,7 +28,7 @@ pub async fn clone(session: &Session, args: &JobClone) -> Result<Outcome, CtlErr
   };
   let made: JobEntity = session.client()?.fetch(Call::post("/jobs").json(&new)).await?;
   let note = format!("its schedules: hetuflowctl schedule create --job {} --cron …", made.name);
-  Ok(Outcome::from(View::thing(&made)).note(note))
+  Ok(Outcome::from(job_rows::things(session, &[made]).await?).note(note))
 }
 
 /// Gives a job another name.
@@ -43,5 +43,5 @@ pub async fn rename(session: &Session, args: &JobRename) -> Result<Outcome, CtlE
     call = call.if_version(version);
   }
   let changed: JobEntity = session.client()?.fetch(call).await?;
-  Ok(View::thing(&changed).into())
+  Ok(job_rows::things(session, &[changed]).await?.into())
 }

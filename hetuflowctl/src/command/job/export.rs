@@ -4,9 +4,9 @@ use hetuflow_core::JobEntity;
 
 use crate::cli::JobExport;
 use crate::client::{Call, CtlError};
-use crate::command::object::{get, list};
+use crate::command::object::{get, job_rows, list};
 use crate::command::session::Session;
-use crate::output::{Format, Outcome, Record, TableRow as _, View, job_manifest};
+use crate::output::{Format, Outcome, Record, TableRow as _, View};
 
 /// Writes manifests; `-o json` gives the same documents as JSON.
 ///
@@ -25,11 +25,11 @@ pub async fn run(session: &Session, args: &JobExport) -> Result<Outcome, CtlErro
     }
     jobs
   };
-  let mut records = Vec::new();
-  for job in &jobs {
-    let manifest = job_manifest(job, &get::schedules_of(session, job).await?);
-    let record = Record { value: manifest.clone(), manifest: Some(manifest), ..Record::of(job) };
-    records.push(record);
+  let mut records = job_rows::with_schedules(session.client()?, &jobs).await?;
+  for record in &mut records {
+    if let Some(manifest) = &record.manifest {
+      record.value.clone_from(manifest);
+    }
   }
   if session.look.format == Format::Table {
     let text: Result<Vec<String>, CtlError> = records.iter().map(yaml).collect();

@@ -4,4 +4,6 @@ pub mod change;
 pub mod export;
 pub mod history;
 pub mod stats;
+pub mod update;
 pub mod versions;
+pub mod why;

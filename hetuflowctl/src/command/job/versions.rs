@@ -6,7 +6,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::cli::{JobDiff, JobRollback, Name};
 use crate::client::{Call, CtlError, Exit, path_of};
-use crate::command::object::{Kind, get};
+use crate::command::object::{Kind, get, job_rows};
 use crate::command::session::Session;
 use crate::output::{Cell, Column, Outcome, Rows, TableRow, View, visible};
 
@@ -145,5 +145,5 @@ pub async fn rollback(session: &Session, args: &JobRollback) -> Result<Outcome, 
     .if_version(args.if_version.unwrap_or(job.version));
   let changed: JobEntity = session.client()?.fetch(call).await?;
   let note = format!("version {} has what version {} had", changed.version, args.version);
-  Ok(Outcome::from(View::thing(&changed)).note(note))
+  Ok(Outcome::from(job_rows::things(session, &[changed]).await?).note(note))
 }

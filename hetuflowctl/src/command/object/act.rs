@@ -117,9 +117,25 @@ pub async fn each(
   deed: Deed<'_>,
   items: Vec<Item>,
 ) -> Result<Outcome, CtlError> {
-  let total = items.len();
-  let (mut text, mut names, mut results, mut failed) =
-    (String::new(), Vec::new(), Vec::new(), Vec::new());
+  each_beside(session, (kind, deed), items, Vec::new()).await
+}
+
+/// As [`each`], beside those that failed before anything was sent.
+///
+/// # Errors
+/// When it fails for the only one.
+pub async fn each_beside(
+  session: &Session,
+  (kind, deed): (Kind, Deed<'_>),
+  items: Vec<Item>,
+  mut failed: Vec<Failed>,
+) -> Result<Outcome, CtlError> {
+  let total = items.len() + failed.len();
+  if let ([one], true) = (failed.as_slice(), items.is_empty()) {
+    return Err(one.error.clone());
+  }
+  let (mut text, mut names) = (String::new(), Vec::new());
+  let mut results: Vec<Value> = failed.iter().map(Failed::value).collect();
   for (name, answer) in send(session, deed, items).await? {
     match answer {
       Ok(body) => {

@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::kind::{Kind, bare};
 use super::list::everything;
-use super::short_ref;
+use super::{job_rows, short_ref};
 use crate::cli::GetArgs;
 use crate::client::{Call, CtlError, Exit, path_of};
 use crate::command::names::{expand, with_suggestion};
 use crate::command::session::Session;
-use crate::output::{Outcome, Record, TableRow, View, job_manifest};
+use crate::output::{Outcome, Record, TableRow, View};
 
 /// Reads `KIND NAME…` or `KIND/NAME…`.
 ///
@@ -63,13 +63,7 @@ pub async fn run(session: &Session, kind: Kind, names: &[String]) -> Result<Outc
         for name in &names {
           jobs.push(job(session, name).await?);
         }
-        let mut records: Vec<Record> = jobs.iter().map(Record::of).collect();
-        if session.look.format == crate::output::Format::Yaml {
-          for (record, job) in records.iter_mut().zip(&jobs) {
-            record.manifest = Some(job_manifest(job, &schedules_of(session, job).await?));
-          }
-        }
-        View::Things(JobEntity::COLUMNS, records)
+        job_rows::things(session, &jobs).await?
       }
       Kind::Schedule => each::<ScheduleEntity>(session, kind, &names).await?,
       Kind::Task => {

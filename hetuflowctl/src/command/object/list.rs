@@ -2,13 +2,13 @@
 
 use futures_util::stream;
 use hetuflow_core::{
-  AgentEntity, FireEntity, JobEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage,
-  ScheduleEntity, Scope, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  AgentEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage, ScheduleEntity,
+  Scope, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
-use super::get;
 use super::kind::{Kind, bare};
+use super::{get, job_rows};
 use crate::cli::{
   AgentList, AttemptList, FiresArgs, JobList, LsArgs, Name, Paging, ScheduleList, TaskList,
   Watching,
@@ -52,7 +52,7 @@ pub fn of_kind(
     return Err(CtlError::usage(format!("{}s take no filter", kind.word())));
   }
   match kind {
-    Kind::Job => rows::<JobEntity>(session, call, paging),
+    Kind::Job => job_rows::list(session, call, paging),
     Kind::Schedule => rows::<ScheduleEntity>(session, call, paging),
     Kind::Task => rows::<TaskEntity>(session, call, paging),
     Kind::Attempt => rows::<TaskInstanceEntity>(session, call, paging),
@@ -124,7 +124,7 @@ pub fn jobs(session: &Session, args: &JobList) -> Result<Outcome, CtlError> {
     .query_some("namespace_id", session.list_namespace()?)
     .query_some("name", args.name.as_ref())
     .query_some("status", args.status);
-  rows::<JobEntity>(session, narrowed(session, Kind::Job, call, terms)?, args.paging)
+  job_rows::list(session, narrowed(session, Kind::Job, call, terms)?, args.paging)
 }
 
 /// Schedules.
@@ -282,7 +282,18 @@ pub async fn at_most<T: DeserializeOwned>(
   call: Call,
   limit: u32,
 ) -> Result<Vec<T>, CtlError> {
-  let client = session.client()?;
+  begin_of(session.client()?, call, limit).await.map(|(all, _)| all)
+}
+
+/// The begin of a list in memory, and the cursor of what follows.
+///
+/// # Errors
+/// What the server says.
+pub async fn begin_of<T: DeserializeOwned>(
+  client: &Client,
+  call: Call,
+  limit: u32,
+) -> Result<(Vec<T>, Option<String>), CtlError> {
   let (mut all, mut cursor) = (Vec::new(), None);
   let mut left = if limit == 0 { i64::MAX } else { i64::from(limit) };
   while left > 0 {
@@ -294,7 +305,7 @@ pub async fn at_most<T: DeserializeOwned>(
       break;
     }
   }
-  Ok(all)
+  Ok((all, cursor))
 }
 
 /// All of a list in memory, for commands that need the whole.

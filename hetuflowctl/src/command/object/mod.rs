@@ -5,6 +5,7 @@ pub mod create;
 pub mod delete;
 pub mod describe;
 pub mod get;
+pub mod job_rows;
 mod kind;
 pub mod list;
 mod picked;

@@ -16,12 +16,19 @@ pub struct Code {
 }
 
 /// All codes that can be found through the API.
-pub const CODES: [Code; 4] = [
+pub const CODES: [Code; 5] = [
   Code {
     code: "R002",
-    title: "a task was handed out and nobody acknowledged it",
-    cause: "An agent or a server went away between the claim of a task and its start, and no sweep has taken the claim back for more than a minute.",
+    title: "a task was claimed and never sent",
+    cause: "A server went away between the claim of a task and its way to the agent, and no sweep has taken the claim back for more than a minute.",
     risk: "If the agent lives and starts the task at this very moment, the task is stopped again.",
+    change: "POST /tasks/ID/cancel: the task ends as cancelled. Run it again with: hetuflowctl retry ID",
+  },
+  Code {
+    code: "R003",
+    title: "a task was sent to an agent that has not started it",
+    cause: "The task was sent more than a minute ago and its agent is connected, but says nothing of a start: the message or its answer was lost.",
+    risk: "If the agent starts the task at this very moment, the task is stopped again.",
     change: "POST /tasks/ID/cancel: the task ends as cancelled. Run it again with: hetuflowctl retry ID",
   },
   Code {
@@ -45,6 +52,16 @@ pub const CODES: [Code; 4] = [
     risk: "The task ends without its remaining attempts.",
     change: "POST /tasks/ID/cancel: the task ends as cancelled. Run it again with: hetuflowctl retry ID",
   },
+];
+
+/// Codes that are kept for things which nobody looks for here, and why not.
+pub const NOT_LOOKED_FOR: [(&str, &str); 6] = [
+  ("R001", "an attempt without its task: the API shows attempts by their task only"),
+  ("R005", "a namespace of a dead server: in this version no namespace is bound to a server"),
+  ("R007", "two fires for one instant: the database refuses the second one"),
+  ("R008", "output without its attempt: the API shows output by its attempt only"),
+  ("R009", "counters that differ from rows: the API does not show the counters of the store"),
+  ("R010", "a flow that has ended and is open: this version has no flows"),
 ];
 
 /// A code by name.

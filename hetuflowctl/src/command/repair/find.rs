@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, JobEntity, JobStatus, ScheduleEntity, ScheduleStatus, TaskEntity, TaskStatus,
+  AgentEntity, JobEntity, JobStatus, ScheduleEntity, ScheduleStatus, TaskEntity, TaskStatus, Ts,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::client::{Call, CtlError};
+use crate::command::glance::is_online;
 use crate::command::object::list::everything;
 use crate::command::session::Session;
-use crate::command::status::is_online;
 use crate::output::relative;
 
 /// Sweeps and planners need no longer than this.
@@ -68,12 +68,8 @@ fn of_task(session: &Session, task: &TaskEntity, silent: &BTreeSet<&str>) -> Opt
     TaskStatus::WaitingRetry if task.eligible_at? < now.minus(PATIENCE) => "R011",
     TaskStatus::WaitingRetry => return None,
     _ if agent.is_some_and(|agent| silent.contains(agent)) => "R004",
-    TaskStatus::Locked | TaskStatus::Dispatched
-      if task.eligible_at.unwrap_or(task.scheduled_at).max(task.created_at)
-        < now.minus(PATIENCE) =>
-    {
-      "R002"
-    }
+    TaskStatus::Locked if due(task) < now.minus(PATIENCE) => "R002",
+    TaskStatus::Dispatched if due(task) < now.minus(PATIENCE) => "R003",
     _ => return None,
   };
   let since = relative(task.started_at.or(task.eligible_at).unwrap_or(task.scheduled_at), now);
@@ -95,6 +91,11 @@ fn of_schedule(session: &Session, one: &ScheduleEntity) -> Option<Finding> {
     detail: format!("{} should have fired {}", one.name, relative(next, session.look.now)),
     seen: seen_of_schedule(one),
   })
+}
+
+/// Since when it could have been started.
+fn due(task: &TaskEntity) -> Ts {
+  task.eligible_at.unwrap_or(task.scheduled_at).max(task.created_at)
 }
 
 /// What must not have changed.

@@ -13,7 +13,7 @@ use crate::cli::RepairVerb;
 use crate::client::{Call, Client, CtlError, Exit, path_of, write_private};
 use crate::command::session::Session;
 use crate::output::{Outcome, View, ask, visible};
-use code::CODES;
+use code::{CODES, NOT_LOOKED_FOR};
 use find::{Finding, seen_of_schedule, seen_of_task};
 
 /// Findings, and the server that they are of.
@@ -159,6 +159,10 @@ async fn repair(client: &Client, one: &Finding) -> Result<(), CtlError> {
 
 fn explain(code: &str) -> Result<Outcome, CtlError> {
   let Some(one) = code::find(code) else {
+    if let Some((code, why)) = NOT_LOOKED_FOR.iter().find(|one| one.0.eq_ignore_ascii_case(code)) {
+      let error = CtlError::new(Exit::NotFound, format!("{code} is not looked for"));
+      return Err(error.fact(*why).help("hetuflowctl repair check"));
+    }
     let known: Vec<&str> = CODES.iter().map(|one| one.code).collect();
     let error = CtlError::new(Exit::NotFound, format!("no code \"{}\"", code.escape_debug()));
     return Err(error.help(format!("codes: {}", known.join(", "))));

@@ -1,6 +1,6 @@
 //! `cancel`.
 
-use hetuflow_core::CancelRequest;
+use hetuflow_core::{CancelRequest, TaskAction, TaskActions};
 
 use super::deed::{self, OnTasks};
 use crate::cli::CancelArgs;
@@ -24,8 +24,19 @@ pub async fn run(session: &Session, args: &CancelArgs) -> Result<Outcome, CtlErr
     force: args.force,
     grace_secs: args.grace.map(|grace| grace.as_secs_f64()),
   };
-  let what =
-    OnTasks { deed: CANCEL, targets: &args.targets.targets, options: args.bulk, lines: true };
+  let together = TaskActions {
+    action: if args.force { TaskAction::Kill } else { TaskAction::Cancel },
+    ids: Vec::new(),
+    reason: args.reason.clone(),
+    grace_secs: request.grace_secs,
+  };
+  let what = OnTasks {
+    deed: CANCEL,
+    targets: &args.targets.targets,
+    options: args.bulk,
+    together: Some(&together),
+    lines: true,
+  };
   let done = deed::run(session, what, |task| {
     Call::post(format!("{}/cancel", Kind::Task.path_of(&task.id.to_string()))).json(&request)
   });

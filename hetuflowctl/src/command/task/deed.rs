@@ -1,9 +1,9 @@
 //! One act on many tasks: chosen, counted, asked about once, done, told.
 
-use hetuflow_core::TaskEntity;
+use hetuflow_core::{TaskActions, TaskEntity};
 use serde_json::json;
 
-use super::chosen;
+use super::{chosen, together};
 use crate::cli::BulkOptions;
 use crate::client::{Call, CtlError};
 use crate::command::bulk::{Deed, Failed, Item, agree, chosen_unseen, send, some_failed};
@@ -19,6 +19,8 @@ pub struct OnTasks<'a> {
   pub targets: &'a [String],
   /// How many, and whether for real.
   pub options: BulkOptions,
+  /// How many are done together; `None`: one request for each.
+  pub together: Option<&'a TaskActions>,
   /// What is shown are lines, not the tasks in a table.
   pub lines: bool,
 }
@@ -47,17 +49,13 @@ pub async fn run(
     session.look.say(format!("only the first {limit} are taken; --limit N takes more"));
   }
   let total = found.len() + chosen.failed.len();
-  let items =
-    chosen.tasks.iter().map(|task| Item { name: task.id.short(), call: call(task) }).collect();
-  let mut failed = chosen.failed;
-  let mut done = Vec::new();
-  for (name, answer) in send(session, what.deed, items).await? {
-    match answer.and_then(|body| read_task(&body)) {
-      Ok(task) => done.push(task),
-      Err(error) if total == 1 => return Err(error),
-      Err(error) => failed.push(Failed { name, error }),
+  let (done, mut failed) = match what.together {
+    Some(action) if chosen.tasks.len() > 1 => {
+      together::run(session, what.deed, (action, &chosen.tasks)).await?
     }
-  }
+    _ => one_by_one(session, what.deed, (&chosen.tasks, total), call).await?,
+  };
+  failed.splice(0..0, chosen.failed);
   let view = match what.lines {
     true => told(&done, &failed, what.deed.done),
     false if total == 1 => View::things(&done),
@@ -70,6 +68,24 @@ pub async fn run(
   } else {
     outcome.partial(some_failed(what.deed, total, &failed))
   })
+}
+
+async fn one_by_one(
+  session: &Session,
+  deed: Deed<'_>,
+  (tasks, total): (&[TaskEntity], usize),
+  call: impl Fn(&TaskEntity) -> Call,
+) -> Result<(Vec<TaskEntity>, Vec<Failed>), CtlError> {
+  let items = tasks.iter().map(|task| Item { name: task.id.short(), call: call(task) }).collect();
+  let (mut done, mut failed) = (Vec::new(), Vec::new());
+  for (name, answer) in send(session, deed, items).await? {
+    match answer.and_then(|body| read_task(&body)) {
+      Ok(task) => done.push(task),
+      Err(error) if total == 1 => return Err(error),
+      Err(error) => failed.push(Failed { name, error }),
+    }
+  }
+  Ok((done, failed))
 }
 
 fn read_task(body: &[u8]) -> Result<TaskEntity, CtlError> {

@@ -15,6 +15,7 @@ pub mod order;
 pub mod retry;
 pub mod run;
 pub mod story;
+mod together;
 pub mod wait;
 
 pub use exit_code::{exit_code, sentence};

@@ -1,6 +1,6 @@
 //! `retry` and `task reprioritise`.
 
-use hetuflow_core::TaskForUpdate;
+use hetuflow_core::{TaskAction, TaskActions, TaskForUpdate};
 use serde_json::json;
 
 use super::deed::{self, OnTasks};
@@ -21,8 +21,15 @@ const REPRIORITISE: Deed<'static> =
 /// # Errors
 /// When it fails for the only one; with several, each failure is told and the exit code is 11.
 pub async fn run(session: &Session, args: &RetryArgs) -> Result<Outcome, CtlError> {
-  let what =
-    OnTasks { deed: RETRY, targets: &args.targets.targets, options: args.bulk, lines: false };
+  let together =
+    TaskActions { action: TaskAction::Retry, ids: Vec::new(), reason: None, grace_secs: None };
+  let what = OnTasks {
+    deed: RETRY,
+    targets: &args.targets.targets,
+    options: args.bulk,
+    together: Some(&together),
+    lines: false,
+  };
   let done = deed::run(session, what, |task| {
     Call::post(format!("{}/retry", Kind::Task.path_of(&task.id.to_string()))).json(&json!({}))
   });
@@ -39,6 +46,7 @@ pub async fn reprioritise(session: &Session, args: &ReprioritiseArgs) -> Result<
     deed: REPRIORITISE,
     targets: &args.targets.targets,
     options: args.bulk,
+    together: None,
     lines: false,
   };
   let done = deed::run(session, what, |task| {

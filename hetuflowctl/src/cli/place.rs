@@ -1,0 +1,164 @@
+//! Where work is done and who may do it: agents, servers, namespaces, tokens.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use hetuflow_core::{AgentStatus, Role, TokenKind};
+
+use super::list::{Paging, Watching};
+use super::object::{Many, Name, Names};
+use super::value::read_duration;
+
+/// Which servers.
+#[derive(Debug, Clone, Args)]
+pub struct ServerList {
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
+}
+
+/// Verbs of agents.
+#[derive(Debug, Subcommand)]
+pub enum AgentVerb {
+  /// List agents
+  #[command(visible_alias = "ls")]
+  List(AgentList),
+  /// Show agents
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// Give agents nothing new
+  Cordon(Many),
+  /// Give agents work again
+  Uncordon(Many),
+  /// Write a note on an agent
+  Note(NoteArgs),
+  /// What an agent has
+  Tasks(Name),
+  /// Forget agents that are gone
+  #[command(visible_aliases = ["remove", "rm"])]
+  Delete(Many),
+}
+
+/// Which agents.
+#[derive(Debug, Clone, Args)]
+pub struct AgentList {
+  /// idle, busy, offline…
+  #[arg(long, value_parser = |text: &str| text.parse::<AgentStatus>().map_err(|error| error.to_string()))]
+  pub status: Option<AgentStatus>,
+  /// How many.
+  #[command(flatten)]
+  pub paging: Paging,
+  /// Whether it goes on.
+  #[command(flatten)]
+  pub watching: Watching,
+}
+
+/// A note.
+#[derive(Debug, Clone, Args)]
+pub struct NoteArgs {
+  /// The agent
+  pub name: String,
+  /// The note
+  pub text: String,
+}
+
+/// Verbs of namespaces.
+#[derive(Debug, Subcommand)]
+pub enum NamespaceVerb {
+  /// List namespaces
+  #[command(visible_alias = "ls")]
+  List(Paging),
+  /// Show namespaces
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// Make a namespace
+  Create(NamespaceCreate),
+  /// Change a namespace
+  Update(NamespaceUpdate),
+  /// Delete namespaces
+  #[command(visible_alias = "rm")]
+  Delete(Many),
+  /// Work in this namespace from now on
+  Use(Name),
+}
+
+/// A new namespace.
+#[derive(Debug, Clone, Args)]
+pub struct NamespaceCreate {
+  /// Its name
+  pub name: String,
+  /// What it is for
+  #[arg(long, default_value = "", hide_default_value = true)]
+  pub description: String,
+}
+
+/// A change of a namespace.
+#[derive(Debug, Clone, Args)]
+pub struct NamespaceUpdate {
+  /// Its name
+  pub name: String,
+  /// What it is for
+  #[arg(long)]
+  pub description: Option<String>,
+  /// Its share of planning work
+  #[arg(long)]
+  pub weight: Option<i64>,
+}
+
+/// Verbs of tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenVerb {
+  /// List tokens, without their secrets
+  #[command(visible_alias = "ls")]
+  List(Paging),
+  /// Show tokens, without their secrets
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// Make a token; its secret is shown this once
+  Create(TokenCreate),
+  /// Revoke tokens
+  #[command(visible_aliases = ["revoke", "rm"])]
+  Delete(Many),
+}
+
+/// A new token.
+#[derive(Debug, Clone, Args)]
+pub struct TokenCreate {
+  /// What it is called
+  pub name: String,
+  /// user, agent or ci
+  #[arg(long, default_value = "user", value_parser = |text: &str| text.parse::<TokenKind>().map_err(|error| error.to_string()))]
+  pub kind: TokenKind,
+  /// viewer, operator, editor or admin
+  #[arg(long, default_value = "operator", value_parser = |text: &str| text.parse::<Role>().map_err(|error| error.to_string()))]
+  pub role: Role,
+  /// Only in the namespace of -n, not in all
+  #[arg(long)]
+  pub this_namespace: bool,
+  /// How long it is valid; for ever where not said
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub ttl: Option<Duration>,
+}
+
+/// Verbs of servers.
+#[derive(Debug, Subcommand)]
+pub enum ServerVerb {
+  /// List servers
+  #[command(visible_alias = "ls")]
+  List(ServerList),
+  /// Show a server
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// What the server says about its health
+  Health,
+  /// What the server says about itself
+  Info,
+  /// The connections of agents to this server
+  Connections,
+  /// Counts of messages and connections
+  #[command(visible_alias = "metrics")]
+  Stats,
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::frames::{Frame, FrameReader, FromExecutor, Hello, ToExecutor, Welcome, put_json};
@@ -18,6 +19,8 @@ use super::{Command, Event, Hold, Launcher, Place, Surroundings};
 const TURN: usize = 256;
 /// Between two tries to have an executor.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Between two tries while an executor is just leaving.
+const LEAVING_PAUSE: Duration = Duration::from_millis(10);
 /// How long the executor may take to answer the first message.
 const WELCOME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -77,7 +80,29 @@ impl Attached {
   }
 }
 
+/// Greets the executor; one that was just leaving when we came in hangs up, and is tried anew.
 async fn greet(
+  place: &Place,
+  launcher: &Launcher,
+  surroundings: &Surroundings,
+  shift_us: Option<i64>,
+) -> Result<(Welcome, FrameReader<OwnedReadHalf>, OwnedWriteHalf), RemoteError> {
+  use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+  let until = Instant::now() + WELCOME_LIMIT;
+  loop {
+    match greet_once(place, launcher, surroundings, shift_us).await {
+      Err(RemoteError::Talk(error))
+        if matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
+          && Instant::now() < until =>
+      {
+        tokio::time::sleep(LEAVING_PAUSE).await;
+      }
+      other => return other,
+    }
+  }
+}
+
+async fn greet_once(
   place: &Place,
   launcher: &Launcher,
   surroundings: &Surroundings,

@@ -11,8 +11,8 @@ use hetuflow_core::{
   AckMessage, AckStatus, AcquireTaskRequest, AcquireTaskResponse, AgentRegisterRequest,
   AgentRegisterResponse, Envelope, HeartbeatRequest, HeartbeatResponse, JobId, JobSpec,
   MessageKind, NamespaceId, OUTPUT_FRAME, OutputFrame, Reconcile, ReconcileAction, ReportItem,
-  ScheduledTask, TaskInstanceId, TaskInstanceUpdate, TaskReportBatch, Ts, read_message,
-  unpack_message,
+  SUBPROTOCOL_PLAIN, ScheduledTask, TaskInstanceId, TaskInstanceUpdate, TaskReportBatch, Ts,
+  read_message, unpack_message,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// Tasks in one answer.
 const TASKS_PER_ANSWER: usize = 250;
@@ -175,7 +177,13 @@ struct Session<'a> {
 
 async fn session(tcp: TcpStream, board: &Mutex<Board>, changed: &Notify) -> Result<()> {
   tcp.set_nodelay(true)?;
-  let socket = tokio_tungstenite::accept_async(tcp).await?;
+  #[expect(clippy::result_large_err, reason = "the library's own type")]
+  let plain = |_: &Request, mut response: Response| {
+    let protocol = HeaderValue::from_static(SUBPROTOCOL_PLAIN);
+    response.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+    Ok(response)
+  };
+  let socket = tokio_tungstenite::accept_hdr_async(tcp, plain).await?;
   let poll = AcquireTaskRequest::default();
   let mut session = Session { socket, board, epoch: 0, poll, sent: 0 };
   lock(board).sessions += 1;

@@ -5,6 +5,9 @@
 
 mod capture;
 mod command_line;
+mod confine;
+#[cfg(test)]
+mod confine_tests;
 mod effective;
 mod environment;
 #[cfg(feature = "bench")]
@@ -16,14 +19,15 @@ mod stop;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod time_limit;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::{JobSpec, OutputFrame, ScheduledTask, TaskInstanceId};
+use hetuflow_core::{JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskMetrics};
 use tokio::sync::OwnedSemaphorePermit;
 
-pub use crate::process::{Exit, SteadyClock, watch};
+pub use crate::process::{Exit, InForce, SteadyClock, in_force_here, watch};
 pub use effective::effective;
 pub use environment::BaseEnvironment;
 pub use room::{Executor, ExecutorSettings, Parts};
@@ -123,6 +127,8 @@ pub struct Ended {
   pub output: Option<SmallOutput>,
   /// Bytes of output in all.
   pub log_bytes: u64,
+  /// What it has used, where it was started; without its times.
+  pub metrics: Option<TaskMetrics>,
 }
 
 /// Why an attempt ended.
@@ -134,6 +140,13 @@ pub enum Cause {
   Stopped,
   /// By its time limit.
   TimedOut,
+  /// By another limit that it has hit.
+  OverLimit {
+    /// For programs: `oom_killed`, or `limit(name)`.
+    reason: String,
+    /// For people.
+    message: String,
+  },
   /// It was never started.
   NotStarted {
     /// For programs.

@@ -15,5 +15,6 @@ pub fn run(shared: &Shared, start: &Start) {
     at_us,
     output: None,
     log_bytes: 0,
+    metrics: None,
   })));
 }

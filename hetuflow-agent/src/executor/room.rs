@@ -9,15 +9,19 @@ use std::time::Duration;
 use hetuflow_core::TaskInstanceId;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
-use crate::config::TaskType;
+use crate::config::{ConfineSection, TaskType};
+use crate::process::{Cgroups, Orphans};
 
 /// Commands handled in one turn.
 const TURN: usize = 256;
+/// Time between looks for orphans that have ended.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How attempts are run here.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub struct ExecutorSettings {
   pub allow_root_tasks: bool,
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
+  /// How tasks are held together, measured and limited.
+  pub confine: ConfineSection,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.
@@ -43,6 +49,7 @@ pub(super) struct Shared {
   pub(super) clock: SteadyClock,
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
+  pub(super) cgroups: Arc<Cgroups>,
   /// Attempts whose first moments a thread watches now.
   pub(super) short_lives: AtomicUsize,
   events: UnboundedSender<Event>,
@@ -92,7 +99,9 @@ impl Executor {
   pub fn new(parts: Parts) -> Self {
     let Parts { settings, base, clock, memory, tracker, commands, events, tick } = parts;
     let short_lives = AtomicUsize::new(0);
-    let shared = Arc::new(Shared { settings, base, clock, memory, tracker, short_lives, events });
+    let cgroups = Arc::new(Cgroups::open(settings.confine.cgroups));
+    let shared = Shared { settings, base, clock, memory, tracker, cgroups, short_lives, events };
+    let shared = Arc::new(shared);
     Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
   }
 
@@ -100,6 +109,10 @@ impl Executor {
   pub async fn run(mut self) {
     let mut commands = Vec::with_capacity(TURN);
     let mut commanded = true;
+    let mut orphans = Orphans::adopt();
+    let mut orphans_are_left = false;
+    let mut reap = tokio::time::interval(REAP_INTERVAL);
+    reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while commanded || !self.running.is_empty() {
       tokio::select! {
         count = self.commands.recv_many(&mut commands, TURN), if commanded => {
@@ -108,6 +121,11 @@ impl Executor {
         }
         Some(instance_id) = self.ended.1.recv() => {
           self.running.remove(&instance_id);
+          orphans_are_left = true;
+        }
+        _ = reap.tick(), if orphans_are_left || !self.running.is_empty() => {
+          orphans_are_left = orphans.reap();
+          self.shared.cgroups.tidy();
         }
       }
       self.tick.fetch_add(1, Ordering::Relaxed);

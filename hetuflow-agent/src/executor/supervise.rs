@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::capture::Capture;
+use super::confine::{hold, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
@@ -44,7 +45,8 @@ pub async fn supervise(
     Ok(First::Lives(running, run_dir)) => (running.follow(&mut controls).await, run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      (Ended { instance_id, cause, exit: None, at_us, output: None, log_bytes: 0 }, None)
+      let (exit, output, metrics) = (None, None, None);
+      (Ended { instance_id, cause, exit, at_us, output, log_bytes: 0, metrics }, None)
     }
   };
   if run_dir.is_some() {
@@ -61,30 +63,36 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   }
   let prepared = prepare(start, config, &shared.settings, &shared.base)?;
   let Prepared { launch, run_dir } = prepared;
+  let instance_id = start.task.task_instance.id;
+  let ready = hold(&shared.cgroups, &shared.settings.confine, (instance_id, config)).prepare();
   let at_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
     remove(run_dir.as_deref());
     spawn_failed(&error)
   })?;
-  let instance_id = start.task.task_instance.id;
+  let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   shared.say(Event::Started { instance_id, pid, at_us });
-  let bytes = config.max_output_size.unwrap_or(start.limits.output_bytes);
+  let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
   let mut capture = Capture::new(instance_id, start.task.fence, bytes);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
-  let closed = spawned.stdout.is_none() && spawned.stderr.is_none();
+  // What is left in the background is looked for only where it may not be.
+  let closed =
+    spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
     capture.declare_dropped();
     if capture.is_empty() || capture.is_small() {
+      let (usage, over) = confined.note_end(Some(exit));
       let _reaped = spawned.exit(true);
       let log_bytes = capture.total();
       let output = capture.take_small();
-      let cause = Cause::Itself;
-      let ended = Ended { instance_id, cause, exit: Some(exit), at_us, output, log_bytes };
+      let cause = over.map_or(Cause::Itself, over_limit);
+      let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
+      let ended = Ended { instance_id, cause, exit, at_us, output, log_bytes, metrics };
       return Ok(First::Over(ended, run_dir));
     }
   }
-  match Running::new(shared, (start, config), (spawned, capture), (at_us, exit)) {
+  match Running::new(shared, (start, config), (spawned, confined, capture), (at_us, exit)) {
     Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
     Err(error) => {
       remove(run_dir.as_deref());

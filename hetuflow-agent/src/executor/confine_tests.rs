@@ -163,6 +163,18 @@ async fn memory_over_the_limit_is_the_end_of_the_tree() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_tree_that_lacked_memory_dies_too() {
+  let dir = tempfile::tempdir().expect("dir");
+  let path = dir.path().join("pids");
+  let command = format!("sleep 0.1; sleep 300 & echo $! > {}; exec tail /dev/zero", path.display());
+  let config = json!({ "command": command, "resource_limits": { "max_memory_mb": 64 } });
+  let story = run(CgroupChoice::Auto, config).await;
+  let kernel = Cgroups::open(CgroupChoice::Auto).in_force().limits.contains(&"memory");
+  assert_eq!(reason(&story), if kernel { "oom_killed" } else { "limit(memory)" });
+  assert!(!alive(&words(&path, 1).await[0]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_over_the_limit_is_the_end_of_its_writer() {
   let dir = tempfile::tempdir().expect("dir");
   let path = dir.path().join("big");

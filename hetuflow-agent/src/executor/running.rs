@@ -257,7 +257,8 @@ impl Running {
 
   /// Its own end is the end of all of it, where nothing may be left behind.
   fn end_background(&mut self) {
-    if !self.lets_go && self.stopping.is_none() {
+    let must_end = !self.lets_go || self.confined.was_cut();
+    if must_end && self.stopping.is_none() {
       let order = StopOrder { force: true, ..StopOrder::default() };
       let stopping = Stopping::begin(&mut self.confined, Cause::Itself, &order, self.frozen);
       self.stopping = Some(stopping);

@@ -23,7 +23,7 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Ended, Option<PathBuf>),
+  Over(Box<Ended>, Option<PathBuf>),
   /// It lives on.
   Lives(Box<Running>, Option<PathBuf>),
 }
@@ -42,18 +42,19 @@ pub async fn supervise(
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
   let (ended, run_dir) = match first {
     Ok(First::Over(ended, run_dir)) => (ended, run_dir),
-    Ok(First::Lives(running, run_dir)) => (running.follow(&mut controls).await, run_dir),
+    Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
       let (exit, output, metrics) = (None, None, None);
-      (Ended { instance_id, cause, exit, at_us, output, log_bytes: 0, metrics }, None)
+      let ended = Ended { instance_id, cause, exit, at_us, output, log_bytes: 0, metrics };
+      (Box::new(ended), None)
     }
   };
   if run_dir.is_some() {
     let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
     let _finished = cleaning.await;
   }
-  shared.say(Event::Ended(Box::new(ended)));
+  shared.say(Event::Ended(ended));
 }
 
 /// Prepares, spawns and watches the first moments, on this thread.
@@ -89,7 +90,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let cause = over.map_or(Cause::Itself, over_limit);
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
       let ended = Ended { instance_id, cause, exit, at_us, output, log_bytes, metrics };
-      return Ok(First::Over(ended, run_dir));
+      return Ok(First::Over(Box::new(ended), run_dir));
     }
   }
   match Running::new(shared, (start, config), (spawned, confined, capture), (at_us, exit)) {

@@ -232,6 +232,7 @@ impl Cell {
 
   /// Removes it; false while something lives in it.
   pub(super) fn remove(&self) -> bool {
-    self.folders().fold(true, |gone, folder| remove_folder(&folder.path) && gone)
+    let left: Vec<_> = self.folders().filter(|folder| !remove_folder(&folder.path)).collect();
+    left.is_empty()
   }
 }

@@ -13,6 +13,18 @@ pub(super) struct Place {
   pub(super) own: PathBuf,
 }
 
+impl Place {
+  /// A service manager may have put us into a subgroup of what it has given us: the rest of it is
+  /// ours, too, and free of processes.
+  pub(super) fn leave_subgroup(&mut self) {
+    let above = self.own.parent().filter(|_| self.v2 && self.own.extension().is_none());
+    if let Some(above) = above.filter(|path| path.extension().is_some_and(|kind| kind == "service"))
+    {
+      self.own = above.to_owned();
+    }
+  }
+}
+
 /// All places, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
 pub(super) fn places(mounts: &str, groups: &str) -> Vec<Place> {
   let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::read).collect();
@@ -89,6 +101,20 @@ mod tests {
         of("/sys/fs/cgroup/unified", true, &[]),
       ]
     );
+  }
+
+  #[test]
+  fn a_subgroup_of_a_service_is_left_and_no_other() {
+    for (own, wanted) in [
+      ("/x/hetuflow.service/main", "/x/hetuflow.service"),
+      ("/x/hetuflow.service", "/x/hetuflow.service"),
+      ("/x/user.slice/shell", "/x/user.slice/shell"),
+      ("/", "/"),
+    ] {
+      let mut place = Place { v2: true, controllers: Vec::new(), own: own.into() };
+      place.leave_subgroup();
+      assert_eq!(place.own, PathBuf::from(wanted), "{own}");
+    }
   }
 
   #[test]

@@ -1,6 +1,7 @@
 //! The control groups that this host lets us make: found once, with what each can do.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,12 +53,18 @@ pub struct Cgroups {
 impl Cgroups {
   /// Finds what works here and makes a group for our trees.
   pub fn open(choice: CgroupChoice) -> Self {
-    Self::below(&usable(choice), &own_name())
-  }
-
-  /// No groups at all.
-  pub fn none() -> Self {
-    Self::default()
+    let groups = Self::below(&usable(choice), &own_name());
+    let in_force = groups.in_force();
+    let (keeper, limits) = (in_force.keeper, in_force.words());
+    if keeper == "none" {
+      tracing::warn!(
+        %limits,
+        "no control groups here: a task that detaches and clears its environment can outlive a stop"
+      );
+    } else {
+      tracing::info!(%limits, "tasks are held together by control groups ({keeper})");
+    }
+    groups
   }
 
   fn below(places: &[Place], name: &str) -> Self {
@@ -65,8 +72,11 @@ impl Cgroups {
     for place in places {
       remove_stale(&place.own);
       let folder = Folder { v2: place.v2, path: place.own.join(name) };
-      if fs::create_dir(&folder.path).is_err() {
-        continue;
+      match fs::create_dir(&folder.path) {
+        Ok(()) => {}
+        // Ours already: this process has begun anew with another program.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(_) => continue,
       }
       let controls: Vec<String> =
         if place.v2 { delegate(&place.own, &folder.path) } else { place.controllers.clone() };
@@ -166,6 +176,7 @@ pub fn in_force_here(choice: CgroupChoice) -> InForce {
 fn usable(choice: CgroupChoice) -> Vec<Place> {
   let read = |path| fs::read_to_string(path).unwrap_or_default();
   let mut found = places(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+  found.iter_mut().for_each(Place::leave_subgroup);
   found.retain(|place| {
     let allowed = match choice {
       CgroupChoice::Auto => true,
@@ -216,7 +227,16 @@ fn delegate(own: &Path, ours: &Path) -> Vec<String> {
 }
 
 /// Moves the processes of our own group one down, if all of them are of our own program.
+///
+/// Never out of a group that systemd has made: it could not start the service again while ours
+/// controls its children. There `DelegateSubgroup=` does the same.
 fn step_aside(own: &Path) -> bool {
+  if own
+    .extension()
+    .is_some_and(|kind| ["service", "scope", "slice"].iter().any(|one| kind == *one))
+  {
+    return false;
+  }
   let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();
   let Some(ours) = program("self") else { return false };
   let there = fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
@@ -253,7 +273,7 @@ fn remove_stale(own: &Path) {
 pub(super) fn remove_folder(path: &Path) -> bool {
   let gone = |result: std::io::Result<()>| match result {
     Ok(()) => true,
-    Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    Err(error) => error.kind() == ErrorKind::NotFound,
   };
   if gone(fs::remove_dir(path)) {
     return true;

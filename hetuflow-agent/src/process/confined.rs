@@ -83,8 +83,9 @@ impl Prepared {
     let tree = Tree::new(leader, &hold.mark);
     let next_look = Instant::now() + LOOK_STEP;
     let (usage, step) = (Usage::default(), LOOK_STEP);
-    let (last, busy_since) = (None, None);
-    let mut it = Confined { hold, leader, tree, cell, usage, next_look, step, last, busy_since };
+    let (last, busy_since, is_settled) = (None, None, false);
+    let mut it =
+      Confined { hold, leader, tree, cell, usage, next_look, step, is_settled, last, busy_since };
     it.enter();
     if it.hold.limits.are_set() {
       it.hold.limits.set_for(leader);
@@ -113,6 +114,7 @@ pub struct Confined {
   usage: Usage,
   next_look: Instant,
   step: Duration,
+  is_settled: bool,
   /// The last look: when, and the processor time until then.
   last: Option<(Instant, Duration)>,
   /// Since when it uses more processors than it may.
@@ -122,6 +124,7 @@ pub struct Confined {
 impl Confined {
   /// The process lives on after its first moments.
   pub fn settle(&mut self) {
+    self.is_settled = true;
     if self.cell.is_none() {
       self.cell = self.hold.cgroups.cell(&self.hold.name, &self.hold.limits);
       self.enter();
@@ -253,10 +256,17 @@ impl Confined {
     (cell.refused_starts() > 0).then(|| over_processes(self.hold.limits.processes.unwrap_or(0)))
   }
 
+  /// Whether the kernel has killed a part of it: the rest is of no use then.
+  pub fn was_cut(&self) -> bool {
+    self.cell.as_ref().is_some_and(|cell| cell.memory_kills() > 0)
+  }
+
   /// What it has used, and the limit that was its end, if any; before the leader is reaped.
   pub fn note_end(&mut self, exit: Option<Exit>) -> (Usage, Option<Over>) {
     let mut usage = self.usage;
-    usage.raise(Usage::of_ended(self.leader.as_raw_nonzero().get()));
+    let leader = self.leader.as_raw_nonzero().get();
+    let was_short = !self.is_settled && !self.hold.limits.are_set();
+    usage.raise(if was_short { Usage::of_short(leader) } else { Usage::of_ended(leader) });
     if let Some(cell) = &self.cell {
       let memory_peak = cell.memory_peak();
       usage.raise(Usage { cpu: cell.cpu(), memory_peak, ..Usage::default() });

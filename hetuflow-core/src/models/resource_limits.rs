@@ -69,7 +69,7 @@ impl ResourceLimits {
     let sizes = || format!("1 to {MEGABYTES_MAX} MiB");
     range("max_memory_mb", megabytes(self.max_memory_mb), sizes());
     range("max_file_mb", megabytes(self.max_file_mb), sizes());
-    let processors = |cpu: f64| cpu >= 0.01 && cpu <= PROCESSORS_MAX;
+    let processors = |cpu: f64| (0.01..=PROCESSORS_MAX).contains(&cpu);
     let cpu = self.max_cpu_percent.is_none_or(processors);
     range("max_cpu_percent", cpu, format!("0.01 to {PROCESSORS_MAX} processors"));
     let processes = self.max_processes.is_none_or(|count| (1..=PROCESSES_MAX).contains(&count));

@@ -4,13 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use hetuflow_core::config_text::ConfigText;
+use serde::{Deserialize, Serialize};
 
 const LIMITS: &str = "agent.process.limits";
 const MEMORY_MIN: u64 = 1 << 20;
 const PROCESSORS_MAX: f64 = 1024.0;
 
 /// How tasks are held together, measured and limited.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfineSection {
   /// Which control groups may be used.
   pub cgroups: CgroupChoice,
@@ -28,7 +29,7 @@ impl Default for ConfineSection {
 }
 
 /// `[agent.process.limits]`
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct HostLimits {
   /// Bytes of memory.
   pub memory: Option<u64>,
@@ -39,7 +40,8 @@ pub struct HostLimits {
 }
 
 /// Which control groups may be used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CgroupChoice {
   /// Version 2 where it is, version 1 for what it lacks.
   #[default]

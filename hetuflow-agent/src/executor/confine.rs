@@ -7,23 +7,33 @@ use hetuflow_core::{TaskConfig, TaskInstanceId, TaskMetrics, tighter};
 
 use super::Cause;
 use crate::config::{ConfineSection, HostLimits};
-use crate::process::{Cgroups, Hold, Limits, Over, Usage};
+use crate::process::{Cgroups, Grip, Limits, Over, Usage};
 
 /// How long a share of processors may be exceeded where a job does not say.
 const SUSTAIN: Duration = Duration::from_secs(10);
 
 /// How one attempt is to be held.
-pub fn hold(
+pub fn grip(
   cgroups: &Arc<Cgroups>,
   section: &ConfineSection,
   (instance_id, config): (TaskInstanceId, &TaskConfig),
-) -> Hold {
-  Hold {
+) -> Grip {
+  Grip {
+    limits: limits(config, &section.limits),
+    look_interval: section.look_interval,
+    ..grip_of_orphan(cgroups, instance_id)
+  }
+}
+
+/// How an attempt of an executor before this one is to be held; what its limits are is forgotten,
+/// but where groups hold them they still do.
+pub fn grip_of_orphan(cgroups: &Arc<Cgroups>, instance_id: TaskInstanceId) -> Grip {
+  Grip {
     cgroups: Arc::clone(cgroups),
     name: instance_id.to_string(),
     mark: format!("HETUFLOW_INSTANCE_ID={instance_id}"),
-    limits: limits(config, &section.limits),
-    look_interval: section.look_interval,
+    limits: Limits::default(),
+    look_interval: ConfineSection::default().look_interval,
   }
 }
 

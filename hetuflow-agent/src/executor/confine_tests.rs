@@ -178,7 +178,7 @@ async fn what_is_left_of_a_tree_that_lacked_memory_dies_too() {
 async fn a_file_over_the_limit_is_the_end_of_its_writer() {
   let dir = tempfile::tempdir().expect("dir");
   let path = dir.path().join("big");
-  let command = format!("exec head -c 5000000 /dev/zero > {}", path.display());
+  let command = format!("sleep 0.1; exec head -c 5000000 /dev/zero > {}", path.display());
   let config = json!({ "command": command, "resource_limits": { "max_file_mb": 1 } });
   assert_eq!(reason(&run(CgroupChoice::Off, config).await), "limit(file_size)");
   assert_eq!(std::fs::metadata(&path).expect("written").len(), 1 << 20);

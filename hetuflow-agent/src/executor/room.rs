@@ -4,14 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
+use super::journal::Journal;
+use super::orphan::{self, Found};
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
@@ -23,8 +27,35 @@ const TURN: usize = 256;
 /// Time between looks for orphans that have ended.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Everything that attempts find around them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+  /// How they are run.
+  pub settings: ExecutorSettings,
+  /// What they may see of the agent's environment.
+  pub base: BaseEnvironment,
+  /// Bytes of output that may wait for the server; counts from the start of the executor.
+  pub output_buffer: u64,
+}
+
+/// What attempts find around them now; each agent that comes may bring its own.
+#[derive(Debug, Default)]
+pub(super) struct CurrentSurroundings(RwLock<Arc<Surroundings>>);
+
+impl CurrentSurroundings {
+  /// What counts for an attempt that is started now.
+  pub(super) fn get(&self) -> Arc<Surroundings> {
+    Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+  }
+
+  /// Counts from the next start on.
+  pub(super) fn set(&self, surroundings: Surroundings) {
+    *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(surroundings);
+  }
+}
+
 /// How attempts are run here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorSettings {
   /// Folder of commands that name none.
   pub work_dir: PathBuf,
@@ -35,6 +66,7 @@ pub struct ExecutorSettings {
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
   /// How tasks are held together, measured and limited.
+  #[serde(default)]
   pub confine: ConfineSection,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
@@ -44,8 +76,8 @@ pub struct ExecutorSettings {
 
 /// What all attempts share.
 pub(super) struct Shared {
-  pub(super) settings: ExecutorSettings,
-  pub(super) base: BaseEnvironment,
+  pub(super) surroundings: Arc<CurrentSurroundings>,
+  pub(super) journal: Option<Arc<Journal>>,
   pub(super) clock: SteadyClock,
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
@@ -75,17 +107,29 @@ pub struct Executor {
 }
 
 /// What an [`Executor`] is made of.
-pub struct Parts {
-  /// How attempts are run.
-  pub settings: ExecutorSettings,
-  /// What tasks may see of the agent's environment.
-  pub base: BaseEnvironment,
+pub(super) struct Parts {
+  /// What attempts find around them.
+  pub(super) surroundings: Surroundings,
+  /// What must not be forgotten; none where the executor is no process of its own.
+  pub(super) journal: Option<Arc<Journal>>,
+  /// Times of events.
+  pub(super) clock: SteadyClock,
+  /// Bytes of output that may wait for the server.
+  pub(super) memory: Arc<Semaphore>,
+  /// Owns the tasks of the runtime.
+  pub(super) tracker: TaskTracker,
+  /// Where commands come from.
+  pub(super) commands: UnboundedReceiver<Command>,
+  /// Where events go.
+  pub(super) events: UnboundedSender<Event>,
+  /// Counts turns, as a proof of life.
+  pub(super) tick: Arc<AtomicU64>,
+}
+
+/// The border of an [`Executor`] that lives in the process of its agent.
+pub struct Inside {
   /// Times of events.
   pub clock: SteadyClock,
-  /// Bytes of output that may wait for the server.
-  pub memory: Arc<Semaphore>,
-  /// Owns the tasks of the runtime.
-  pub tracker: TaskTracker,
   /// Where commands come from.
   pub commands: UnboundedReceiver<Command>,
   /// Where events go.
@@ -95,14 +139,42 @@ pub struct Parts {
 }
 
 impl Executor {
+  /// An executor that ends with the process that it is in, and forgets everything then.
+  pub fn inside(surroundings: Surroundings, tracker: &TaskTracker, border: Inside) -> Self {
+    let memory = output_memory(&surroundings);
+    let Inside { clock, commands, events, tick } = border;
+    let (tracker, journal) = (tracker.clone(), None);
+    Self::new(Parts { surroundings, journal, clock, memory, tracker, commands, events, tick })
+  }
+
   /// An executor with nothing to do.
-  pub fn new(parts: Parts) -> Self {
-    let Parts { settings, base, clock, memory, tracker, commands, events, tick } = parts;
+  pub(super) fn new(parts: Parts) -> Self {
+    let Parts { surroundings, journal, clock, memory, tracker, commands, events, tick } = parts;
     let short_lives = AtomicUsize::new(0);
-    let cgroups = Arc::new(Cgroups::open(settings.confine.cgroups));
-    let shared = Shared { settings, base, clock, memory, tracker, cgroups, short_lives, events };
+    let cgroups = Arc::new(Cgroups::open(surroundings.settings.confine.cgroups));
+    let current = CurrentSurroundings::default();
+    current.set(surroundings);
+    let surroundings = Arc::new(current);
+    let shared =
+      Shared { surroundings, journal, clock, memory, tracker, cgroups, short_lives, events };
     let shared = Arc::new(shared);
     Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
+  }
+
+  /// What attempts find around them, to be changed.
+  pub(super) fn surroundings(&self) -> Arc<CurrentSurroundings> {
+    Arc::clone(&self.shared.surroundings)
+  }
+
+  /// Follows a process that an executor before this one has started.
+  pub(super) fn adopt(&mut self, instance_id: TaskInstanceId, found: Found) {
+    let (sender, controls) = mpsc::unbounded_channel();
+    self.running.insert(instance_id, sender);
+    let (shared, ended) = (Arc::clone(&self.shared), self.ended.0.clone());
+    self.shared.tracker.spawn(async move {
+      orphan::follow(shared, instance_id, found, controls).await;
+      let _executor_gone = ended.send(instance_id);
+    });
   }
 
   /// Works until nobody can command any more and every attempt has ended.
@@ -134,6 +206,8 @@ impl Executor {
 
   fn obey(&mut self, command: Command) {
     match command {
+      // For whoever remembers; there is nothing to run.
+      Command::Keep(_) | Command::Forget(_) => {}
       Command::Start(start) => self.start(start),
       Command::Stop(id, order) => self.tell(id, Control::Stop(order)),
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),
@@ -157,7 +231,7 @@ impl Executor {
 
   fn start(&mut self, start: Box<super::Start>) {
     #[cfg(feature = "bench")]
-    if self.shared.settings.noop {
+    if self.shared.surroundings.get().settings.noop {
       return super::noop::run(&self.shared, &start);
     }
     let instance_id = start.task.task_instance.id;
@@ -169,4 +243,10 @@ impl Executor {
       let _executor_gone = ended.send(instance_id);
     });
   }
+}
+
+/// The memory for output that waits for the server.
+pub(super) fn output_memory(surroundings: &Surroundings) -> Arc<Semaphore> {
+  let bytes = usize::try_from(surroundings.output_buffer).unwrap_or(usize::MAX);
+  Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
 }

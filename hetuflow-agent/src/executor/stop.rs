@@ -78,7 +78,7 @@ impl Stopping {
     }
     if self.killed {
       // What was being made while we killed, or has got away: kill again until nothing is left.
-      confined.kill_rest();
+      confined.kill();
     }
     self.look_at = Some(Instant::now() + LOOK_INTERVAL);
     false

@@ -48,6 +48,8 @@ pub struct Cgroups {
   cpu: Option<Folder>,
   /// Groups of trees that are no longer ours and still live.
   left: Mutex<Vec<Cell>>,
+  /// Folders of dead makers in which something lives still.
+  stale: Mutex<Vec<PathBuf>>,
 }
 
 impl Cgroups {
@@ -70,7 +72,11 @@ impl Cgroups {
   fn below(places: &[Place], name: &str) -> Self {
     let mut groups = Self::default();
     for place in places {
-      remove_stale(&place.own);
+      groups
+        .stale
+        .get_mut()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend(remove_stale(&place.own));
       let folder = Folder { v2: place.v2, path: place.own.join(name) };
       match fs::create_dir(&folder.path) {
         Ok(()) => {}
@@ -143,6 +149,7 @@ impl Cgroups {
   /// Removes groups that were given back and are empty by now.
   pub fn tidy(&self) {
     self.left.lock().unwrap_or_else(PoisonError::into_inner).retain(|cell| !cell.remove());
+    self.stale.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| !remove_folder(path));
   }
 }
 
@@ -255,8 +262,9 @@ fn own_name() -> String {
   format!("{PREFIX}{pid}-{start}")
 }
 
-/// Removes groups whose maker is dead and in which nothing lives.
-fn remove_stale(own: &Path) {
+/// Removes groups whose maker is dead; gives those in which something lives.
+fn remove_stale(own: &Path) -> Vec<PathBuf> {
+  let mut living = Vec::new();
   let entries = fs::read_dir(own).into_iter().flatten().flatten();
   for entry in entries {
     let name = entry.file_name();
@@ -264,9 +272,17 @@ fn remove_stale(own: &Path) {
     let Some((pid, start)) = maker else { continue };
     let (Ok(pid), Ok(start)) = (pid.parse::<i32>(), start.parse::<u64>()) else { continue };
     if Stat::read(pid).is_none_or(|stat| stat.start != start) {
-      remove_folder(&entry.path());
+      // All that is empty in it goes, whatever else lives.
+      let path = entry.path();
+      let attempts = fs::read_dir(&path).into_iter().flatten().flatten();
+      let folders = attempts.filter(|one| one.file_type().is_ok_and(|kind| kind.is_dir()));
+      folders.for_each(|one| _ = remove_folder(&one.path()));
+      if !remove_folder(&path) {
+        living.push(path);
+      }
     }
   }
+  living
 }
 
 /// Removes a group and all below it; false where something lives in it.
@@ -311,7 +327,7 @@ mod tests {
     for name in ["hetuflow-1-0/attempt", &living, "hetuflow-self", "other"] {
       fs::create_dir_all(dir.path().join(name)).expect("made");
     }
-    remove_stale(dir.path());
+    assert_eq!(remove_stale(dir.path()), Vec::<PathBuf>::new());
     let mut left: Vec<_> = fs::read_dir(dir.path())
       .expect("readable")
       .map(|entry| entry.expect("entry").file_name().into_string().expect("text"))

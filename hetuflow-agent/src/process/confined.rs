@@ -46,7 +46,7 @@ impl Over {
 
 /// How a tree is to be held.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct Grip {
   /// Where groups are made.
   pub cgroups: Arc<Cgroups>,
   /// The name of its group.
@@ -59,37 +59,38 @@ pub struct Hold {
   pub look_interval: Duration,
 }
 
-impl Hold {
+impl Grip {
   /// Makes ready what a process needs from its first moment. Without limits that is nothing: most
   /// processes end in a moment.
   pub fn prepare(self) -> Prepared {
     let limits = &self.limits;
     let cell = limits.want_cgroup().then(|| self.cgroups.cell(&self.name, limits)).flatten();
-    Prepared { hold: self, cell }
+    Prepared { grip: self, cell }
   }
 }
 
 /// Ready for a process to be started.
 #[derive(Debug)]
 pub struct Prepared {
-  hold: Hold,
+  grip: Grip,
   cell: Option<Cell>,
 }
 
 impl Prepared {
   /// Right after the start of the process.
   pub fn start(mut self, leader: Pid) -> Confined {
-    let (hold, cell) = (self.hold.clone(), self.cell.take());
-    let tree = Tree::new(leader, &hold.mark);
+    let (grip, cell) = (self.grip.clone(), self.cell.take());
+    let tree = Tree::new(leader, &grip.mark);
     let next_look = Instant::now() + LOOK_STEP;
     let (usage, step) = (Usage::default(), LOOK_STEP);
     let (last, busy_since, is_settled) = (None, None, false);
     let mut it =
-      Confined { hold, leader, tree, cell, usage, next_look, step, is_settled, last, busy_since };
-    it.enter();
-    if it.hold.limits.are_set() {
-      it.hold.limits.set_for(leader);
+      Confined { grip, leader, tree, cell, usage, next_look, step, is_settled, last, busy_since };
+    // The process runs already: what takes no time first.
+    if it.grip.limits.are_set() {
+      it.grip.limits.set_for(leader);
     }
+    it.enter();
     it
   }
 }
@@ -98,7 +99,7 @@ impl Drop for Prepared {
   fn drop(&mut self) {
     // Nothing was started.
     if let Some(cell) = self.cell.take() {
-      self.hold.cgroups.give_back(cell);
+      self.grip.cgroups.give_back(cell);
     }
   }
 }
@@ -107,7 +108,7 @@ impl Drop for Prepared {
 /// anything; when this is dropped, what still lives is let go.
 #[derive(Debug)]
 pub struct Confined {
-  hold: Hold,
+  grip: Grip,
   leader: Pid,
   tree: Tree,
   cell: Option<Cell>,
@@ -126,11 +127,11 @@ impl Confined {
   pub fn settle(&mut self) {
     self.is_settled = true;
     if self.cell.is_none() {
-      self.cell = self.hold.cgroups.cell(&self.hold.name, &self.hold.limits);
+      self.cell = self.grip.cgroups.cell(&self.grip.name, &self.grip.limits);
       self.enter();
     }
     self.measure();
-    if self.hold.limits.are_set() {
+    if self.grip.limits.are_set() {
       self.next_look = Instant::now();
     }
   }
@@ -142,7 +143,7 @@ impl Confined {
       self.cell = Some(cell);
       self.gather();
     } else {
-      self.hold.cgroups.give_back(cell);
+      self.grip.cgroups.give_back(cell);
     }
   }
 
@@ -184,8 +185,8 @@ impl Confined {
     let own = own_peak(self.leader.as_raw_nonzero().get());
     let memory_peak = look.memory.max(own);
     self.usage.raise(Usage { cpu: look.cpu.max(counted), memory_peak, ..Usage::default() });
-    let longest = self.hold.look_interval.max(LOOK_STEP);
-    self.step = match self.hold.limits.are_set() {
+    let longest = self.grip.look_interval.max(LOOK_STEP);
+    self.step = match self.grip.limits.are_set() {
       true if self.must_hurry() => QUICK_STEP,
       true => LOOK_STEP,
       false => (self.step * 2).min(longest),
@@ -196,13 +197,13 @@ impl Confined {
 
   /// Memory and processes grow in no time.
   fn must_hurry(&self) -> bool {
-    let (limits, cell) = (&self.hold.limits, self.cell.as_ref());
+    let (limits, cell) = (&self.grip.limits, self.cell.as_ref());
     limits.memory.is_some() && !cell.is_some_and(Cell::holds_memory)
       || limits.processes.is_some() && !cell.is_some_and(Cell::holds_processes)
   }
 
   fn over(&mut self, look: Look) -> Option<Over> {
-    let limits = self.hold.limits;
+    let limits = self.grip.limits;
     let cell = self.cell.as_ref();
     if let Some(over) = self.held_by_kernel() {
       return Some(over);
@@ -238,7 +239,7 @@ impl Confined {
       return None;
     }
     let since = *self.busy_since.get_or_insert(then);
-    (now - since >= self.hold.limits.sustain).then(|| {
+    (now - since >= self.grip.limits.sustain).then(|| {
       let secs = (now - since).as_secs_f64();
       let message = format!("used {share:.2} processors, over {limit} for {secs:.0} s");
       Over::limit("cpu", message)
@@ -249,11 +250,11 @@ impl Confined {
   fn held_by_kernel(&self) -> Option<Over> {
     let cell = self.cell.as_ref()?;
     if cell.memory_kills() > 0 {
-      let limit = self.hold.limits.memory.unwrap_or(0) as f64 / MIB;
+      let limit = self.grip.limits.memory.unwrap_or(0) as f64 / MIB;
       let message = format!("killed by the kernel: it needed more than its {limit:.0} MiB");
       return Some(Over { reason: "oom_killed".to_owned(), message });
     }
-    (cell.refused_starts() > 0).then(|| over_processes(self.hold.limits.processes.unwrap_or(0)))
+    (cell.refused_starts() > 0).then(|| over_processes(self.grip.limits.processes.unwrap_or(0)))
   }
 
   /// Whether the kernel has killed a part of it: the rest is of no use then.
@@ -265,7 +266,7 @@ impl Confined {
   pub fn note_end(&mut self, exit: Option<Exit>) -> (Usage, Option<Over>) {
     let mut usage = self.usage;
     let leader = self.leader.as_raw_nonzero().get();
-    let was_short = !self.is_settled && !self.hold.limits.are_set();
+    let was_short = !self.is_settled && !self.grip.limits.are_set();
     usage.raise(if was_short { Usage::of_short(leader) } else { Usage::of_ended(leader) });
     if let Some(cell) = &self.cell {
       let memory_peak = cell.memory_peak();
@@ -277,7 +278,7 @@ impl Confined {
 
   /// The limit that an end by itself speaks of.
   fn verdict(&self, exit: Exit) -> Option<Over> {
-    let limits = &self.hold.limits;
+    let limits = &self.grip.limits;
     if !limits.are_set() || exit == Exit::Code(0) {
       return None;
     }
@@ -316,17 +317,9 @@ impl Confined {
     if frozen { self.tree.freeze() } else { self.tree.thaw() }
   }
 
-  /// Kills all of it. What gets away is for [`Self::kill_rest`].
+  /// Kills all of it, in its group or not. What is being made meanwhile needs another call.
   pub fn kill(&mut self) {
-    match &self.cell {
-      Some(cell) => cell.kill(),
-      None => self.tree.kill(),
-    }
-  }
-
-  /// Kills what is still found after a kill, in its group or not.
-  pub fn kill_rest(&mut self) {
-    if let Some(cell) = self.cell.as_ref().filter(|cell| !cell.is_empty()) {
+    if let Some(cell) = &self.cell {
       cell.kill();
     }
     self.tree.kill();
@@ -341,7 +334,7 @@ impl Confined {
 impl Drop for Confined {
   fn drop(&mut self) {
     if let Some(cell) = self.cell.take() {
-      self.hold.cgroups.give_back(cell);
+      self.grip.cgroups.give_back(cell);
     }
   }
 }

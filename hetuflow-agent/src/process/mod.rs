@@ -8,6 +8,7 @@ mod cgroups;
 mod clock;
 mod confined;
 mod group;
+mod ident;
 mod limits;
 mod orphans;
 mod pipe;
@@ -20,8 +21,9 @@ mod watch;
 
 pub use cgroups::{Cgroups, InForce, in_force_here};
 pub use clock::SteadyClock;
-pub use confined::{Confined, Hold, Over};
+pub use confined::{Confined, Grip, Over};
 pub use group::signal_group;
+pub use ident::{boot_id, start_ticks};
 pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};

@@ -15,6 +15,7 @@ mod environment;
 mod frames;
 mod held;
 mod hold;
+mod housekeeping;
 mod journal;
 mod launch;
 #[cfg(feature = "bench")]
@@ -68,6 +69,8 @@ pub enum Command {
   Pause(TaskInstanceId),
   /// Thaw the group.
   Resume(TaskInstanceId),
+  /// A server has answered a sign of life that was sent at this instant of the steady clock.
+  Contact(i64),
   /// Kill every group at once: the agent dies.
   KillAll,
 }
@@ -127,7 +130,7 @@ pub enum Event {
   /// An executor was attached: all that it has in hand. What was started and is not among it is
   /// gone; what it has to tell of the others follows.
   Attached(Vec<Held>),
-  /// The process runs.
+  /// The process runs, and has outlived its first moments.
   Started {
     /// The attempt.
     instance_id: TaskInstanceId,
@@ -163,6 +166,8 @@ pub struct Ended {
   pub instance_id: TaskInstanceId,
   /// Who or what ended it.
   pub cause: Cause,
+  /// The process and when it was started, where that was not told before.
+  pub started: Option<(Option<u32>, i64)>,
   /// How the process ended, where there was one.
   pub exit: Option<Exit>,
   /// When.

@@ -11,21 +11,20 @@ use hetuflow_core::TaskInstanceId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::MissedTickBehavior;
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
+use super::housekeeping;
 use super::journal::Journal;
 use super::orphan::{self, Found};
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
 use crate::config::{ConfineSection, TaskType};
-use crate::process::{Cgroups, Orphans};
+use crate::process::Cgroups;
 
 /// Commands handled in one turn.
 const TURN: usize = 256;
-/// Time between looks for orphans that have ended.
-const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything that attempts find around them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -100,10 +99,9 @@ impl Shared {
 /// output by the memory semaphore, and each attempt has three more events at most.
 pub struct Executor {
   shared: Arc<Shared>,
-  commands: UnboundedReceiver<Command>,
   running: HashMap<TaskInstanceId, UnboundedSender<Control>>,
   ended: (UnboundedSender<TaskInstanceId>, UnboundedReceiver<TaskInstanceId>),
-  tick: Arc<AtomicU64>,
+  _housekeeping: DropGuard,
 }
 
 /// What an [`Executor`] is made of.
@@ -118,12 +116,8 @@ pub(super) struct Parts {
   pub(super) memory: Arc<Semaphore>,
   /// Owns the tasks of the runtime.
   pub(super) tracker: TaskTracker,
-  /// Where commands come from.
-  pub(super) commands: UnboundedReceiver<Command>,
   /// Where events go.
   pub(super) events: UnboundedSender<Event>,
-  /// Counts turns, as a proof of life.
-  pub(super) tick: Arc<AtomicU64>,
 }
 
 /// The border of an [`Executor`] that lives in the process of its agent.
@@ -139,17 +133,18 @@ pub struct Inside {
 }
 
 impl Executor {
-  /// An executor that ends with the process that it is in, and forgets everything then.
-  pub fn inside(surroundings: Surroundings, tracker: &TaskTracker, border: Inside) -> Self {
+  /// Runs an executor that ends with the process that it is in, and forgets everything then; until
+  /// nobody can command any more and every attempt has ended.
+  pub async fn run_inside(surroundings: Surroundings, tracker: TaskTracker, border: Inside) {
     let memory = output_memory(&surroundings);
     let Inside { clock, commands, events, tick } = border;
-    let (tracker, journal) = (tracker.clone(), None);
-    Self::new(Parts { surroundings, journal, clock, memory, tracker, commands, events, tick })
+    let parts = Parts { surroundings, journal: None, clock, memory, tracker, events };
+    Self::new(parts).run(commands, tick).await;
   }
 
   /// An executor with nothing to do.
   pub(super) fn new(parts: Parts) -> Self {
-    let Parts { surroundings, journal, clock, memory, tracker, commands, events, tick } = parts;
+    let Parts { surroundings, journal, clock, memory, tracker, events } = parts;
     let short_lives = AtomicUsize::new(0);
     let cgroups = Arc::new(Cgroups::open(surroundings.settings.confine.cgroups));
     let current = CurrentSurroundings::default();
@@ -158,12 +153,25 @@ impl Executor {
     let shared =
       Shared { surroundings, journal, clock, memory, tracker, cgroups, short_lives, events };
     let shared = Arc::new(shared);
-    Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
+    let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups);
+    Self {
+      shared,
+      running: HashMap::new(),
+      ended: mpsc::unbounded_channel(),
+      _housekeeping: housekeeping,
+    }
   }
 
-  /// What attempts find around them, to be changed.
-  pub(super) fn surroundings(&self) -> Arc<CurrentSurroundings> {
-    Arc::clone(&self.shared.surroundings)
+  /// What attempts find around them, from the next start on.
+  pub(super) fn surround(&self, surroundings: Surroundings) {
+    self.shared.surroundings.set(surroundings);
+  }
+
+  /// Forgets the controls of an attempt that has ended; waits for one. Cancelling loses nothing.
+  pub(super) async fn note_ended(&mut self) {
+    if let Some(instance_id) = self.ended.1.recv().await {
+      self.running.remove(&instance_id);
+    }
   }
 
   /// Follows a process that an executor before this one has started.
@@ -177,37 +185,30 @@ impl Executor {
     });
   }
 
-  /// Works until nobody can command any more and every attempt has ended.
-  pub async fn run(mut self) {
-    let mut commands = Vec::with_capacity(TURN);
+  pub(super) async fn run(
+    mut self,
+    mut commands: UnboundedReceiver<Command>,
+    tick: Arc<AtomicU64>,
+  ) {
+    let mut waiting = Vec::with_capacity(TURN);
     let mut commanded = true;
-    let mut orphans = Orphans::adopt();
-    let mut orphans_are_left = false;
-    let mut reap = tokio::time::interval(REAP_INTERVAL);
-    reap.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while commanded || !self.running.is_empty() {
       tokio::select! {
-        count = self.commands.recv_many(&mut commands, TURN), if commanded => {
+        count = commands.recv_many(&mut waiting, TURN), if commanded => {
           commanded = count > 0;
-          commands.drain(..).for_each(|command| self.obey(command));
+          waiting.drain(..).for_each(|command| self.obey(command));
         }
-        Some(instance_id) = self.ended.1.recv() => {
-          self.running.remove(&instance_id);
-          orphans_are_left = true;
-        }
-        _ = reap.tick(), if orphans_are_left || !self.running.is_empty() => {
-          orphans_are_left = orphans.reap();
-          self.shared.cgroups.tidy();
-        }
+        () = self.note_ended() => {}
       }
-      self.tick.fetch_add(1, Ordering::Relaxed);
+      tick.fetch_add(1, Ordering::Relaxed);
     }
   }
 
-  fn obey(&mut self, command: Command) {
+  /// Does as it is told.
+  pub(super) fn obey(&mut self, command: Command) {
     match command {
       // For whoever remembers; there is nothing to run.
-      Command::Keep(_) | Command::Forget(_) => {}
+      Command::Keep(_) | Command::Forget(_) | Command::Contact(_) => {}
       Command::Start(start) => self.start(start),
       Command::Stop(id, order) => self.tell(id, Control::Stop(order)),
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),

@@ -71,12 +71,11 @@ impl Orphans {
     Self::default()
   }
 
-  /// Reaps zombies that nobody waits for; call it about once a second. Whether there are orphans,
-  /// dead or alive.
+  /// Reaps zombies that nobody waits for; call it about once a second.
   ///
   /// One look is not enough: a process that has just been started may be dead before the thread
   /// that has started it says that it is ours.
-  pub fn reap(&mut self) -> bool {
+  pub fn reap(&mut self) {
     let mut suspects = HashMap::new();
     let strangers: HashSet<i32> = {
       let children = children(Pid::as_raw(Some(getpid())));
@@ -102,6 +101,5 @@ impl Orphans {
       }
     }
     self.suspects = suspects;
-    !strangers.is_empty()
   }
 }

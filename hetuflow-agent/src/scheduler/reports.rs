@@ -66,8 +66,10 @@ mod tests {
     let id = TaskInstanceId::generate();
     let mut update =
       TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
-    let (output, metrics) = (None, Some(TaskMetrics { cpu_time: 0.5, ..TaskMetrics::default() }));
-    let ended = Ended { instance_id: id, cause, exit, at_us: 0, output, log_bytes: 0, metrics };
+    let (started, output) = (None, None);
+    let metrics = Some(TaskMetrics { cpu_time: 0.5, ..TaskMetrics::default() });
+    let ended =
+      Ended { instance_id: id, cause, started, exit, at_us: 0, output, log_bytes: 0, metrics };
     update.started_at_us = Some(5_000);
     update.timestamp = 9;
     let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };

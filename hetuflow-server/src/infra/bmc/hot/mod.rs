@@ -21,8 +21,8 @@ pub use finish::{
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, StopIntent, StopMark, Unstarted, any_orphans,
   clear_unreachable, count_live, finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans,
-  mark_paused, mark_running, mark_unreachable, open_claims, pending_stops, reprioritise_if_waiting,
-  request_stop, return_claims, unreachable_before, waiting_past_deadline,
+  mark_paused, mark_row_unreachable, mark_running, mark_unreachable, open_claims, pending_stops,
+  reprioritise_if_waiting, request_stop, return_claims, unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
 

@@ -130,6 +130,10 @@ pub fn introduction(
   let mut metadata: std::collections::HashMap<_, _> = agent.metadata.clone().into_iter().collect();
   let name = if agent.name.is_empty() { hostname.clone() } else { agent.name.clone() };
   metadata.entry("name".to_owned()).or_insert(name);
+  // What is in force here, so that nobody has to find out by an attempt that got away.
+  let in_force = crate::executor::in_force_here(settings.process.confine.cgroups);
+  metadata.insert("sys_cgroup".to_owned(), in_force.keeper.to_owned());
+  metadata.insert("sys_limits".to_owned(), in_force.words());
   Introduction {
     agent_id: agent_id.to_owned(),
     namespace_id: agent.namespaces.first().cloned().unwrap_or_else(|| "default".to_owned()),

@@ -122,6 +122,7 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     run_base_dir: settings.process.run_base_dir.clone(),
     allow_root_tasks: settings.agent.allow_root_tasks,
     flush_interval: settings.process.output_flush_interval,
+    confine: settings.process.confine.clone(),
     task_types: settings.task_types.clone(),
     noop: settings.process.noop,
   }

@@ -1,5 +1,6 @@
 //! The agent's settings: defaults, file, environment, flags, in this order; every problem at once.
 
+mod confine;
 mod lookup;
 mod read;
 mod sample;
@@ -12,6 +13,7 @@ use hetuflow_core::Labels;
 use hetuflow_core::config_text::{Problem, Setting};
 use url::Url;
 
+pub use confine::{CgroupChoice, ConfineSection, HostLimits};
 pub use lookup::Source;
 pub use sample::sample;
 
@@ -104,7 +106,7 @@ pub struct PollingSection {
 }
 
 /// `[agent.process]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProcessSection {
   /// Below it each attempt with a script gets a folder.
   pub run_base_dir: PathBuf,
@@ -112,6 +114,8 @@ pub struct ProcessSection {
   pub output_buffer: u64,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
+  /// How tasks are held together, measured and limited.
+  pub confine: ConfineSection,
   /// End every task at once, without a process; for benchmarks.
   pub noop: bool,
 }

@@ -9,6 +9,7 @@ use hetuflow_core::config_text::{ConfigText, Problem};
 use hetuflow_core::{AgentId, NamespaceId, check_labels};
 use url::Url;
 
+use super::confine::confine;
 use super::lookup::Source;
 use super::{
   AgentSettings, ConnectionSection, Loaded, LogSection, PollingSection, ProcessSection, Settings,
@@ -177,6 +178,7 @@ fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection
       Duration::from_millis(50),
       MILLI..=Duration::from_secs(10),
     ),
+    confine: confine(text),
     noop: text.flag("agent.process.noop", false),
   };
   if !(OUTPUT_BUFFER_MIN..=1 << 40).contains(&section.output_buffer) {

@@ -60,8 +60,29 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),
   (
+    "agent.process.cgroups",
+    "Control groups that hold tasks together: auto, v2, v1 or off; processes are searched for where none works.",
+    None,
+  ),
+  ("agent.process.resource_monitor_interval", "Longest time between two measures of a task.", None),
+  (
     "agent.process.noop",
     "Ends every task at once without a process; only in builds for benchmarks.",
+    None,
+  ),
+  (
+    "agent.process.limits.max_cpu_percent",
+    "Processors that one attempt may use: 0.8 is 80 % of one; 0 is no limit.",
+    None,
+  ),
+  (
+    "agent.process.limits.max_memory_bytes",
+    "Memory of one attempt, all its processes together; 0 is no limit.",
+    None,
+  ),
+  (
+    "agent.process.limits.max_processes",
+    "Processes and threads of one attempt; 0 is no limit.",
     None,
   ),
   ("log.level", "What is worth a line: error, warn, info, debug.", None),

@@ -6,12 +6,16 @@
 
 mod capture;
 mod command_line;
+mod confine;
+#[cfg(test)]
+mod confine_tests;
 mod desk;
 mod effective;
 mod environment;
 mod frames;
 mod held;
 mod hold;
+mod housekeeping;
 mod journal;
 mod launch;
 #[cfg(feature = "bench")]
@@ -26,14 +30,17 @@ mod stop;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod time_limit;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::{JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus};
+use hetuflow_core::{
+  JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
+};
 use serde::{Deserialize, Serialize};
 
-pub use crate::process::{Exit, SteadyClock, boot_id, watch};
+pub use crate::process::{Exit, InForce, SteadyClock, boot_id, in_force_here, watch};
 pub use desk::{DeskError, serve};
 pub use effective::effective;
 pub use environment::BaseEnvironment;
@@ -169,6 +176,9 @@ pub struct Ended {
   pub output: Option<SmallOutput>,
   /// Bytes of output in all.
   pub log_bytes: u64,
+  /// What it has used, where it was started; without its times.
+  #[serde(default)]
+  pub metrics: Option<TaskMetrics>,
 }
 
 /// Why an attempt ended.
@@ -181,6 +191,13 @@ pub enum Cause {
   Stopped,
   /// By its time limit.
   TimedOut,
+  /// By another limit that it has hit.
+  OverLimit {
+    /// For programs: `oom_killed`, or `limit(name)`.
+    reason: String,
+    /// For people.
+    message: String,
+  },
   /// Nobody saw how: the executor that watched it was killed.
   Unseen,
   /// It was never started.

@@ -15,6 +15,7 @@ pub fn run(shared: &Shared, start: &Start) {
     at_us,
     output: None,
     log_bytes: 0,
+    metrics: None,
   };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }

@@ -12,11 +12,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::confine::grip_of_orphan;
 use super::room::Shared;
 use super::running::Control;
-use super::stop::{SIGCONT, SIGSTOP, Stopping};
+use super::stop::Stopping;
 use super::{Cause, Ended, Event, Hold};
-use crate::process::{signal_group, start_ticks, watch};
+use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
 #[derive(Debug)]
@@ -77,8 +78,16 @@ pub async fn follow(
     }
   };
   let at_us = shared.clock.now_us();
-  let ended =
-    Ended { instance_id, cause, started: None, exit: None, at_us, output: None, log_bytes: 0 };
+  let ended = Ended {
+    instance_id,
+    cause,
+    started: None,
+    exit: None,
+    at_us,
+    output: None,
+    log_bytes: 0,
+    metrics: None,
+  };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 
@@ -88,11 +97,14 @@ async fn wait(
   (pid, watch): (Pid, AsyncFd<OwnedFd>),
   controls: &mut UnboundedReceiver<Control>,
 ) -> Cause {
+  let mut confined = grip_of_orphan(&shared.cgroups, instance_id).prepare().start(pid);
+  confined.settle();
+  let mut is_frozen = false;
   let mut stopping: Option<Stopping> = None;
   let mut ended = false;
   let mut listening = true;
   loop {
-    if ended && stopping.as_mut().is_none_or(Stopping::group_is_gone) {
+    if ended && stopping.as_mut().is_none_or(|stopping| stopping.all_is_gone(&mut confined)) {
       return stopping.map_or(Cause::Unseen, |stopping| stopping.cause);
     }
     let wake = stopping.as_ref().and_then(Stopping::next_wake);
@@ -100,23 +112,25 @@ async fn wait(
       _ = watch.readable(), if !ended => ended = true,
       () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
         if let Some(stopping) = &mut stopping {
-          stopping.tick();
+          stopping.tick(&mut confined);
         }
       }
       control = controls.recv(), if listening => match control {
         None => listening = false,
         Some(_) if ended => {}
-        Some(Control::Signal(signal)) => {
-          signal_group(pid, signal);
-        }
+        Some(Control::Signal(signal)) => _ = confined.signal(signal),
         Some(Control::Freeze(frozen)) => {
-          if signal_group(pid, if frozen { SIGSTOP } else { SIGCONT }) {
+          if stopping.is_none() && confined.freeze(frozen) {
+            is_frozen = frozen;
             shared.say(Event::Frozen { instance_id, frozen, at_us: shared.clock.now_us() });
           }
         }
         Some(Control::Stop(order)) => match &mut stopping {
-          Some(stopping) => stopping.hurry(&order),
-          None => stopping = Some(Stopping::begin(pid, Cause::Stopped, &order)),
+          Some(stopping) => stopping.hurry(&mut confined, &order),
+          None => {
+            let begun = Stopping::begin(&mut confined, Cause::Stopped, &order, is_frozen);
+            stopping = Some(begun);
+          }
         },
       }
     }

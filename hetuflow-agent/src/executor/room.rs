@@ -11,14 +11,17 @@ use hetuflow_core::TaskInstanceId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
+use super::housekeeping;
 use super::journal::Journal;
 use super::orphan::{self, Found};
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
-use crate::config::TaskType;
+use crate::config::{ConfineSection, TaskType};
+use crate::process::Cgroups;
 
 /// Commands handled in one turn.
 const TURN: usize = 256;
@@ -61,6 +64,9 @@ pub struct ExecutorSettings {
   pub allow_root_tasks: bool,
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
+  /// How tasks are held together, measured and limited.
+  #[serde(default)]
+  pub confine: ConfineSection,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.
@@ -74,6 +80,7 @@ pub(super) struct Shared {
   pub(super) clock: SteadyClock,
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
+  pub(super) cgroups: Arc<Cgroups>,
   /// Attempts whose first moments a thread watches now.
   pub(super) short_lives: AtomicUsize,
   events: UnboundedSender<Event>,
@@ -94,6 +101,7 @@ pub struct Executor {
   shared: Arc<Shared>,
   running: HashMap<TaskInstanceId, UnboundedSender<Control>>,
   ended: (UnboundedSender<TaskInstanceId>, UnboundedReceiver<TaskInstanceId>),
+  _housekeeping: DropGuard,
 }
 
 /// What an [`Executor`] is made of.
@@ -138,12 +146,20 @@ impl Executor {
   pub(super) fn new(parts: Parts) -> Self {
     let Parts { surroundings, journal, clock, memory, tracker, events } = parts;
     let short_lives = AtomicUsize::new(0);
+    let cgroups = Arc::new(Cgroups::open(surroundings.settings.confine.cgroups));
     let current = CurrentSurroundings::default();
     current.set(surroundings);
     let surroundings = Arc::new(current);
     let shared =
-      Arc::new(Shared { surroundings, journal, clock, memory, tracker, short_lives, events });
-    Self { shared, running: HashMap::new(), ended: mpsc::unbounded_channel() }
+      Shared { surroundings, journal, clock, memory, tracker, cgroups, short_lives, events };
+    let shared = Arc::new(shared);
+    let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups);
+    Self {
+      shared,
+      running: HashMap::new(),
+      ended: mpsc::unbounded_channel(),
+      _housekeeping: housekeeping,
+    }
   }
 
   /// What attempts find around them, from the next start on.

@@ -9,10 +9,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::capture::Capture;
+use super::confine::{metrics, over_limit};
 use super::room::Shared;
-use super::stop::{SIGCONT, SIGKILL, SIGSTOP, Stopping};
+use super::stop::{SIGKILL, Stopping};
+use super::time_limit::TimeLimit;
 use super::{Cause, Ended, Event, Exit, Hold, Start, StopOrder};
-use crate::process::{Process, ReadOutcome, Spawned, signal_group};
+use crate::process::{Confined, Over, Process, ReadOutcome, Spawned, Usage, signal_group};
 
 /// A task that ends this soon can still put its output into the final report.
 pub const INLINE_CHANCE: Duration = Duration::from_millis(20);
@@ -35,18 +37,23 @@ pub struct Running {
   shared: Arc<Shared>,
   instance_id: TaskInstanceId,
   process: Process,
+  confined: Confined,
   capture: Capture,
   default_stop: StopOrder,
   flush_interval: Duration,
   started: Instant,
-  time_limit: Option<Instant>,
+  time_limit: TimeLimit,
   flush_at: Option<Instant>,
   flush_due: bool,
   stopping: Option<Stopping>,
   exit: Option<Exit>,
   exit_us: i64,
   pipes_until: Option<Instant>,
-  group_gone: bool,
+  all_gone: bool,
+  frozen: bool,
+  /// Whether what is left in the background at its end may live on.
+  lets_go: bool,
+  used: Option<(Usage, Option<Over>)>,
 }
 
 impl Running {
@@ -57,24 +64,28 @@ impl Running {
   pub fn new(
     shared: &Arc<Shared>,
     (start, config): (&Start, &TaskConfig),
-    (spawned, capture): (Spawned, Capture),
+    (spawned, mut confined, capture): (Spawned, Confined, Capture),
     (at_us, exit): (i64, Option<(Exit, i64)>),
   ) -> io::Result<Self> {
     let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
-    let time = config.timeout.map(|secs| secs.0).or(default_time);
+    let time = config.time_limit().or(default_time);
     let group = spawned.pid;
     let process = spawned.follow().inspect_err(|_| {
       signal_group(group, SIGKILL);
       let _reaped = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
     })?;
+    if exit.is_none() {
+      confined.settle();
+    }
     let ran = Duration::from_micros(u64::try_from(shared.clock.now_us() - at_us).unwrap_or(0));
     let now = Instant::now();
     let started = now.checked_sub(ran).unwrap_or(now);
     let pipes_open = process.stdout.is_some() || process.stderr.is_some();
-    Ok(Self {
+    let mut running = Self {
       shared: Arc::clone(shared),
       instance_id: start.task.task_instance.id,
       process,
+      confined,
       flush_at: (!capture.is_empty()).then_some(started + INLINE_CHANCE),
       capture,
       default_stop: StopOrder {
@@ -85,14 +96,21 @@ impl Running {
       },
       flush_interval: shared.surroundings.get().settings.flush_interval,
       started,
-      time_limit: time.and_then(|time| started.checked_add(time)),
+      time_limit: TimeLimit::new(at_us, time),
       flush_due: false,
       stopping: None,
       exit: exit.map(|(exit, _)| exit),
       exit_us: exit.map_or(at_us, |(_, exit_us)| exit_us),
       pipes_until: (exit.is_some() && pipes_open).then(|| now + ORPHANED_PIPE_LIMIT),
-      group_gone: false,
-    })
+      all_gone: false,
+      frozen: false,
+      lets_go: config.allow_background != Some(false),
+      used: None,
+    };
+    if running.exit.is_some() {
+      running.end_background();
+    }
+    Ok(running)
   }
 
   /// Follows it to its end.
@@ -140,11 +158,13 @@ impl Running {
     if !pipes_closed {
       return false;
     }
-    if !self.group_gone {
-      self.group_gone = self.stopping.as_mut().is_none_or(Stopping::group_is_gone);
-      if !self.group_gone {
+    if !self.all_gone {
+      let (stopping, confined) = (&mut self.stopping, &mut self.confined);
+      self.all_gone = stopping.as_mut().is_none_or(|stopping| stopping.all_is_gone(confined));
+      if !self.all_gone {
         return false;
       }
+      self.used = Some(self.confined.note_end(self.exit));
       // Nothing of the group is left: its number may be used again.
       let _reaped = self.process.exit(true);
       self.capture.declare_dropped();
@@ -153,15 +173,19 @@ impl Running {
   }
 
   fn wants_flush(&self) -> bool {
-    let rest = self.group_gone && !self.capture.is_small();
+    let rest = self.all_gone && !self.capture.is_small();
     !self.capture.is_empty() && (self.flush_due || self.capture.is_full() || rest)
   }
 
   fn next_wake(&self) -> Option<Instant> {
-    let time_limit = self.time_limit.filter(|_| self.stopping.is_none() && self.exit.is_none());
+    let goes_on = self.stopping.is_none() && self.exit.is_none();
+    let left = goes_on.then(|| self.time_limit.left(self.shared.clock.now_us())).flatten();
+    let time_limit = left.and_then(|left| Instant::now().checked_add(left));
+    // Timers sleep while the host sleeps: the looks find out that the time limit is over.
+    let look = goes_on.then(|| self.confined.next_look().into());
     let flush_at = self.flush_at.filter(|_| !self.flush_due);
     let stop = self.stopping.as_ref().and_then(Stopping::next_wake);
-    [time_limit, flush_at, stop, self.pipes_until].into_iter().flatten().min()
+    [time_limit, look, flush_at, stop, self.pipes_until].into_iter().flatten().min()
   }
 
   fn tick(&mut self) {
@@ -169,33 +193,36 @@ impl Running {
     if self.flush_at.is_some_and(|at| now >= at) {
       self.flush_due = true;
     }
-    if self.exit.is_none() && self.stopping.is_none() && self.time_limit.is_some_and(|at| now >= at)
-    {
-      self.begin_stop(Cause::TimedOut, self.default_stop.clone());
+    if self.exit.is_none() && self.stopping.is_none() {
+      self.check_limits(now);
     }
     if let Some(stopping) = &mut self.stopping {
-      stopping.tick();
+      stopping.tick(&mut self.confined);
     }
     if self.pipes_until.is_some_and(|at| now >= at) {
       self.give_up_pipes();
     }
   }
 
+  fn check_limits(&mut self, now: Instant) {
+    if self.time_limit.is_over(self.shared.clock.now_us()) {
+      return self.begin_stop(Cause::TimedOut, self.default_stop.clone());
+    }
+    if now.into_std() >= self.confined.next_look()
+      && let Some(over) = self.confined.look()
+    {
+      let order = StopOrder { force: true, ..StopOrder::default() };
+      self.begin_stop(over_limit(over), order);
+    }
+  }
+
   fn obey(&mut self, control: Control) {
-    if self.group_gone {
+    if self.all_gone {
       return;
     }
-    let group = self.process.pid;
     match control {
-      Control::Signal(signal) => {
-        signal_group(group, signal);
-      }
-      Control::Freeze(frozen) => {
-        if self.exit.is_none() && signal_group(group, if frozen { SIGSTOP } else { SIGCONT }) {
-          let (instance_id, at_us) = (self.instance_id, self.shared.clock.now_us());
-          self.shared.say(Event::Frozen { instance_id, frozen, at_us });
-        }
-      }
+      Control::Signal(signal) => _ = self.confined.signal(signal),
+      Control::Freeze(frozen) => self.freeze(frozen),
       Control::Stop(order) => {
         let order = StopOrder {
           signal: order.signal.or(self.default_stop.signal),
@@ -208,17 +235,37 @@ impl Running {
     }
   }
 
+  fn freeze(&mut self, frozen: bool) {
+    // A stop that is under way must not be held up.
+    if self.exit.is_none() && self.stopping.is_none() && self.confined.freeze(frozen) {
+      let (instance_id, at_us) = (self.instance_id, self.shared.clock.now_us());
+      self.time_limit.freeze(at_us, frozen);
+      self.frozen = frozen;
+      self.shared.say(Event::Frozen { instance_id, frozen, at_us });
+    }
+  }
+
   /// Begins a stop, or makes the one under way quicker. What has ended by itself stays so.
   fn begin_stop(&mut self, cause: Cause, order: StopOrder) {
     if let Some(stopping) = &mut self.stopping {
-      stopping.hurry(&order);
+      stopping.hurry(&mut self.confined, &order);
       return;
     }
     if self.exit.is_none() && self.process.exit(false).is_none() {
-      self.stopping = Some(Stopping::begin(self.process.pid, cause, &order));
+      self.stopping = Some(Stopping::begin(&mut self.confined, cause, &order, self.frozen));
     } else if order.force {
       // Only what it left behind is still there; its own end is the one to report.
-      signal_group(self.process.pid, SIGKILL);
+      self.confined.signal(SIGKILL);
+    }
+  }
+
+  /// Its own end is the end of all of it, where nothing may be left behind.
+  fn end_background(&mut self) {
+    let must_end = !self.lets_go || self.confined.was_cut();
+    if must_end && self.stopping.is_none() {
+      let order = StopOrder { force: true, ..StopOrder::default() };
+      let stopping = Stopping::begin(&mut self.confined, Cause::Itself, &order, self.frozen);
+      self.stopping = Some(stopping);
     }
   }
 
@@ -231,6 +278,7 @@ impl Running {
     if self.process.stdout.is_some() || self.process.stderr.is_some() {
       self.pipes_until = Some(Instant::now() + ORPHANED_PIPE_LIMIT);
     }
+    self.end_background();
   }
 
   fn note_read(&mut self, stream: Stream, outcome: ReadOutcome) {
@@ -280,6 +328,11 @@ impl Running {
     // The end of a stop is the end of all of it, not of its first process.
     let at_us = if cause == Cause::Itself { self.exit_us } else { self.shared.clock.now_us() };
     let log_bytes = self.capture.total();
+    let (usage, over) = self.used.take().unzip();
+    let cause = match over.flatten() {
+      Some(over) if cause == Cause::Itself => over_limit(over),
+      _ => cause,
+    };
     Ended {
       instance_id: self.instance_id,
       cause,
@@ -288,6 +341,7 @@ impl Running {
       at_us,
       output: self.capture.take_small(),
       log_bytes,
+      metrics: usage.as_ref().map(metrics),
     }
   }
 }

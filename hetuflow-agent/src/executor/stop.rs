@@ -1,30 +1,27 @@
-//! Ending a process group: a signal, time to obey, then the kill that cannot be refused.
+//! Ending an attempt: a signal to its group, time to obey, then the kill of the whole tree that
+//! cannot be refused.
 
 use std::time::Duration;
 
-use rustix::process::Pid;
 use tokio::time::Instant;
 
 use super::{Cause, StopOrder};
-use crate::process::{group_is_alive, signal_group};
+use crate::process::Confined;
 
 /// Grace where nobody names one.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often a group whose leader is gone is looked at.
+/// How often a tree whose leader is gone is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The kill that cannot be refused.
 pub const SIGKILL: i32 = 9;
 /// Thaws.
-pub const SIGCONT: i32 = 18;
-/// Freezes.
-pub const SIGSTOP: i32 = 19;
+const SIGCONT: i32 = 18;
 const SIGTERM: i32 = 15;
 
 /// A stop that is under way.
 #[derive(Debug)]
 pub struct Stopping {
-  group: Pid,
   /// What the end will be called.
   pub cause: Cause,
   kill_at: Instant,
@@ -33,25 +30,28 @@ pub struct Stopping {
 }
 
 impl Stopping {
-  /// Sends the first signal. A frozen group is thawed, or it could not obey.
-  pub fn begin(group: Pid, cause: Cause, order: &StopOrder) -> Self {
+  /// Sends the first signal. A frozen attempt is thawed, or it could not obey.
+  pub fn begin(confined: &mut Confined, cause: Cause, order: &StopOrder, frozen: bool) -> Self {
     let now = Instant::now();
     let grace = if order.force { Duration::ZERO } else { order.grace.unwrap_or(GRACE) };
-    let mut stopping = Self { group, cause, kill_at: now + grace, killed: false, look_at: None };
+    let mut stopping = Self { cause, kill_at: now + grace, killed: false, look_at: None };
     if grace.is_zero() {
-      stopping.kill();
+      stopping.kill(confined);
     } else {
-      signal_group(group, order.signal.unwrap_or(SIGTERM));
-      signal_group(group, SIGCONT);
+      confined.signal(order.signal.unwrap_or(SIGTERM));
+      confined.signal(SIGCONT);
+      if frozen {
+        confined.freeze(false);
+      }
     }
     stopping
   }
 
   /// A second order can only make it quicker.
-  pub fn hurry(&mut self, order: &StopOrder) {
+  pub fn hurry(&mut self, confined: &mut Confined, order: &StopOrder) {
     let grace = if order.force { Duration::ZERO } else { order.grace.unwrap_or(GRACE) };
     self.kill_at = self.kill_at.min(Instant::now() + grace);
-    self.tick();
+    self.tick(confined);
   }
 
   /// When to call [`Self::tick`] next.
@@ -61,31 +61,31 @@ impl Stopping {
   }
 
   /// Kills when the grace is over.
-  pub fn tick(&mut self) {
+  pub fn tick(&mut self, confined: &mut Confined) {
     if !self.killed && Instant::now() >= self.kill_at {
-      self.kill();
+      self.kill(confined);
     }
   }
 
-  /// After the leader has ended: whether the rest of the group is gone, too.
-  pub fn group_is_gone(&mut self) -> bool {
+  /// After the leader has ended: whether all the rest is gone, too.
+  pub fn all_is_gone(&mut self, confined: &mut Confined) -> bool {
     let now = Instant::now();
     if self.look_at.is_some_and(|at| now < at) {
       return false;
     }
-    if !group_is_alive(self.group) {
+    if confined.is_gone() {
       return true;
     }
-    self.look_at = Some(now + LOOK_INTERVAL);
     if self.killed {
-      // A member that was being made while we killed: kill again until nothing is left.
-      signal_group(self.group, SIGKILL);
+      // What was being made while we killed, or has got away: kill again until nothing is left.
+      confined.kill();
     }
+    self.look_at = Some(Instant::now() + LOOK_INTERVAL);
     false
   }
 
-  fn kill(&mut self) {
+  fn kill(&mut self, confined: &mut Confined) {
     self.killed = true;
-    signal_group(self.group, SIGKILL);
+    confined.kill();
   }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::capture::Capture;
+use super::confine::{grip, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
@@ -22,7 +23,7 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Ended, Option<PathBuf>),
+  Over(Box<Ended>, Option<PathBuf>),
   /// It lives on.
   Lives(Box<Running>, Option<PathBuf>),
 }
@@ -41,21 +42,19 @@ pub async fn supervise(
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
   let (ended, run_dir) = match first {
     Ok(First::Over(ended, run_dir)) => (ended, run_dir),
-    Ok(First::Lives(running, run_dir)) => (running.follow(&mut controls).await, run_dir),
+    Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      let none = None;
-      (
-        Ended { instance_id, cause, started: none, exit: None, at_us, output: None, log_bytes: 0 },
-        None,
-      )
+      let (started, exit, output, metrics) = (None, None, None, None);
+      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes: 0, metrics };
+      (Box::new(ended), None)
     }
   };
   if run_dir.is_some() {
     let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
     let _finished = cleaning.await;
   }
-  shared.say(Event::Ended(Box::new(ended), Hold::default()));
+  shared.say(Event::Ended(ended, Hold::default()));
 }
 
 /// Prepares, spawns and watches the first moments, on this thread.
@@ -73,26 +72,33 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     remove(run_dir.as_deref());
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
   }
+  let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
+  let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
     remove(run_dir.as_deref());
     spawn_failed(&error)
   })?;
+  let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
-  let bytes = config.max_output_size.unwrap_or(start.limits.output_bytes);
+  let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
   let mut capture = Capture::new(instance_id, start.task.fence, bytes);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
-  let closed = spawned.stdout.is_none() && spawned.stderr.is_none();
+  // What is left in the background is looked for only where it may not be.
+  let closed =
+    spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
     capture.declare_dropped();
     if capture.is_empty() || capture.is_small() {
+      let (usage, over) = confined.note_end(Some(exit));
       let _reaped = spawned.exit(true);
       let log_bytes = capture.total();
       let output = capture.take_small();
-      let cause = Cause::Itself;
+      let cause = over.map_or(Cause::Itself, over_limit);
       let started = Some((pid, begun_us));
-      let ended = Ended { instance_id, cause, started, exit: Some(exit), at_us, output, log_bytes };
-      return Ok(First::Over(ended, run_dir));
+      let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
+      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes, metrics };
+      return Ok(First::Over(Box::new(ended), run_dir));
     }
   }
   // What lives on is worth a word, to the journal and to everybody else.
@@ -100,7 +106,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     journal.started(instance_id, spawned.pid.as_raw_nonzero().get(), ticks, begun_us);
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
-  match Running::new(shared, (start, config), (spawned, capture), (begun_us, exit)) {
+  match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
     Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
     Err(error) => {
       remove(run_dir.as_deref());

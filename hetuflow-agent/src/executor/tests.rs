@@ -16,18 +16,18 @@ use super::*;
 /// Nothing here takes this long unless it hangs.
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct Bench {
-  commands: UnboundedSender<Command>,
+pub(super) struct Bench {
+  pub(super) commands: UnboundedSender<Command>,
   events: UnboundedReceiver<Event>,
   memory: Arc<Semaphore>,
   dir: tempfile::TempDir,
 }
 
 /// What a whole attempt has said.
-struct Story {
+pub(super) struct Story {
   pid: Option<u32>,
   frames: Vec<OutputFrame>,
-  ended: Ended,
+  pub(super) ended: Ended,
 }
 
 impl Story {
@@ -56,13 +56,17 @@ impl Story {
     bytes
   }
 
-  fn text(&self, stream: Stream) -> String {
+  pub(super) fn text(&self, stream: Stream) -> String {
     String::from_utf8_lossy(&self.output(stream)).into_owned()
   }
 }
 
 impl Bench {
-  fn new() -> Self {
+  pub(super) fn new() -> Self {
+    Self::with(crate::config::ConfineSection::default())
+  }
+
+  pub(super) fn with(confine: crate::config::ConfineSection) -> Self {
     let dir = tempfile::tempdir().expect("dir");
     let (commands, to_executor) = unbounded_channel();
     let (sender, events) = unbounded_channel();
@@ -79,6 +83,7 @@ impl Bench {
           "count".to_owned(),
           crate::config::TaskType { cmd: "wc".to_owned(), args: vec!["-c".to_owned()], cwd: None },
         )]),
+        confine,
         noop: false,
       },
       base: BaseEnvironment::new(base.map(|(k, v)| (k.into(), v.into()))),
@@ -96,7 +101,7 @@ impl Bench {
     Self { commands, events, memory, dir }
   }
 
-  fn start(&self, config: Value) -> TaskInstanceId {
+  pub(super) fn start(&self, config: Value) -> TaskInstanceId {
     self.start_with(config, |_| {})
   }
 
@@ -133,12 +138,12 @@ impl Bench {
     id
   }
 
-  async fn event(&mut self) -> Event {
+  pub(super) async fn event(&mut self) -> Event {
     tokio::time::timeout(LIMIT, self.events.recv()).await.expect("in time").expect("alive")
   }
 
   /// Everything until the end of the one attempt that runs.
-  async fn story(&mut self) -> Story {
+  pub(super) async fn story(&mut self) -> Story {
     let (mut pid, mut frames) = (None, Vec::new());
     loop {
       match self.event().await {
@@ -162,7 +167,7 @@ impl Bench {
   }
 }
 
-fn alive(pid: &str) -> bool {
+pub(super) fn alive(pid: &str) -> bool {
   std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
     .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }

@@ -1,19 +1,33 @@
-//! Processes as the operating system sees them: clocks, spawning, groups, pipes.
+//! Processes as the operating system sees them: clocks, spawning, trees, control groups, pipes.
 //!
 //! Nothing here knows tasks. The rest of the crate uses the names below, whatever the system.
 
+mod cell;
+mod cgroup_places;
+mod cgroups;
 mod clock;
+mod confined;
 mod group;
 mod ident;
+mod limits;
+mod orphans;
 mod pipe;
 mod spawned;
+mod stat;
+mod tree;
 mod unix;
+mod usage;
 mod watch;
 
+pub use cgroups::{Cgroups, InForce, in_force_here};
 pub use clock::SteadyClock;
-pub use group::{group_is_alive, signal_group};
+pub use confined::{Confined, Grip, Over};
+pub use group::signal_group;
 pub use ident::{boot_id, start_ticks};
+pub use limits::Limits;
+pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
 pub use spawned::{Exit, Process, Spawned};
 pub use unix::{Launch, SpawnError, find_program, spawn};
+pub use usage::Usage;
 pub use watch::watch;

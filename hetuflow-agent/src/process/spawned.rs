@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
 
+use super::orphans::forget;
 use super::pipe::{Pipe, ReadOutcome, read_small};
 use super::watch::watch;
 
@@ -87,7 +88,7 @@ impl Spawned {
 
   /// How it ended, without waiting; with `reap` its number is given back to the system.
   pub fn exit(&self, reap: bool) -> Option<Exit> {
-    exit_of(&self.handle, reap)
+    exit_of(self.pid, &self.handle, reap)
   }
 
   /// Hands it over to the runtime; only inside one.
@@ -112,11 +113,14 @@ impl Process {
 
   /// As [`Spawned::exit`].
   pub fn exit(&self, reap: bool) -> Option<Exit> {
-    exit_of(self.watch.get_ref(), reap)
+    exit_of(self.pid, self.watch.get_ref(), reap)
   }
 }
 
-fn exit_of(handle: &OwnedFd, reap: bool) -> Option<Exit> {
+fn exit_of(pid: Pid, handle: &OwnedFd, reap: bool) -> Option<Exit> {
+  if reap {
+    forget(pid);
+  }
   let keep = if reap { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
   let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
   match waitid(WaitId::PidFd(handle.as_fd()), options) {

@@ -11,6 +11,7 @@ use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, waitpid};
 
+use super::orphans::Birth;
 use super::spawned::Spawned;
 
 /// Everything that is needed to start one process.
@@ -110,6 +111,7 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
     None => Stdio::null(),
     Some(bytes) => stdin_file(bytes).map_err(blame)?.into(),
   };
+  let birth = Birth::begin();
   let mut child = Command::new(&launch.program)
     .arg0(&launch.name)
     .args(&launch.args)
@@ -123,11 +125,13 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
     .spawn()
     .map_err(blame)?;
   let pid = Pid::from_child(&child);
+  birth.done(pid);
   let stdout = child.stdout.take().map(OwnedFd::from);
   let stderr = child.stderr.take().map(OwnedFd::from);
   follow(pid, stdout, stderr).map_err(|source| {
     // Nobody could hear of its end: better not to have it.
     let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
+    super::orphans::forget(pid);
     let _reaped = waitpid(Some(pid), rustix::process::WaitOptions::empty());
     blame(source)
   })

@@ -1,6 +1,6 @@
 //! The final report of an attempt. Pure.
 
-use hetuflow_core::{TaskInstanceStatus, TaskInstanceUpdate};
+use hetuflow_core::{TaskInstanceStatus, TaskInstanceUpdate, TaskMetrics};
 
 use crate::executor::{Cause, Ended, Exit, StopWhy};
 
@@ -18,10 +18,19 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
     update.output_index = output.index;
     update.set_output(output.bytes);
   }
+  update.metrics = ended.metrics.map(|metrics| TaskMetrics {
+    start_time: update.started_at_us.unwrap_or(0) / 1000,
+    end_time: Some(update.timestamp),
+    ..metrics
+  });
   let (status, reason) = match (ended.cause, ended.exit) {
     (Cause::NotStarted { reason, message }, _) => {
       update.error_message = Some(message);
       (TaskInstanceStatus::NotStarted, Some(reason))
+    }
+    (Cause::OverLimit { reason, message }, _) => {
+      update.error_message = Some(message);
+      (TaskInstanceStatus::Failed, Some(reason))
     }
     (Cause::Unseen, _) => {
       let words = "its executor was killed while it ran: how it ended, and the output that was not \
@@ -57,10 +66,16 @@ mod tests {
     let id = TaskInstanceId::generate();
     let mut update =
       TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
+    let (started, output) = (None, None);
+    let metrics = Some(TaskMetrics { cpu_time: 0.5, ..TaskMetrics::default() });
     let ended =
-      Ended { instance_id: id, cause, started: None, exit, at_us: 0, output: None, log_bytes: 0 };
+      Ended { instance_id: id, cause, started, exit, at_us: 0, output, log_bytes: 0, metrics };
+    update.started_at_us = Some(5_000);
+    update.timestamp = 9;
     let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };
     fill_end(&mut update, ended, Some(&why));
+    let metrics = update.metrics.expect("told");
+    assert_eq!((metrics.start_time, metrics.end_time, metrics.cpu_time), (5, Some(9), 0.5));
     (update.status, update.reason.unwrap_or_default())
   }
 
@@ -69,7 +84,10 @@ mod tests {
     use TaskInstanceStatus as S;
     let refused =
       Cause::NotStarted { reason: "not_started(refused)".to_owned(), message: String::new() };
+    let over =
+      Cause::OverLimit { reason: "limit(memory)".to_owned(), message: "64 MiB".to_owned() };
     for (cause, exit, status, reason) in [
+      (over, Some(Exit::Signal(9)), S::Failed, "limit(memory)"),
       (Cause::Itself, Some(Exit::Code(0)), S::Succeeded, ""),
       (Cause::Itself, Some(Exit::Code(42)), S::Failed, "exit_code(42)"),
       (Cause::Itself, Some(Exit::Signal(11)), S::Failed, "signal(11)"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
   Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, Selector, TaskInstanceStatus,
   parse_duration, pointer_part,
@@ -205,6 +206,12 @@ pub struct TaskConfig {
   /// Time between that signal and the kill.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub stop_grace_secs: Option<Seconds>,
+  /// What it may use on its host.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub resource_limits: Option<ResourceLimits>,
+  /// Whether processes that it leaves in the background may live on; yes where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub allow_background: Option<bool>,
   /// Which agents may run it.
   #[serde(skip_serializing_if = "selector_is_empty")]
   pub selector: Selector,
@@ -238,6 +245,20 @@ impl TaskConfig {
   pub fn delivery(&self) -> Delivery {
     let natural = if self.retries() > 0 { Delivery::AtLeastOnce } else { Delivery::AtMostOnce };
     self.delivery.unwrap_or(natural)
+  }
+
+  /// Longest run time of one attempt.
+  pub fn time_limit(&self) -> Option<Duration> {
+    let limits = self.resource_limits.as_ref();
+    shorter(self.timeout, limits.and_then(|limits| limits.max_execution_time_secs))
+  }
+
+  /// Most bytes of output; 0 is unlimited on purpose.
+  pub fn output_limit(&self) -> Option<u64> {
+    let limits = self.resource_limits.as_ref();
+    let limited = |bytes: &u64| *bytes > 0;
+    let other = limits.and_then(|limits| limits.max_output_size_bytes);
+    tighter(self.max_output_size.filter(limited), other.filter(limited)).or(self.max_output_size)
   }
 
   /// How long its agent must be silent before it is called lost, where the server waits for
@@ -292,6 +313,9 @@ impl TaskConfig {
     self.check_command(field, errors);
     self.check_times(field, errors);
     self.selector.check(&format!("{field}/selector"), errors);
+    if let Some(limits) = &self.resource_limits {
+      limits.check(&format!("{field}/resource_limits"), errors);
+    }
     if let Some(dir) = &self.working_directory {
       check_directory(dir, &format!("{field}/working_directory"), errors);
     }
@@ -419,7 +443,8 @@ impl TaskConfig {
       ("retry/max_delay_secs", retry.map(|r| r.max_delay_secs), true),
       ("disconnect/lost_after", self.disconnect.as_ref().and_then(|d| d.lost_after), false),
     ];
-    for (name, time, zero_allowed) in times {
+    let limits = self.resource_limits.as_ref().map(ResourceLimits::times);
+    for (name, time, zero_allowed) in times.into_iter().chain(limits.into_iter().flatten()) {
       let Some(Seconds(time)) = time else { continue };
       if (time.is_zero() && !zero_allowed) || time.as_secs() > TIMEOUT_SECS_MAX {
         errors.push(

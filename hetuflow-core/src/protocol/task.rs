@@ -123,17 +123,31 @@ pub struct TaskMetrics {
   #[serde(skip_serializing_if = "Option::is_none")]
   pub end_time: Option<i64>,
   /// Processor time, in seconds.
+  #[serde(skip_serializing_if = "no_time")]
   pub cpu_time: f64,
-  /// Most memory at once, in bytes.
+  /// Most memory at once, in bytes; 0 where it was not measured.
+  #[serde(skip_serializing_if = "none")]
   pub memory_peak: u64,
   /// Bytes read from disk.
+  #[serde(skip_serializing_if = "none")]
   pub disk_read: u64,
   /// Bytes written to disk.
+  #[serde(skip_serializing_if = "none")]
   pub disk_write: u64,
   /// Bytes received.
+  #[serde(skip_serializing_if = "none")]
   pub network_in: u64,
   /// Bytes sent.
+  #[serde(skip_serializing_if = "none")]
   pub network_out: u64,
+}
+
+fn none(count: &u64) -> bool {
+  *count == 0
+}
+
+fn no_time(secs: &f64) -> bool {
+  *secs == 0.0
 }
 
 /// One move of one attempt, as its agent saw it.

@@ -205,7 +205,17 @@ pub const ROWS: &[Row] = &[
     "TZ=garbage, LC_ALL, LANG, TMPDIR, HOME: no difference",
     Done(&[Story("b106_surroundings_that_make_no_difference")]),
   ),
-  row("B107", "cgroups", NotYet("attempts are not kept in cgroups yet")),
+  row(
+    "B107",
+    "no cgroup can be made: it starts, says so, and searches for processes; `exclusive` is refused anyway",
+    Done(&[
+      Unit(
+        "hetuflow-agent/src/executor/confine_tests.rs",
+        "a_payload_that_escapes_is_dead_after_a_stop",
+      ),
+      Unit("hetuflow-agent/src/process/cgroups.rs", "nothing_is_taken_where_nothing_can_be_made"),
+    ]),
+  ),
   row(
     "B108",
     "20 open files: 78 with the number that it takes",

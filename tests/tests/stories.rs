@@ -31,6 +31,8 @@ mod interruptions;
 mod limits;
 #[path = "stories/main_job.rs"]
 mod main_job;
+#[path = "stories/older.rs"]
+mod older;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

@@ -7,6 +7,7 @@ mod page;
 mod schedule;
 mod task;
 mod task_config;
+mod v0;
 
 pub use agent::*;
 pub use apply::*;
@@ -15,3 +16,4 @@ pub use page::*;
 pub use schedule::*;
 pub use task::*;
 pub use task_config::*;
+pub use v0::*;

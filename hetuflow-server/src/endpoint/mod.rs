@@ -29,6 +29,7 @@ mod system;
 mod task_instances;
 mod tasks;
 mod tokens;
+mod v0;
 mod version_header;
 
 #[cfg(test)]

@@ -285,9 +285,9 @@ impl Session {
         let update: Update = message.read()?;
         let id = self.source.agent_id.clone();
         self.state.roster.update(&id, |member| {
+          member.task_types = update.capabilities.task_types();
           member.labels = update.capabilities.labels;
           member.labels.insert("agent".to_owned(), id.to_string());
-          member.task_types = update.capabilities.supported_task_types;
         });
         self.acknowledge(message.message_id);
         Ok(())
@@ -427,7 +427,7 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
       .iter()
       .filter_map(|name| hetuflow_core::NamespaceId::new(name.as_str()).ok())
       .collect(),
-    task_types: agent.capabilities.supported_task_types.clone(),
+    task_types: agent.capabilities.task_types(),
     cordoned: agent.cordoned,
     link,
   }

@@ -142,7 +142,11 @@ impl JobSvc {
   }
 }
 
-async fn create_all(
+/// Inserts a checked job with its schedules.
+///
+/// # Errors
+/// 404 for the namespace, 409 for a name in use.
+pub(super) async fn create_all(
   work: &mut Work,
   actor: &Actor,
   namespace: &NamespaceId,
@@ -160,7 +164,11 @@ async fn create_all(
   Ok(job)
 }
 
-async fn update_one(
+/// Changes a job; `version` is the one that the asker saw, where it says so.
+///
+/// # Errors
+/// As [`JobSvc::update`].
+pub(super) async fn update_one(
   work: &mut Work,
   actor: &Actor,
   (namespace, reference): (Option<&NamespaceId>, &str),

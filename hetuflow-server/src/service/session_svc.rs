@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, NamespaceId, Reconcile,
+  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Labels, NamespaceId, Reconcile,
   ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
 };
 use serde_json::json;
@@ -48,6 +48,13 @@ pub struct Registration {
   pub same_epoch: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
+}
+
+/// Labels that the agent was given here and does not bring itself.
+fn given_labels(known: &AgentEntity) -> Labels {
+  let own = &known.capabilities.labels;
+  let given = known.labels.iter().filter(|(key, _)| !own.contains_key(*key) && *key != "agent");
+  given.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 impl SessionSvc {
@@ -99,7 +106,8 @@ impl SessionSvc {
     let same_epoch = known.as_ref().is_some_and(|k| k.agent_epoch == request.agent_epoch);
     let rebooted =
       known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
-    let mut labels = request.capabilities.labels.clone();
+    let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
+    labels.extend(request.capabilities.labels.clone());
     labels.insert("agent".to_owned(), id.to_string());
     let mut namespaces = request.namespaces.clone();
     if namespaces.is_empty() && !request.namespace_id.is_empty() {

@@ -204,13 +204,12 @@ fn stuck(
 }
 
 fn may_run(agent: &AgentEntity, class: &SelectorClass) -> bool {
-  let types = &agent.capabilities.supported_task_types;
   let served = &agent.namespaces;
   agent.status != AgentStatus::Offline
     && !agent.cordoned
     && class.selector.matches(&agent.labels)
     && (served.is_empty() || served.iter().any(|name| name == class.namespace_id.as_str()))
-    && class.task_type.as_ref().is_none_or(|wanted| types.is_empty() || types.contains(wanted))
+    && agent.capabilities.task_types().serve(class.task_type.as_deref())
 }
 
 fn demands(class: &SelectorClass) -> String {

@@ -15,6 +15,8 @@ mod agent_loss;
 mod bytes;
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/controls.rs"]
+mod controls;
 #[path = "stories/database_link.rs"]
 mod database_link;
 #[path = "stories/examples.rs"]
@@ -45,3 +47,5 @@ mod submit;
 mod two_servers;
 #[path = "stories/watches.rs"]
 mod watches;
+#[path = "stories/why.rs"]
+mod why;

@@ -8,6 +8,7 @@ mod schedule;
 mod task;
 mod task_config;
 mod v0;
+mod why;
 
 pub use agent::*;
 pub use apply::*;
@@ -17,3 +18,4 @@ pub use schedule::*;
 pub use task::*;
 pub use task_config::*;
 pub use v0::*;
+pub use why::*;

@@ -6,6 +6,7 @@
 
 mod agents;
 mod auth;
+mod control;
 mod docs;
 mod error;
 mod events;

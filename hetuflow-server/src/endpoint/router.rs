@@ -10,8 +10,8 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, docs, events, gateway_figures, jobs, logs, namespaces, schedules, system, task_instances,
-  tasks, tokens, v0,
+  agents, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules, system,
+  task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -21,6 +21,7 @@ pub(super) fn operations() -> Vec<Operation> {
     jobs::operations(),
     schedules::operations(),
     tasks::operations(),
+    control::operations(),
     task_instances::operations(),
     logs::operations(),
     agents::operations(),

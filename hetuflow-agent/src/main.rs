@@ -5,12 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use hetuflow_agent::application::{agent_id, allow_open_files, lock_state, run, start_logging};
-use hetuflow_agent::config::{Loaded, Source, load};
+use hetuflow_agent::application::{
+  ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run, run_executor, start_logging,
+};
+use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
+use hetuflow_agent::executor::Launcher;
 use hetuflow_core::config_text::Problem;
 
 /// The config is wrong.
 const EXIT_CONFIG: u8 = 78;
+/// A newer copy of this agent is registered.
+const EXIT_SUPERSEDED: u8 = 79;
+/// Daily files of the executor's log that are kept.
+const EXECUTOR_LOGS: usize = 7;
 
 /// Runs tasks of a hetuflow server on this host.
 #[derive(Debug, Parser)]
@@ -26,6 +33,16 @@ struct Cli {
 enum Verb {
   /// Run the agent (what happens without a command, too).
   Start(SourceArgs),
+  /// Hold the tasks of an agent; the agent starts this by itself.
+  #[command(hide = true)]
+  Executor {
+    /// The agent's state folder.
+    #[arg(long, value_name = "DIR")]
+    state_dir: PathBuf,
+    /// What is worth a line of its log.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log_level: String,
+  },
   /// Look at the settings.
   Config {
     #[command(subcommand)]
@@ -55,6 +72,7 @@ fn main() -> ExitCode {
       Ok(loaded) => start(&loaded),
       Err(problems) => refuse(&problems),
     },
+    Verb::Executor { state_dir, log_level } => hold(&state_dir, &log_level),
     Verb::Config { verb: ConfigVerb::Check(source) } => match read(&source) {
       Ok(_) => {
         println!("the settings are fine");
@@ -93,7 +111,8 @@ fn start(loaded: &Loaded) -> ExitCode {
     Err(error) => {
       tracing::error!("{error:#}");
       eprintln!("error: {error:#}");
-      ExitCode::from(EXIT_CONFIG)
+      let superseded = matches!(error.downcast_ref(), Some(RunError::Superseded(_)));
+      ExitCode::from(if superseded { EXIT_SUPERSEDED } else { EXIT_CONFIG })
     }
   }
 }
@@ -103,6 +122,7 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
   let agent_id = agent_id(settings)?;
   let _own = lock_state(settings)?;
   let _log = start_logging(&settings.log);
+  // For the executor, which inherits it.
   allow_open_files(settings.polling.max_concurrent_tasks)?;
   let servers: Vec<_> = settings.connection.servers.iter().map(url::Url::as_str).collect();
   println!(
@@ -116,8 +136,45 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
     .enable_all()
     .build()
     .context("the runtime does not start")?;
-  let outcome = runtime.block_on(run(settings, &agent_id));
+  let home = if settings.process.noop { ExecutorHome::Inside } else { apart(settings)? };
+  let outcome = runtime.block_on(run(settings, &agent_id, home));
   // A thread that hangs in a system call must not keep a leaving agent.
   runtime.shutdown_timeout(std::time::Duration::from_millis(200));
   Ok(outcome?)
+}
+
+/// The executor as a process of its own: this same program.
+fn apart(settings: &Settings) -> anyhow::Result<ExecutorHome> {
+  let words = ["executor".into(), "--state-dir".into(), settings.agent.state_dir.clone().into()];
+  let level = ["--log-level".into(), settings.log.level.clone().into()];
+  let args = words.into_iter().chain(level).collect();
+  Ok(ExecutorHome::Apart(Launcher::this_program(args).context("which program is this?")?))
+}
+
+fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
+  let log = LogSection {
+    level: log_level.to_owned(),
+    json: false,
+    dir: state_dir.join("log"),
+    keep: EXECUTOR_LOGS,
+    name: "hetuflow-executor",
+  };
+  let _log = start_logging(&log);
+  let runtime = tokio::runtime::Builder::new_multi_thread()
+    .worker_threads(2)
+    .max_blocking_threads(64)
+    .enable_all()
+    .build();
+  let outcome = runtime.context("the runtime does not start").and_then(|runtime| {
+    let outcome = runtime.block_on(run_executor(state_dir));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    Ok(outcome?)
+  });
+  match outcome {
+    Ok(()) => ExitCode::SUCCESS,
+    Err(error) => {
+      tracing::error!("{error:#}");
+      ExitCode::from(EXIT_CONFIG)
+    }
+  }
 }

@@ -24,8 +24,9 @@ fn control(task: &ScheduledTask, kind: TaskControlKind) -> TaskControl {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn register_grant_run_report_ack_leave() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let agent =
-    server.agent(dir.path(), "agent.labels.zone = 'a'\nagent.polling.max_concurrent_tasks = 3");
+  let agent = server
+    .agent(dir.path(), "agent.labels.zone = 'a'\nagent.polling.max_concurrent_tasks = 3")
+    .await;
   let mut link = server.accept().await;
   assert_eq!(link.request.uri().to_string(), "/api/v1/gateway/ws?agent_id=agent-x");
   assert_eq!(link.request.headers()["Authorization"], "Bearer s3cret");
@@ -72,7 +73,7 @@ async fn register_grant_run_report_ack_leave() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_is_never_early_and_is_announced() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let _agent = server.agent(dir.path(), "");
+  let _agent = server.agent(dir.path(), "").await;
   let (mut link, _) = server.accept_registered(0).await;
   let later = task(400);
   let due = later.task.scheduled_at.micros();
@@ -93,7 +94,7 @@ async fn a_start_is_never_early_and_is_announced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_connection_gets_what_was_not_acked_under_the_same_numbers() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let _agent = server.agent(dir.path(), "");
+  let _agent = server.agent(dir.path(), "").await;
   let (mut link, first) = server.accept_registered(0).await;
   let (quick, noisy, long) = (task(0), task(0), task(0));
   link.dispatch(json!({ "command": "true" }), vec![quick.clone()]).await;
@@ -150,7 +151,7 @@ async fn a_new_connection_gets_what_was_not_acked_under_the_same_numbers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_followed_once_and_for_the_right_fence() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let _agent = server.agent(dir.path(), "agent.polling.max_concurrent_tasks = 1");
+  let _agent = server.agent(dir.path(), "agent.polling.max_concurrent_tasks = 1").await;
   let (mut link, _) = server.accept_registered(0).await;
   let (running, queued) = (task(0), task(0));
   link.dispatch(json!({ "command": "sleep 30" }), vec![running.clone(), queued.clone()]).await;
@@ -192,7 +193,7 @@ async fn orders_are_followed_once_and_for_the_right_fence() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_a_server_sends_ends_the_agent() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let _agent = server.agent(dir.path(), "");
+  let _agent = server.agent(dir.path(), "").await;
   let (mut link, _) = server.accept_registered(0).await;
   link.send_text("{]").await;
   assert_eq!(link.refusal().await, "invalid");
@@ -256,7 +257,7 @@ async fn nothing_a_server_sends_ends_the_agent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leaving_agent_gives_back_what_waits_and_ends_what_runs() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let agent = server.agent(dir.path(), "agent.polling.max_concurrent_tasks = 1");
+  let agent = server.agent(dir.path(), "agent.polling.max_concurrent_tasks = 1").await;
   let (mut link, _) = server.accept_registered(0).await;
   let (running, queued) = (task(0), task(0));
   link.dispatch(json!({ "command": "sleep 30" }), vec![running.clone(), queued.clone()]).await;
@@ -290,7 +291,7 @@ async fn a_leaving_agent_gives_back_what_waits_and_ends_what_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_or_silent_server_is_tried_again() {
   let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
-  let _agent = server.agent(dir.path(), "");
+  let _agent = server.agent(dir.path(), "").await;
   let mut link = server.accept().await;
   link.registration().await;
   let no = AgentRegisterResponse { message: "superseded".to_owned(), ..Default::default() };

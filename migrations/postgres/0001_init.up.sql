@@ -39,6 +39,7 @@ create table sched_agent (
   os_info text not null default '',
   version text not null default '',
   boot_id text not null default '',
+  journal_id text not null default '',
   agent_epoch bigint not null default 0,
   connection_epoch bigint not null default 0,
   server_id varchar(40),

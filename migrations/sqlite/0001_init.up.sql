@@ -44,6 +44,7 @@ create table sched_agent (
   os_info text not null default '',
   version text not null default '',
   boot_id text not null default '',
+  journal_id text not null default '',
   agent_epoch integer not null default 0,
   connection_epoch integer not null default 0,
   server_id text,

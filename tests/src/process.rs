@@ -52,6 +52,11 @@ impl Process {
     &self.recipe.name
   }
 
+  /// How it is started.
+  pub const fn recipe(&self) -> &Recipe {
+    &self.recipe
+  }
+
   /// The process id of the latest start.
   pub fn pid(&self) -> u32 {
     self.child.id()

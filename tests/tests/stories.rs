@@ -7,10 +7,14 @@
 #[path = "stories/support.rs"]
 mod support;
 
+#[path = "stories/agent_copies.rs"]
+mod agent_copies;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_survival.rs"]
+mod agent_survival;
 #[path = "stories/bytes.rs"]
 mod bytes;
 #[path = "stories/command_line.rs"]

@@ -8,6 +8,7 @@ use hetuflow_core::{AgentCapabilities, AgentId, PROTOCOL_VERSION, TASK_TYPES_FEA
 
 use crate::config::Settings;
 use crate::connection::Introduction;
+use crate::executor::boot_id;
 
 /// Why there is no id.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +106,25 @@ fn keep_id(path: &Path) -> std::io::Result<String> {
   }
 }
 
+/// The epoch of this start: its instant, and in any case more than that of the start before, also
+/// when the wall clock was set back in between.
+pub fn next_epoch(settings: &Settings, now_us: i64) -> i64 {
+  let path = settings.agent.state_dir.join("epoch");
+  let last = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<i64>().ok());
+  let epoch = last.map_or(now_us, |last| now_us.max(last + 1));
+  if let Err(error) = std::fs::write(&path, epoch.to_string()) {
+    tracing::warn!(%error, path = %path.display(), "the epoch of this start cannot be kept");
+  }
+  epoch
+}
+
 /// What is said about this agent on every connection; the rest is filled in there.
-pub fn introduction(settings: &Settings, agent_id: &str, agent_epoch: i64) -> Introduction {
+pub fn introduction(
+  settings: &Settings,
+  agent_id: &str,
+  agent_epoch: i64,
+  journal_id: String,
+) -> Introduction {
   let hostname = sysinfo::System::host_name().unwrap_or_default();
   let agent = &settings.agent;
   let mut metadata: std::collections::HashMap<_, _> = agent.metadata.clone().into_iter().collect();
@@ -128,9 +146,8 @@ pub fn introduction(settings: &Settings, agent_id: &str, agent_epoch: i64) -> In
     hostname,
     os_info: sysinfo::System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned()),
     protocol_version: PROTOCOL_VERSION,
-    boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-      .map(|id| id.trim().to_owned())
-      .unwrap_or_default(),
+    boot_id: boot_id(),
+    journal_id,
     agent_epoch,
     ..Introduction::default()
   }

@@ -42,7 +42,7 @@ fn log_file(section: &LogSection) -> Result<RollingFileAppender, String> {
   std::fs::create_dir_all(&section.dir).map_err(|error| error.to_string())?;
   Builder::new()
     .rotation(Rotation::DAILY)
-    .filename_prefix("hetuflow-agent")
+    .filename_prefix(section.name)
     .filename_suffix("log")
     .max_log_files(section.keep)
     .build(&section.dir)
@@ -56,7 +56,13 @@ mod tests {
   use super::*;
 
   fn section(dir: &std::path::Path) -> LogSection {
-    LogSection { level: "info".to_owned(), json: false, dir: dir.to_owned(), keep: 3 }
+    LogSection {
+      level: "info".to_owned(),
+      json: false,
+      dir: dir.to_owned(),
+      keep: 3,
+      name: "hetuflow-agent",
+    }
   }
 
   #[test]

@@ -1,5 +1,6 @@
 //! Puts the rooms together, owns everything that runs, and ends it in order.
 
+mod executor_process;
 mod identity;
 mod logging;
 mod metrics;
@@ -7,7 +8,8 @@ mod open_files;
 mod run;
 mod wiring;
 
+pub use executor_process::{ExecutorFailure, run_executor};
 pub use identity::{IdentityError, StateLock, agent_id, lock_state};
 pub use logging::{LogGuard, start_logging};
 pub use open_files::{FilesError, allow_open_files};
-pub use run::{Agent, RunError, run};
+pub use run::{Agent, ExecutorHome, RunError, run};

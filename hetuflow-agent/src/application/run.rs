@@ -7,20 +7,22 @@ use std::time::Duration;
 use hetuflow_core::AgentMetrics;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::identity::introduction;
+use super::identity::{introduction, next_epoch};
 use super::{metrics, wiring};
-use crate::config::Settings;
-use crate::connection::{self, Connection};
-use crate::executor::{self, BaseEnvironment, Command, Executor, SteadyClock};
+use crate::config::{Settings, TasksOnStop};
+use crate::connection::{self, Connection, Superseded};
+use crate::executor::{self, Command, Executor, Launcher, Remote, SteadyClock};
 use crate::scheduler::{self, Counters, Order, Scheduler};
 
 /// What the end of running tasks may take beyond the grace.
 const STOP_LIMIT: Duration = Duration::from_millis(2500);
+/// What tasks get when this agent has no right to them any more.
+const GIVE_UP_GRACE: Duration = Duration::from_secs(5);
 /// What the last reports may take.
 const FLUSH_LIMIT: Duration = Duration::from_millis(2300);
 
@@ -30,9 +32,26 @@ pub enum RunError {
   /// The kernel has refused a timer or a signal handler.
   #[error("the system refuses what every agent needs")]
   System(#[from] std::io::Error),
+  /// There is no executor, and nothing can be run without one.
+  #[error(transparent)]
+  Executor(#[from] executor::RemoteError),
+  /// Another process has this agent's place: the machine or its state folder was copied.
+  #[error(
+    "this agent is superseded: {0}; if this is a copy of another machine, delete its state folder"
+  )]
+  Superseded(String),
   /// One of the parts has ended by itself.
   #[error("the {0} has ended by itself; this is a fault of the agent")]
   PartEnded(&'static str),
+}
+
+/// Where an agent's executor lives.
+#[derive(Debug)]
+pub enum ExecutorHome {
+  /// In the agent's own process: it ends with it. For benchmarks and tests.
+  Inside,
+  /// In a process of its own, which is started like this where none runs.
+  Apart(Launcher),
 }
 
 /// An agent that runs. Every task it spawns is owned by its tracker.
@@ -43,18 +62,23 @@ pub struct Agent {
   leave_wanted: CancellationToken,
   all_reported: CancellationToken,
   stop_sampling: CancellationToken,
-  grace: Duration,
+  let_go: CancellationToken,
+  /// What running tasks get when the agent leaves; none leaves them to the executor.
+  grace: Option<Duration>,
   scheduler: JoinHandle<()>,
-  connection: JoinHandle<()>,
+  connection: JoinHandle<Option<Superseded>>,
 }
 
 impl Agent {
   /// Starts everything; only inside a runtime.
   ///
   /// # Errors
-  /// When the kernel has no timer left.
-  pub fn start(settings: &Settings, agent_id: &str) -> Result<Self, RunError> {
-    let clock = SteadyClock::start();
+  /// When the kernel has no timer left, or there is no executor.
+  pub async fn start(
+    settings: &Settings,
+    agent_id: &str,
+    home: ExecutorHome,
+  ) -> Result<Self, RunError> {
     let tracker = TaskTracker::new();
     let counters = Arc::new(Counters::default());
     let tick = Arc::new(AtomicU64::new(0));
@@ -65,19 +89,35 @@ impl Agent {
     let (grants, granted) = watch::channel(scheduler::Grant::default());
     let (passed, grants_to_server) = watch::channel(connection::Grant::default());
     let (sampled, health) = watch::channel(AgentMetrics::default());
-    let [leave_wanted, all_reported, stop_sampling] = [(); 3].map(|()| CancellationToken::new());
+    let [leave_wanted, all_reported, stop_sampling, let_go] =
+      [(); 4].map(|()| CancellationToken::new());
 
-    let memory = usize::try_from(settings.process.output_buffer).unwrap_or(usize::MAX);
-    let executor = Executor::new(executor::Parts {
-      settings: wiring::executor_settings(settings),
-      base: BaseEnvironment::new(std::env::vars_os()),
-      clock,
-      memory: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
-      tracker: tracker.clone(),
-      commands: to_executor,
-      events,
-      tick: Arc::clone(&tick),
-    });
+    let surroundings = wiring::surroundings(settings);
+    let found = match home {
+      ExecutorHome::Inside => {
+        let clock = SteadyClock::start();
+        let parts =
+          executor::Inside { clock, commands: to_executor, events, tick: Arc::clone(&tick) };
+        tracker.spawn(Executor::inside(surroundings, &tracker, parts).run());
+        Found { clock, journal_id: String::new(), held: Vec::new() }
+      }
+      ExecutorHome::Apart(launcher) => {
+        let place = executor::Place::new(&settings.agent.state_dir);
+        let mut attached = executor::Attached::attach(place, launcher, surroundings).await?;
+        let found = Found {
+          clock: SteadyClock::with_shift(attached.welcome.shift_us),
+          journal_id: attached.welcome.journal_id.clone(),
+          held: std::mem::take(&mut attached.welcome.held),
+        };
+        let ends = (Arc::clone(&tick), let_go.clone());
+        tracker.spawn(Remote::new(attached, to_executor, events, ends).run());
+        found
+      }
+    };
+    let Found { clock, journal_id, held } = found;
+    if !held.is_empty() {
+      tracing::info!(attempts = held.len(), "found tasks of an earlier agent; they go on");
+    }
     let scheduler = Scheduler::new(scheduler::Parts {
       settings: wiring::scheduler_settings(settings),
       clock,
@@ -87,10 +127,12 @@ impl Agent {
       reports: wiring::reports(reports),
       grants,
       counters: Arc::clone(&counters),
+      held,
     })?;
+    let epoch = next_epoch(settings, clock.now_us());
     let connection = Connection::new(connection::Parts {
       settings: wiring::connection_settings(settings),
-      introduction: introduction(settings, agent_id, clock.now_us()),
+      introduction: introduction(settings, agent_id, epoch, journal_id),
       tell: wiring::tell(orders.clone(), leave_wanted.clone()),
       reports: to_server,
       grants: grants_to_server,
@@ -99,7 +141,6 @@ impl Agent {
       clock: wiring::host_clock(clock),
       leave: all_reported.clone(),
     });
-    tracker.spawn(executor.run());
     tracker.spawn(wiring::pass_grants(granted, passed));
     tracker.spawn(metrics::sample(
       settings.connection.heartbeat_interval,
@@ -108,6 +149,7 @@ impl Agent {
       sampled,
       stop_sampling.clone(),
     ));
+    let stops = settings.agent.tasks_on_stop == TasksOnStop::Stop;
     Ok(Self {
       scheduler: tracker.spawn(scheduler.run()),
       connection: tracker.spawn(connection.run()),
@@ -117,7 +159,8 @@ impl Agent {
       leave_wanted,
       all_reported,
       stop_sampling,
-      grace: settings.agent.shutdown_grace,
+      let_go,
+      grace: stops.then_some(settings.agent.shutdown_grace),
     })
   }
 
@@ -130,14 +173,17 @@ impl Agent {
   async fn part_ended(&mut self) -> RunError {
     tokio::select! {
       _ = &mut self.scheduler => RunError::PartEnded("scheduler"),
-      _ = &mut self.connection => RunError::PartEnded("connection"),
+      end = &mut self.connection => match end {
+        Ok(Some(Superseded(reason))) => RunError::Superseded(reason),
+        _ => RunError::PartEnded("connection"),
+      },
     }
   }
 
-  /// Takes nothing new, waits for what runs, ends the rest, sends the last reports, leaves.
+  /// Takes nothing new, ends what runs or leaves it to the executor, sends the last reports.
   pub async fn leave(mut self) {
     let _already_gone = self.orders.send(Order::Leave { grace: self.grace });
-    let limit = self.grace + STOP_LIMIT;
+    let limit = self.grace.unwrap_or_default() + STOP_LIMIT;
     if tokio::time::timeout(limit, &mut self.scheduler).await.is_err() {
       tracing::error!("tasks are still alive after their kill; leaving without them");
       self.scheduler.abort();
@@ -147,10 +193,25 @@ impl Agent {
       self.connection.abort();
     }
     self.stop_sampling.cancel();
-    let _executor_gone = self.commands.send(Command::KillAll);
+    if self.grace.is_some() {
+      let _executor_gone = self.commands.send(Command::KillAll);
+    }
+    self.let_go.cancel();
     drop(self.commands);
     self.tracker.close();
-    let _leftover = tokio::time::timeout(Duration::from_millis(200), self.tracker.wait()).await;
+    let _leftover = tokio::time::timeout(Duration::from_millis(500), self.tracker.wait()).await;
+  }
+
+  /// Ends everything within the grace, and tells nobody.
+  async fn give_up(mut self) {
+    let grace = self.grace.unwrap_or(GIVE_UP_GRACE);
+    let _already_gone = self.orders.send(Order::Leave { grace: Some(grace) });
+    let _in_time = tokio::time::timeout(grace + STOP_LIMIT, &mut self.scheduler).await;
+    let _executor_gone = self.commands.send(Command::KillAll);
+    self.let_go.cancel();
+    self.stop_sampling.cancel();
+    self.tracker.close();
+    let _leftover = tokio::time::timeout(Duration::from_millis(500), self.tracker.wait()).await;
   }
 
   /// Kills every group at once and waits for nothing.
@@ -160,14 +221,21 @@ impl Agent {
   }
 }
 
+/// What an executor brings along.
+struct Found {
+  clock: SteadyClock,
+  journal_id: String,
+  held: Vec<executor::Held>,
+}
+
 /// Runs an agent until a signal or a server ends it. A second signal ends it at once.
 ///
 /// # Errors
 /// [`RunError`] when it cannot run, or when one of its parts has failed.
-pub async fn run(settings: &Settings, agent_id: &str) -> Result<(), RunError> {
+pub async fn run(settings: &Settings, agent_id: &str, home: ExecutorHome) -> Result<(), RunError> {
   let mut terminate = signal(SignalKind::terminate())?;
   let mut interrupt = signal(SignalKind::interrupt())?;
-  let mut agent = Agent::start(settings, agent_id)?;
+  let mut agent = Agent::start(settings, agent_id, home).await?;
   let wanted = agent.leave_wanted();
   let failed = tokio::select! {
     _ = terminate.recv() => None,
@@ -175,21 +243,32 @@ pub async fn run(settings: &Settings, agent_id: &str) -> Result<(), RunError> {
     () = wanted.cancelled() => None,
     error = agent.part_ended() => Some(error),
   };
+  let stops = agent.grace.is_some();
   if let Some(error) = failed {
-    agent.die().await;
+    // Its attempts are not its own any more: nobody would ever stop them.
+    if let RunError::Superseded(_) = error {
+      agent.give_up().await;
+      return Err(error);
+    }
+    // An executor of its own goes on; the next agent finds its tasks.
+    if stops {
+      agent.die().await;
+    }
     return Err(error);
   }
-  tracing::info!("leaving: nothing new is taken, running tasks get their grace");
-  let commands = agent.commands.clone();
+  let what = if stops { "running tasks get their grace" } else { "running tasks go on" };
+  tracing::info!("leaving: nothing new is taken, {what}");
+  let commands = stops.then(|| agent.commands.clone());
   tokio::select! {
     () = agent.leave() => tracing::info!("left"),
-    _ = terminate.recv() => kill_all(&commands).await,
-    _ = interrupt.recv() => kill_all(&commands).await,
+    _ = terminate.recv() => kill_all(commands).await,
+    _ = interrupt.recv() => kill_all(commands).await,
   }
   Ok(())
 }
 
-async fn kill_all(commands: &UnboundedSender<Command>) {
+async fn kill_all(commands: Option<UnboundedSender<Command>>) {
+  let Some(commands) = commands else { return };
   tracing::warn!("a second signal: running tasks are killed");
   let _executor_gone = commands.send(Command::KillAll);
   tokio::time::sleep(Duration::from_millis(100)).await;

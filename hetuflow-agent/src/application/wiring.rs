@@ -9,8 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::connection::{self, Told};
-use crate::executor::{DefaultLimits, ExecutorSettings, SteadyClock};
+use crate::connection::{self, OnStored, Told};
+use crate::executor::{
+  BaseEnvironment, DefaultLimits, ExecutorSettings, SteadyClock, Surroundings,
+};
 use crate::scheduler::{self, Order};
 
 /// What the server says becomes orders to the scheduler; a few commands end the agent.
@@ -53,8 +55,13 @@ pub fn reports(
 ) -> Box<dyn Fn(scheduler::Report) + Send + Sync> {
   Box::new(move |report| {
     let report = match report {
-      scheduler::Report::Update(update) => connection::Report::Update(update),
-      scheduler::Report::Output(frame, hold) => connection::Report::Output(frame, hold),
+      scheduler::Report::Update(update) => connection::Report::Update(update, OnStored::nothing()),
+      scheduler::Report::End(update, hold) => {
+        connection::Report::Update(update, OnStored::then(|| hold.release()))
+      }
+      scheduler::Report::Output(frame, hold) => {
+        connection::Report::Output(frame, OnStored::then(|| hold.release()))
+      }
       scheduler::Report::Refused { message_id, code, message } => {
         connection::Report::Refused { message_id, code, message }
       }
@@ -100,7 +107,15 @@ pub fn connection_settings(settings: &Settings) -> connection::ConnectionSetting
 }
 
 /// See [`connection_settings`].
-pub fn executor_settings(settings: &Settings) -> ExecutorSettings {
+pub fn surroundings(settings: &Settings) -> Surroundings {
+  Surroundings {
+    settings: executor_settings(settings),
+    base: BaseEnvironment::new(std::env::vars_os()),
+    output_buffer: settings.process.output_buffer,
+  }
+}
+
+fn executor_settings(settings: &Settings) -> ExecutorSettings {
   ExecutorSettings {
     work_dir: settings.agent.work_dir.clone(),
     run_base_dir: settings.process.run_base_dir.clone(),

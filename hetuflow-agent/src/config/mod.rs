@@ -53,8 +53,19 @@ pub struct AgentSettings {
   pub token: String,
   /// Whether tasks may run as root.
   pub allow_root_tasks: bool,
-  /// How long running tasks may go on when it is asked to stop.
+  /// What becomes of running tasks when it is asked to stop.
+  pub tasks_on_stop: TasksOnStop,
+  /// How long running tasks may go on then, if they are stopped.
   pub shutdown_grace: Duration,
+}
+
+/// What becomes of running tasks when the agent is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TasksOnStop {
+  /// They go on; the next agent finds them.
+  Keep,
+  /// They are stopped.
+  Stop,
 }
 
 impl std::fmt::Debug for AgentSettings {
@@ -106,7 +117,7 @@ pub struct ProcessSection {
 }
 
 /// `[agent.task_types."NAME"]`
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TaskType {
   /// The program.
   pub cmd: String,
@@ -127,6 +138,8 @@ pub struct LogSection {
   pub dir: PathBuf,
   /// Files that are kept.
   pub keep: usize,
+  /// How the files are called.
+  pub name: &'static str,
 }
 
 /// Settings, and where each came from.

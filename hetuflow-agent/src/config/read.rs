@@ -12,7 +12,7 @@ use url::Url;
 use super::lookup::Source;
 use super::{
   AgentSettings, ConnectionSection, Loaded, LogSection, PollingSection, ProcessSection, Settings,
-  TaskType,
+  TaskType, TasksOnStop,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -74,6 +74,18 @@ fn agent(text: &mut ConfigText, state_dir: &std::path::Path) -> AgentSettings {
     state_dir,
     token: token(text),
     allow_root_tasks: text.flag("agent.allow_root_tasks", true),
+    tasks_on_stop: match text.text("agent.tasks_on_stop", "keep").as_str() {
+      "keep" => TasksOnStop::Keep,
+      "stop" => TasksOnStop::Stop,
+      other => {
+        text.problem(
+          "agent.tasks_on_stop",
+          format!("\"{other}\" is not known"),
+          Some("\"keep\" or \"stop\""),
+        );
+        TasksOnStop::Keep
+      }
+    },
     shutdown_grace: text.duration(
       "agent.shutdown_grace",
       Duration::from_secs(5),
@@ -209,6 +221,7 @@ fn log(text: &mut ConfigText, state_dir: &std::path::Path) -> LogSection {
     json: format == "json",
     dir: path(text, "log.dir", state_dir.join("log")),
     keep: usize::try_from(text.integer("log.keep", 7, 1..=1000)).unwrap_or(7),
+    name: "hetuflow-agent",
   }
 }
 

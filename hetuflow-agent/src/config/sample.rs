@@ -22,7 +22,12 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ("agent.token", "Its credential; better in a file.", Some("\"hf_…\"")),
   ("agent.token_file", "The file with its credential.", Some("\"/etc/hetuflow/agent.token\"")),
   ("agent.allow_root_tasks", "Whether tasks may run as root.", None),
-  ("agent.shutdown_grace", "How long running tasks may go on when it is asked to stop.", None),
+  (
+    "agent.tasks_on_stop",
+    "What becomes of running tasks when it is asked to stop: keep (the next agent finds them) or stop.",
+    None,
+  ),
+  ("agent.shutdown_grace", "How long running tasks may go on then, if they are stopped.", None),
   ("agent.connection.server_base_url", "Its server.", Some("\"http://127.0.0.1:8080\"")),
   (
     "agent.connection.servers",

@@ -32,8 +32,8 @@ pub enum Heard {
   Answer(Message),
   /// Any frame: the server lives.
   Life,
-  /// The socket is closed.
-  Closed(String),
+  /// The socket is closed, with the server's code where it gave one.
+  Closed(Option<u16>, String),
 }
 
 /// The reading half of one connection.
@@ -53,18 +53,19 @@ pub struct Inbox<'a> {
 impl Inbox<'_> {
   /// Reads until the socket is closed. Nothing that comes in ends it or panics.
   pub async fn read(mut self) {
-    let reason = loop {
+    let (code, reason) = loop {
       match self.stream.next().await {
-        None => break "the server has closed the connection".to_owned(),
-        Some(Err(error)) => break error.to_string(),
+        None => break (None, "the server has closed the connection".to_owned()),
+        Some(Err(error)) => break (None, error.to_string()),
         Some(Ok(Message::Close(close))) => {
+          let code = close.as_ref().map(|frame| u16::from(frame.code));
           let said = close.map(|frame| format!(": {} {}", u16::from(frame.code), frame.reason));
-          break format!("the server says goodbye{}", said.unwrap_or_default());
+          break (code, format!("the server says goodbye{}", said.unwrap_or_default()));
         }
         Some(Ok(message)) => self.take(message),
       }
     };
-    self.hear(Heard::Closed(reason));
+    self.hear(Heard::Closed(code, reason));
   }
 
   fn hear(&self, heard: Heard) {

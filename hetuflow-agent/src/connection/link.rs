@@ -56,6 +56,10 @@ pub struct Link {
   pub(super) connection_epoch: i64,
 }
 
+/// Another process has this agent's place; what the server says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded(pub String);
+
 /// The agent's one connection.
 pub struct Connection {
   link: Link,
@@ -83,8 +87,8 @@ impl Connection {
     Self { link }
   }
 
-  /// Connects again and again until the agent leaves.
-  pub async fn run(mut self) {
+  /// Connects again and again until the agent leaves; says why where it must not go on.
+  pub async fn run(mut self) -> Option<Superseded> {
     for server in &self.link.settings.servers {
       if !is_loopback(server) && matches!(server.scheme(), "http" | "ws") {
         tracing::warn!(%server, "not on this host and without TLS: token and output can be read on the way");
@@ -100,7 +104,8 @@ impl Connection {
         servers[failures as usize % servers.len()].clone()
       };
       let (reason, factor) = match self.once(&server).await {
-        End::Left => return,
+        End::Left => return None,
+        End::Superseded(reason) => return Some(Superseded(reason)),
         End::Lost(reason) => (reason, 1),
         End::Refused(reason) => {
           (format!("the server refuses this agent: {reason}"), REFUSED_FACTOR)
@@ -123,7 +128,7 @@ impl Connection {
       failures = failures.saturating_add(1);
       tokio::select! {
         () = tokio::time::sleep(wait) => {}
-        () = leave.cancelled() => return,
+        () = leave.cancelled() => return None,
       }
     }
   }

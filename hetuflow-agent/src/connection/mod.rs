@@ -20,10 +20,10 @@ use hetuflow_core::{
   AcquireTaskRequest, AcquireTaskResponse, AgentCommand, AgentConfig, AgentRegisterRequest,
   OutputFrame, Reconcile, RunningInstance, TaskControl, TaskInstanceUpdate,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-pub use link::{Connection, Parts};
+pub use link::{Connection, Parts, Superseded};
 
 /// How the connection is made and kept.
 #[derive(Debug, Clone)]
@@ -96,13 +96,40 @@ pub enum Told {
 /// Takes what the server has said; must not block. False where it cannot be followed.
 pub type Tell = Box<dyn Fn(Told) -> bool + Send + Sync>;
 
+/// Called when a server has stored a report; dropped uncalled when the agent ends before that.
+pub struct OnStored(Option<Box<dyn FnOnce() + Send>>);
+
+impl OnStored {
+  /// Nobody waits for it.
+  pub const fn nothing() -> Self {
+    Self(None)
+  }
+
+  /// Does this.
+  pub fn then(what: impl FnOnce() + Send + 'static) -> Self {
+    Self(Some(Box::new(what)))
+  }
+
+  pub(super) fn call(self) {
+    if let Some(what) = self.0 {
+      what();
+    }
+  }
+}
+
+impl std::fmt::Debug for OnStored {
+  fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    f.write_str("OnStored")
+  }
+}
+
 /// What goes to the server, in order.
 #[derive(Debug)]
 pub enum Report {
   /// An attempt moved.
-  Update(Box<TaskInstanceUpdate>),
-  /// Output of an attempt, with its share of the memory for output.
-  Output(Box<OutputFrame>, OwnedSemaphorePermit),
+  Update(Box<TaskInstanceUpdate>, OnStored),
+  /// Output of an attempt.
+  Output(Box<OutputFrame>, OnStored),
   /// A message that could not be followed; not kept when there is no connection.
   Refused {
     /// The message.

@@ -12,8 +12,9 @@ use hetuflow_core::{
   OUTPUT_HEADER_BYTES, OutputFrame, RunningInstance, TaskInstanceId, TaskInstanceStatus,
   TaskInstanceUpdate, Ts,
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+use super::OnStored;
 
 /// Batches that may be on their way without an ack: more would only make each smaller.
 const BATCHES_IN_FLIGHT: usize = 4;
@@ -35,14 +36,9 @@ const GATHER_MAX: usize = 64;
 #[derive(Debug)]
 pub enum Item {
   /// An attempt moved.
-  Update(Box<TaskInstanceUpdate>),
+  Update(Box<TaskInstanceUpdate>, OnStored),
   /// Output.
-  Output {
-    /// The chunk.
-    frame: Box<OutputFrame>,
-    /// Its share of the memory for output: free again when the report is dropped.
-    _hold: OwnedSemaphorePermit,
-  },
+  Output(Box<OutputFrame>, OnStored),
 }
 
 /// What to send next.
@@ -101,7 +97,7 @@ impl Default for Outbox {
 
 impl Outbox {
   /// Takes an update in.
-  pub fn update(&mut self, mut update: Box<TaskInstanceUpdate>, now: Instant) {
+  pub fn update(&mut self, mut update: Box<TaskInstanceUpdate>, on_stored: OnStored, now: Instant) {
     use TaskInstanceStatus::{Dispatched, Running};
     let id = update.instance_id;
     let is_start = update.status == Running && update.started_at_us.is_some();
@@ -124,20 +120,20 @@ impl Outbox {
     } else {
       self.release(id);
     }
-    self.pending.push_back(Item::Update(update));
+    self.pending.push_back(Item::Update(update, on_stored));
   }
 
   /// Takes output in.
-  pub fn output(&mut self, frame: Box<OutputFrame>, hold: OwnedSemaphorePermit) {
+  pub fn output(&mut self, frame: Box<OutputFrame>, on_stored: OnStored) {
     self.release(frame.instance_id);
     self.gather_until = None;
-    self.pending.push_back(Item::Output { frame, _hold: hold });
+    self.pending.push_back(Item::Output(frame, on_stored));
   }
 
   /// Something of the attempt follows: its start goes first.
   fn release(&mut self, id: TaskInstanceId) {
     if let Some(state) = self.states.remove(&id) {
-      self.pending.push_back(Item::Update(state));
+      self.pending.push_back(Item::Update(state, OnStored::nothing()));
     }
   }
 
@@ -156,13 +152,13 @@ impl Outbox {
     self.number(most, now);
     let seq_from = self.first_seq + self.sent as u64;
     match self.log.get(self.sent)? {
-      Item::Output { .. } => {
+      Item::Output(..) => {
         (self.output_in_flight < OUTPUT_IN_FLIGHT).then_some(Next::Chunk { seq: seq_from })
       }
-      Item::Update(_) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
-      Item::Update(_) => {
+      Item::Update(..) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
+      Item::Update(..) => {
         let rest = self.log.range(self.sent..).take(most);
-        let count = rest.take_while(|item| matches!(item, Item::Update(_))).count();
+        let count = rest.take_while(|item| matches!(item, Item::Update(..))).count();
         Some(Next::Batch { seq_from, count })
       }
     }
@@ -179,7 +175,7 @@ impl Outbox {
         Some((at, id)) if *at <= now || !self.states.contains_key(id) => {
           let state = self.states.remove(id);
           self.state_order.pop_front();
-          self.log.extend(state.map(Item::Update));
+          self.log.extend(state.map(|state| Item::Update(state, OnStored::nothing())));
         }
         _ => match self.pending.pop_front() {
           Some(item) => self.log.push_back(item),
@@ -192,8 +188,8 @@ impl Outbox {
   /// The unsent updates, in order.
   pub fn unsent(&self, count: usize) -> impl Iterator<Item = &TaskInstanceUpdate> {
     self.log.range(self.sent..).take(count).filter_map(|item| match item {
-      Item::Update(update) => Some(update.as_ref()),
-      Item::Output { .. } => None,
+      Item::Update(update, _) => Some(update.as_ref()),
+      Item::Output(..) => None,
     })
   }
 
@@ -201,11 +197,11 @@ impl Outbox {
   pub fn chunk(&mut self) -> Option<Vec<u8>> {
     let seq = self.first_seq + self.sent as u64;
     match self.log.get_mut(self.sent)? {
-      Item::Output { frame, .. } => {
+      Item::Output(frame, _) => {
         frame.seq = seq;
         Some(frame.encode())
       }
-      Item::Update(_) => None,
+      Item::Update(..) => None,
     }
   }
 
@@ -214,8 +210,8 @@ impl Outbox {
     let mut updates = false;
     for item in self.log.range(self.sent..).take(count) {
       match item {
-        Item::Update(_) => updates = true,
-        Item::Output { frame, .. } => self.output_in_flight += weight(frame),
+        Item::Update(..) => updates = true,
+        Item::Output(frame, _) => self.output_in_flight += weight(frame),
       }
     }
     self.sent += count;
@@ -230,8 +226,13 @@ impl Outbox {
       return false;
     }
     while self.first_seq <= seq {
-      if let Some(Item::Output { frame, .. }) = self.log.pop_front() {
-        self.output_in_flight = self.output_in_flight.saturating_sub(weight(&frame));
+      match self.log.pop_front() {
+        Some(Item::Output(frame, on_stored)) => {
+          self.output_in_flight = self.output_in_flight.saturating_sub(weight(&frame));
+          on_stored.call();
+        }
+        Some(Item::Update(_, on_stored)) => on_stored.call(),
+        None => {}
       }
       self.first_seq += 1;
       self.sent -= 1;
@@ -269,7 +270,7 @@ impl Outbox {
   /// absence among the running ones for a loss.
   pub fn untold_ends(&self) -> impl Iterator<Item = RunningInstance> {
     self.log.iter().chain(&self.pending).filter_map(|item| match item {
-      Item::Update(update) if update.status.is_final() => Some(RunningInstance {
+      Item::Update(update, _) if update.status.is_final() => Some(RunningInstance {
         instance_id: update.instance_id,
         task_id: update.task_id,
         attempt: update.attempt,

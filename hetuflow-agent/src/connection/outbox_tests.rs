@@ -15,7 +15,7 @@ fn update(id: TaskInstanceId, status: TaskInstanceStatus) -> Box<TaskInstanceUpd
   Box::new(update)
 }
 
-fn chunk(id: TaskInstanceId, memory: &Arc<Semaphore>) -> (Box<OutputFrame>, OwnedSemaphorePermit) {
+fn chunk(id: TaskInstanceId, memory: &Arc<Semaphore>) -> (Box<OutputFrame>, OnStored) {
   let frame = OutputFrame {
     instance_id: id,
     fence: 1,
@@ -28,7 +28,8 @@ fn chunk(id: TaskInstanceId, memory: &Arc<Semaphore>) -> (Box<OutputFrame>, Owne
     codec: Codec::Plain,
     data: b"abc".to_vec(),
   };
-  (Box::new(frame), memory.clone().try_acquire_many_owned(3).expect("room"))
+  let share = memory.clone().try_acquire_many_owned(3).expect("room");
+  (Box::new(frame), OnStored::then(move || drop(share)))
 }
 
 /// Sends everything that may go; returns what went.
@@ -51,9 +52,9 @@ fn batch(seq_from: u64, count: usize) -> Next {
 #[tokio::test]
 async fn an_unsent_start_rides_in_the_end() {
   let (mut outbox, now, id) = (Outbox::default(), Instant::now(), TaskInstanceId::generate());
-  outbox.update(update(id, TaskInstanceStatus::Dispatched), now);
-  outbox.update(update(id, TaskInstanceStatus::Running), now);
-  outbox.update(update(id, TaskInstanceStatus::Succeeded), now);
+  outbox.update(update(id, TaskInstanceStatus::Dispatched), OnStored::nothing(), now);
+  outbox.update(update(id, TaskInstanceStatus::Running), OnStored::nothing(), now);
+  outbox.update(update(id, TaskInstanceStatus::Succeeded), OnStored::nothing(), now);
   assert_eq!(outbox.next(500, now), Some(batch(1, 1)));
   let only = outbox.unsent(1).next().expect("one");
   assert_eq!(only.status, TaskInstanceStatus::Succeeded);
@@ -64,10 +65,10 @@ async fn an_unsent_start_rides_in_the_end() {
 async fn a_start_goes_at_once_when_idle_and_waits_a_little_when_busy() {
   let (mut outbox, now) = (Outbox::default(), Instant::now());
   let (a, b) = (TaskInstanceId::generate(), TaskInstanceId::generate());
-  outbox.update(update(a, TaskInstanceStatus::Running), now);
+  outbox.update(update(a, TaskInstanceStatus::Running), OnStored::nothing(), now);
   assert_eq!(send_all(&mut outbox, now), [batch(1, 1)]);
-  outbox.update(update(a, TaskInstanceStatus::Failed), now);
-  outbox.update(update(b, TaskInstanceStatus::Running), now);
+  outbox.update(update(a, TaskInstanceStatus::Failed), OnStored::nothing(), now);
+  outbox.update(update(b, TaskInstanceStatus::Running), OnStored::nothing(), now);
   assert_eq!(send_all(&mut outbox, now), [batch(2, 1)], "the start of b is held back");
   assert_eq!(outbox.next_wake(), Some(now + HOLD));
   assert!(!outbox.is_all_sent());
@@ -80,11 +81,11 @@ async fn a_chunk_forces_the_start_out_and_splits_the_batch() {
   let memory = Arc::new(Semaphore::new(100));
   let (mut outbox, now) = (Outbox::default(), Instant::now());
   let (a, b) = (TaskInstanceId::generate(), TaskInstanceId::generate());
-  outbox.update(update(b, TaskInstanceStatus::Failed), now);
-  outbox.update(update(a, TaskInstanceStatus::Running), now);
+  outbox.update(update(b, TaskInstanceStatus::Failed), OnStored::nothing(), now);
+  outbox.update(update(a, TaskInstanceStatus::Running), OnStored::nothing(), now);
   let (frame, hold) = chunk(a, &memory);
   outbox.output(frame, hold);
-  outbox.update(update(a, TaskInstanceStatus::Succeeded), now);
+  outbox.update(update(a, TaskInstanceStatus::Succeeded), OnStored::nothing(), now);
   let sent = send_all(&mut outbox, now);
   assert_eq!(sent, [batch(1, 2), Next::Chunk { seq: 3 }, batch(4, 1)]);
   assert_eq!(memory.available_permits(), 97);
@@ -100,7 +101,11 @@ async fn at_most_four_batches_are_in_flight() {
   let (mut outbox, mut now) = (Outbox::default(), Instant::now());
   for _ in 0..6 {
     now += RUSH;
-    outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+    outbox.update(
+      update(TaskInstanceId::generate(), TaskInstanceStatus::Failed),
+      OnStored::nothing(),
+      now,
+    );
     send_all(&mut outbox, now);
   }
   assert!(!outbox.is_all_sent());
@@ -113,18 +118,18 @@ async fn at_most_four_batches_are_in_flight() {
 fn ends_in_a_rush_gather_into_one_batch() {
   let (mut outbox, start) = (Outbox::default(), Instant::now());
   let end = || update(TaskInstanceId::generate(), TaskInstanceStatus::Failed);
-  outbox.update(end(), start);
+  outbox.update(end(), OnStored::nothing(), start);
   assert_eq!(send_all(&mut outbox, start), [batch(1, 1)], "a lone end goes at once");
   let ms = Duration::from_millis(1);
   for step in 1..4 {
-    outbox.update(end(), start + ms * step);
+    outbox.update(end(), OnStored::nothing(), start + ms * step);
     assert_eq!(send_all(&mut outbox, start + ms * step), [], "those behind it gather");
   }
   let due = outbox.next_wake().expect("they are not kept for ever");
   assert_eq!(due, start + ms + GATHER);
   assert_eq!(send_all(&mut outbox, due), [batch(2, 3)]);
   for _ in 0..GATHER_MAX {
-    outbox.update(end(), due);
+    outbox.update(end(), OnStored::nothing(), due);
   }
   assert_eq!(send_all(&mut outbox, due), [batch(5, GATHER_MAX)], "enough to go");
 }
@@ -134,21 +139,33 @@ async fn a_new_connection_sends_again_under_the_same_numbers() {
   let memory = Arc::new(Semaphore::new(100));
   let (mut outbox, mut now) = (Outbox::default(), Instant::now());
   let a = TaskInstanceId::generate();
-  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  outbox.update(
+    update(TaskInstanceId::generate(), TaskInstanceStatus::Failed),
+    OnStored::nothing(),
+    now,
+  );
   now += RUSH;
   let (frame, hold) = chunk(a, &memory);
   outbox.output(frame, hold);
-  outbox.update(update(a, TaskInstanceStatus::Failed), now);
+  outbox.update(update(a, TaskInstanceStatus::Failed), OnStored::nothing(), now);
   assert_eq!(send_all(&mut outbox, now).len(), 3);
   assert_eq!(outbox.untold_ends().count(), 2);
   outbox.resume(1);
   now += RUSH;
-  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  outbox.update(
+    update(TaskInstanceId::generate(), TaskInstanceStatus::Failed),
+    OnStored::nothing(),
+    now,
+  );
   assert_eq!(outbox.chunk().map(|bytes| OutputFrame::decode(&bytes).expect("own").seq), Some(2));
   assert_eq!(send_all(&mut outbox, now), [Next::Chunk { seq: 2 }, batch(3, 2)]);
   outbox.resume(99);
   assert!(outbox.is_empty(), "a server that knows more than was sent is believed");
   now += RUSH;
-  outbox.update(update(TaskInstanceId::generate(), TaskInstanceStatus::Failed), now);
+  outbox.update(
+    update(TaskInstanceId::generate(), TaskInstanceStatus::Failed),
+    OnStored::nothing(),
+    now,
+  );
   assert_eq!(send_all(&mut outbox, now), [batch(5, 1)]);
 }

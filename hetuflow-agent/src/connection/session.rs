@@ -28,6 +28,8 @@ const SILENT_INTERVALS: u32 = 3;
 /// The first heartbeats come quickly, to learn the server's clock.
 const EARLY_HEARTBEATS: u32 = 4;
 const EARLY_INTERVAL: Duration = Duration::from_millis(100);
+/// The server's close code for an agent that a newer copy of it stands in place of.
+const CLOSE_SUPERSEDED: u16 = 4010;
 /// Reports taken from the queue in one turn.
 const TURN: usize = 1024;
 
@@ -38,6 +40,8 @@ pub enum End {
   Lost(String),
   /// The server does not want this agent.
   Refused(String),
+  /// A newer process with the same memory is registered: this one is a copy that was left behind.
+  Superseded(String),
   /// The agent has left.
   Left,
 }
@@ -150,7 +154,8 @@ impl Session<'_> {
     while let Some(heard) = self.heard.recv().await {
       match heard {
         Heard::Registered(answer) => return Ok(*answer),
-        Heard::Closed(reason) => return Err(End::Lost(reason)),
+        Heard::Closed(Some(CLOSE_SUPERSEDED), reason) => return Err(End::Superseded(reason)),
+        Heard::Closed(_, reason) => return Err(End::Lost(reason)),
         _ => self.last_life = Instant::now(),
       }
     }
@@ -217,8 +222,8 @@ impl Session<'_> {
     let now = Instant::now();
     while let Ok(report) = self.link.reports.try_recv() {
       match report {
-        Report::Update(update) => self.link.outbox.update(update, now),
-        Report::Output(frame, hold) => self.link.outbox.output(frame, hold),
+        Report::Update(update, on_stored) => self.link.outbox.update(update, on_stored, now),
+        Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
         // Its connection is gone.
         Report::Refused { .. } => {}
       }
@@ -230,8 +235,10 @@ impl Session<'_> {
     report: Report,
   ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
     match report {
-      Report::Update(update) => self.link.outbox.update(update, Instant::now()),
-      Report::Output(frame, hold) => self.link.outbox.output(frame, hold),
+      Report::Update(update, on_stored) => {
+        self.link.outbox.update(update, on_stored, Instant::now());
+      }
+      Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
       Report::Refused { message_id, code, message } => {
         if let Some(answer) = refusal(Some(message_id), code, &message) {
           self.sink.feed(answer).await?;
@@ -273,7 +280,8 @@ impl Session<'_> {
       Heard::GrantWanted => self.repeat_grant = true,
       Heard::Answer(answer) => self.sink.feed(answer).await?,
       Heard::Registered(_) => tracing::debug!("a second answer to the registration is ignored"),
-      Heard::Closed(reason) => return Ok(Some(End::Lost(reason))),
+      // Whether it is for good is told when we ask again.
+      Heard::Closed(_, reason) => return Ok(Some(End::Lost(reason))),
     }
     Ok(None)
   }

@@ -7,7 +7,7 @@ use hetuflow_core::{JobSpec, ScheduledTask};
 use serde_json::Value;
 
 /// What the agent hands on of its own environment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct BaseEnvironment(Vec<(OsString, OsString)>);
 
 /// Ours or the service manager's: nothing that a task should see or answer to.

@@ -1,15 +1,25 @@
 //! Runs attempts: commands in, events out, nothing else crosses the border.
 //!
 //! The room owns every task process and its output until it is handed over. It knows nothing of
-//! servers, schedules or reports, so that it can become a process of its own.
+//! servers, schedules or reports. It runs as a process of its own, which outlives the agent's:
+//! `desk` is that process, `remote` is what the agent sees of it.
 
 mod capture;
 mod command_line;
+mod desk;
 mod effective;
 mod environment;
+mod frames;
+mod held;
+mod hold;
+mod journal;
+mod launch;
 #[cfg(feature = "bench")]
 mod noop;
+mod orphan;
+mod place;
 mod prepare;
+mod remote;
 mod room;
 mod running;
 mod stop;
@@ -20,17 +30,28 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::{JobSpec, OutputFrame, ScheduledTask, TaskInstanceId};
-use tokio::sync::OwnedSemaphorePermit;
+use hetuflow_core::{JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus};
+use serde::{Deserialize, Serialize};
 
-pub use crate::process::{Exit, SteadyClock, watch};
+pub use crate::process::{Exit, SteadyClock, boot_id, watch};
+pub use desk::{DeskError, serve};
 pub use effective::effective;
 pub use environment::BaseEnvironment;
-pub use room::{Executor, ExecutorSettings, Parts};
+pub use held::{Held, HeldPhase, Identity, StopWhy};
+pub use hold::Hold;
+pub use launch::Launcher;
+pub use place::{Place, PlaceError};
+pub use remote::{Attached, Remote, RemoteError};
+pub use room::{Executor, ExecutorSettings, Inside, Surroundings};
 
 /// What the executor can be told.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
+  /// Remember an attempt that waits for its instant or for a slot.
+  Keep(Box<Start>),
+  /// An attempt that was only remembered has ended without having been started.
+  Forget(TaskInstanceId),
   /// Start an attempt now.
   Start(Box<Start>),
   /// End an attempt: signal, grace, kill of the group.
@@ -46,18 +67,34 @@ pub enum Command {
 }
 
 /// One attempt to start.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Start {
   /// The attempt.
   pub task: ScheduledTask,
   /// Its job.
+  #[serde(serialize_with = "spec_out", deserialize_with = "spec_in")]
   pub spec: Arc<JobSpec>,
   /// The server's limits, for what the job does not say.
   pub limits: DefaultLimits,
 }
 
+impl Start {
+  /// Another one, to be kept.
+  pub fn copy(&self) -> Self {
+    Self { task: self.task.clone(), spec: Arc::clone(&self.spec), limits: self.limits }
+  }
+}
+
+fn spec_out<S: serde::Serializer>(spec: &Arc<JobSpec>, out: S) -> Result<S::Ok, S::Error> {
+  spec.as_ref().serialize(out)
+}
+
+fn spec_in<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Arc<JobSpec>, D::Error> {
+  JobSpec::deserialize(input).map(Arc::new)
+}
+
 /// Limits of attempts whose job names none.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct DefaultLimits {
   /// Longest run time; none where zero.
   pub time: Duration,
@@ -66,7 +103,7 @@ pub struct DefaultLimits {
 }
 
 /// How to end an attempt; what is absent is as the job says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StopOrder {
   /// The first signal.
   pub signal: Option<i32>,
@@ -74,11 +111,16 @@ pub struct StopOrder {
   pub grace: Option<Duration>,
   /// No grace at all.
   pub force: bool,
+  /// What the end will be called.
+  pub why: Option<StopWhy>,
 }
 
 /// What the executor says. Times are of the steady clock.
 #[derive(Debug)]
 pub enum Event {
+  /// An executor was attached: all that it has in hand. What was started and is not among it is
+  /// gone; what it has to tell of the others follows.
+  Attached(Vec<Held>),
   /// The process runs.
   Started {
     /// The attempt.
@@ -92,8 +134,8 @@ pub enum Event {
   Output {
     /// The bytes, without their number among the reports.
     frame: Box<OutputFrame>,
-    /// Their share of the memory for output; dropped when the server has them.
-    hold: OwnedSemaphorePermit,
+    /// Kept until it is stored.
+    hold: Hold,
   },
   /// The process is frozen, or thawed.
   Frozen {
@@ -104,12 +146,12 @@ pub enum Event {
     /// When.
     at_us: i64,
   },
-  /// Nothing of it lives any more, or it was never started.
-  Ended(Box<Ended>),
+  /// Nothing of it lives any more, or it was never started; kept until it is stored.
+  Ended(Box<Ended>, Hold),
 }
 
 /// The end of an attempt.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
   /// The attempt.
   pub instance_id: TaskInstanceId,
@@ -126,7 +168,8 @@ pub struct Ended {
 }
 
 /// Why an attempt ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
   /// By itself.
   Itself,
@@ -134,6 +177,8 @@ pub enum Cause {
   Stopped,
   /// By its time limit.
   TimedOut,
+  /// Nobody saw how: the executor that watched it was killed.
+  Unseen,
   /// It was never started.
   NotStarted {
     /// For programs.
@@ -144,10 +189,16 @@ pub enum Cause {
 }
 
 /// A log that is small enough to ride in the final report.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallOutput {
   /// The bytes of all streams in capture order.
+  #[serde(with = "frames::bytes_as_text")]
   pub bytes: Vec<u8>,
   /// Which bytes came from which stream; none when all are standard output.
   pub index: Option<String>,
+}
+
+/// What a stop that nobody explained is called.
+pub(crate) fn cancelled(by: &str) -> StopWhy {
+  StopWhy { status: TaskInstanceStatus::Cancelled, reason: format!("cancelled({by})") }
 }

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::task::TaskTracker;
 
+use super::journal::Journal;
+use super::orphan::{self, Found};
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
@@ -19,8 +23,35 @@ use crate::config::TaskType;
 /// Commands handled in one turn.
 const TURN: usize = 256;
 
+/// Everything that attempts find around them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+  /// How they are run.
+  pub settings: ExecutorSettings,
+  /// What they may see of the agent's environment.
+  pub base: BaseEnvironment,
+  /// Bytes of output that may wait for the server; counts from the start of the executor.
+  pub output_buffer: u64,
+}
+
+/// What attempts find around them now; each agent that comes may bring its own.
+#[derive(Debug, Default)]
+pub(super) struct CurrentSurroundings(RwLock<Arc<Surroundings>>);
+
+impl CurrentSurroundings {
+  /// What counts for an attempt that is started now.
+  pub(super) fn get(&self) -> Arc<Surroundings> {
+    Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+  }
+
+  /// Counts from the next start on.
+  pub(super) fn set(&self, surroundings: Surroundings) {
+    *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(surroundings);
+  }
+}
+
 /// How attempts are run here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorSettings {
   /// Folder of commands that name none.
   pub work_dir: PathBuf,
@@ -38,8 +69,8 @@ pub struct ExecutorSettings {
 
 /// What all attempts share.
 pub(super) struct Shared {
-  pub(super) settings: ExecutorSettings,
-  pub(super) base: BaseEnvironment,
+  pub(super) surroundings: Arc<CurrentSurroundings>,
+  pub(super) journal: Option<Arc<Journal>>,
   pub(super) clock: SteadyClock,
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
@@ -68,17 +99,29 @@ pub struct Executor {
 }
 
 /// What an [`Executor`] is made of.
-pub struct Parts {
-  /// How attempts are run.
-  pub settings: ExecutorSettings,
-  /// What tasks may see of the agent's environment.
-  pub base: BaseEnvironment,
+pub(super) struct Parts {
+  /// What attempts find around them.
+  pub(super) surroundings: Surroundings,
+  /// What must not be forgotten; none where the executor is no process of its own.
+  pub(super) journal: Option<Arc<Journal>>,
+  /// Times of events.
+  pub(super) clock: SteadyClock,
+  /// Bytes of output that may wait for the server.
+  pub(super) memory: Arc<Semaphore>,
+  /// Owns the tasks of the runtime.
+  pub(super) tracker: TaskTracker,
+  /// Where commands come from.
+  pub(super) commands: UnboundedReceiver<Command>,
+  /// Where events go.
+  pub(super) events: UnboundedSender<Event>,
+  /// Counts turns, as a proof of life.
+  pub(super) tick: Arc<AtomicU64>,
+}
+
+/// The border of an [`Executor`] that lives in the process of its agent.
+pub struct Inside {
   /// Times of events.
   pub clock: SteadyClock,
-  /// Bytes of output that may wait for the server.
-  pub memory: Arc<Semaphore>,
-  /// Owns the tasks of the runtime.
-  pub tracker: TaskTracker,
   /// Where commands come from.
   pub commands: UnboundedReceiver<Command>,
   /// Where events go.
@@ -88,12 +131,40 @@ pub struct Parts {
 }
 
 impl Executor {
+  /// An executor that ends with the process that it is in, and forgets everything then.
+  pub fn inside(surroundings: Surroundings, tracker: &TaskTracker, border: Inside) -> Self {
+    let memory = output_memory(&surroundings);
+    let Inside { clock, commands, events, tick } = border;
+    let (tracker, journal) = (tracker.clone(), None);
+    Self::new(Parts { surroundings, journal, clock, memory, tracker, commands, events, tick })
+  }
+
   /// An executor with nothing to do.
-  pub fn new(parts: Parts) -> Self {
-    let Parts { settings, base, clock, memory, tracker, commands, events, tick } = parts;
+  pub(super) fn new(parts: Parts) -> Self {
+    let Parts { surroundings, journal, clock, memory, tracker, commands, events, tick } = parts;
     let short_lives = AtomicUsize::new(0);
-    let shared = Arc::new(Shared { settings, base, clock, memory, tracker, short_lives, events });
+    let current = CurrentSurroundings::default();
+    current.set(surroundings);
+    let surroundings = Arc::new(current);
+    let shared =
+      Arc::new(Shared { surroundings, journal, clock, memory, tracker, short_lives, events });
     Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
+  }
+
+  /// What attempts find around them, to be changed.
+  pub(super) fn surroundings(&self) -> Arc<CurrentSurroundings> {
+    Arc::clone(&self.shared.surroundings)
+  }
+
+  /// Follows a process that an executor before this one has started.
+  pub(super) fn adopt(&mut self, instance_id: TaskInstanceId, found: Found) {
+    let (sender, controls) = mpsc::unbounded_channel();
+    self.running.insert(instance_id, sender);
+    let (shared, ended) = (Arc::clone(&self.shared), self.ended.0.clone());
+    self.shared.tracker.spawn(async move {
+      orphan::follow(shared, instance_id, found, controls).await;
+      let _executor_gone = ended.send(instance_id);
+    });
   }
 
   /// Works until nobody can command any more and every attempt has ended.
@@ -116,6 +187,8 @@ impl Executor {
 
   fn obey(&mut self, command: Command) {
     match command {
+      // For whoever remembers; there is nothing to run.
+      Command::Keep(_) | Command::Forget(_) => {}
       Command::Start(start) => self.start(start),
       Command::Stop(id, order) => self.tell(id, Control::Stop(order)),
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),
@@ -139,7 +212,7 @@ impl Executor {
 
   fn start(&mut self, start: Box<super::Start>) {
     #[cfg(feature = "bench")]
-    if self.shared.settings.noop {
+    if self.shared.surroundings.get().settings.noop {
       return super::noop::run(&self.shared, &start);
     }
     let instance_id = start.task.task_instance.id;
@@ -151,4 +224,10 @@ impl Executor {
       let _executor_gone = ended.send(instance_id);
     });
   }
+}
+
+/// The memory for output that waits for the server.
+pub(super) fn output_memory(surroundings: &Surroundings) -> Arc<Semaphore> {
+  let bytes = usize::try_from(surroundings.output_buffer).unwrap_or(usize::MAX);
+  Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::capture::Capture;
 use super::room::Shared;
 use super::stop::{SIGCONT, SIGKILL, SIGSTOP, Stopping};
-use super::{Cause, Ended, Event, Exit, Start, StopOrder};
+use super::{Cause, Ended, Event, Exit, Hold, Start, StopOrder};
 use crate::process::{Process, ReadOutcome, Spawned, signal_group};
 
 /// A task that ends this soon can still put its output into the final report.
@@ -37,6 +37,7 @@ pub struct Running {
   process: Process,
   capture: Capture,
   default_stop: StopOrder,
+  flush_interval: Duration,
   started: Instant,
   time_limit: Option<Instant>,
   flush_at: Option<Instant>,
@@ -80,7 +81,9 @@ impl Running {
         signal: config.stop_signal.as_deref().and_then(signal_number),
         grace: config.stop_grace_secs.map(|secs| secs.0),
         force: false,
+        why: None,
       },
+      flush_interval: shared.surroundings.get().settings.flush_interval,
       started,
       time_limit: time.and_then(|time| started.checked_add(time)),
       flush_due: false,
@@ -198,6 +201,7 @@ impl Running {
           signal: order.signal.or(self.default_stop.signal),
           grace: order.grace.or(self.default_stop.grace),
           force: order.force,
+          why: order.why,
         };
         self.begin_stop(Cause::Stopped, order);
       }
@@ -241,7 +245,7 @@ impl Running {
         if self.flush_at.is_none() && !self.capture.is_empty() {
           let now = Instant::now();
           let first = (self.started + INLINE_CHANCE).max(now);
-          let later = now + self.shared.settings.flush_interval;
+          let later = now + self.flush_interval;
           self.flush_at = Some(if self.capture.was_sent() { later } else { first });
         }
       }
@@ -264,7 +268,9 @@ impl Running {
   fn flush(&mut self, hold: tokio::sync::OwnedSemaphorePermit) {
     let at = Ts::from_micros(self.shared.clock.now_us());
     let shared = &self.shared;
-    self.capture.flush(at, hold, |frame, hold| shared.say(Event::Output { frame, hold }));
+    self.capture.flush(at, hold, |frame, share| {
+      shared.say(Event::Output { frame, hold: Hold::of_memory(share) });
+    });
     self.flush_at = None;
     self.flush_due = false;
   }

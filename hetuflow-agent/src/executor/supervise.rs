@@ -12,8 +12,8 @@ use super::capture::Capture;
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
-use super::{Cause, Ended, Event, Exit, Start, effective};
-use crate::process::{ReadOutcome, Spawned, spawn};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
+use crate::process::{ReadOutcome, Spawned, spawn, start_ticks};
 
 /// Attempts whose first moments are watched by threads of their own at the same time; beyond that
 /// the runtime watches from the start.
@@ -51,22 +51,32 @@ pub async fn supervise(
     let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
     let _finished = cleaning.await;
   }
-  shared.say(Event::Ended(Box::new(ended)));
+  shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 
 /// Prepares, spawns and watches the first moments, on this thread.
 fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<First, Cause> {
-  if !shared.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
+  let surroundings = shared.surroundings.get();
+  if !surroundings.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
     return Err(refused("tasks as root are not allowed here (agent.allow_root_tasks)"));
   }
-  let prepared = prepare(start, config, &shared.settings, &shared.base)?;
+  let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
   let Prepared { launch, run_dir } = prepared;
+  let instance_id = start.task.task_instance.id;
+  if let Some(journal) = &shared.journal
+    && let Err(error) = journal.starting(Identity::of(&start.task))
+  {
+    remove(run_dir.as_deref());
+    return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
+  }
   let at_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
     remove(run_dir.as_deref());
     spawn_failed(&error)
   })?;
-  let instance_id = start.task.task_instance.id;
+  if let (Some(journal), Some(ticks)) = (&shared.journal, start_ticks(spawned.pid)) {
+    journal.started(instance_id, spawned.pid.as_raw_nonzero().get(), ticks, at_us);
+  }
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   shared.say(Event::Started { instance_id, pid, at_us });
   let bytes = config.max_output_size.unwrap_or(start.limits.output_bytes);

@@ -69,7 +69,7 @@ impl Bench {
     let memory = Arc::new(Semaphore::new(1 << 20));
     let base = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("SECRET_OF", "x")];
     let tracker = TaskTracker::new();
-    let executor = Executor::new(Parts {
+    let surroundings = Surroundings {
       settings: ExecutorSettings {
         work_dir: dir.path().to_owned(),
         run_base_dir: dir.path().join("runs"),
@@ -82,6 +82,11 @@ impl Bench {
         noop: false,
       },
       base: BaseEnvironment::new(base.map(|(k, v)| (k.into(), v.into()))),
+      output_buffer: 1 << 20,
+    };
+    let executor = Executor::new(room::Parts {
+      surroundings,
+      journal: None,
       clock: SteadyClock::start(),
       memory: Arc::clone(&memory),
       tracker: tracker.clone(),
@@ -141,8 +146,8 @@ impl Bench {
       match self.event().await {
         Event::Started { pid: started, .. } => pid = started,
         Event::Output { frame, .. } => frames.push(*frame),
-        Event::Frozen { .. } => {}
-        Event::Ended(ended) => return Story { pid, frames, ended: *ended },
+        Event::Frozen { .. } | Event::Attached(_) => {}
+        Event::Ended(ended, _) => return Story { pid, frames, ended: *ended },
       }
     }
   }

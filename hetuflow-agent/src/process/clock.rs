@@ -17,6 +17,16 @@ impl SteadyClock {
     Self { shift_us: Self::wall_us() - read(ClockId::Boottime) / NANOS_PER_MICRO }
   }
 
+  /// A clock that agrees with another process of the same boot, see [`Self::shift_us`].
+  pub const fn with_shift(shift_us: i64) -> Self {
+    Self { shift_us }
+  }
+
+  /// What makes this clock of `CLOCK_BOOTTIME`.
+  pub const fn shift_us(self) -> i64 {
+    self.shift_us
+  }
+
   /// Now, in microseconds.
   pub fn now_us(self) -> i64 {
     read(ClockId::Boottime) / NANOS_PER_MICRO + self.shift_us

@@ -4,6 +4,7 @@
 
 mod clock;
 mod group;
+mod ident;
 mod pipe;
 mod spawned;
 mod unix;
@@ -11,6 +12,7 @@ mod watch;
 
 pub use clock::SteadyClock;
 pub use group::{group_is_alive, signal_group};
+pub use ident::{boot_id, start_ticks};
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
 pub use spawned::{Exit, Process, Spawned};
 pub use unix::{Launch, SpawnError, find_program, spawn};

@@ -1,26 +1,16 @@
 //! One attempt in hand.
 
-use std::sync::Arc;
-
 use hetuflow_core::{
-  JobSpec, RunningInstance, ScheduledTask, TaskId, TaskInstanceId, TaskInstanceStatus,
-  TaskInstanceUpdate, Ts,
+  RunningInstance, TaskId, TaskInstanceId, TaskInstanceStatus, TaskInstanceUpdate, Ts,
 };
 
-/// Why an attempt was asked to end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StopWhy {
-  /// What the end is called: cancelled or skipped.
-  pub status: TaskInstanceStatus,
-  /// The reason as it is reported.
-  pub reason: String,
-}
+use crate::executor::{Held, HeldPhase, Identity, Start, StopWhy};
 
 /// Where an attempt stands here.
 #[derive(Debug)]
 pub enum Phase {
   /// Waits for its instant or for a slot.
-  Queued(Box<ScheduledTask>),
+  Queued(Box<Start>),
   /// With the executor, which has not said anything yet.
   Starting,
   /// Its process lives.
@@ -47,32 +37,58 @@ pub struct Attempt {
   pub due_us: i64,
   /// Not to be started after this.
   pub deadline: Option<Ts>,
-  /// Its job.
-  pub spec: Arc<JobSpec>,
   /// Where it stands.
   pub phase: Phase,
   /// It was asked to end.
   pub stop: Option<StopWhy>,
   /// The server does not want to hear of it any more.
   pub forgotten: bool,
-  /// The server knows that it waits here.
+  /// The server knows that it waits here, and the executor remembers it.
   pub acknowledged: bool,
 }
 
 impl Attempt {
   /// An attempt that has just come.
-  pub fn new(task: ScheduledTask, spec: Arc<JobSpec>) -> Self {
+  pub fn new(start: Start) -> Self {
+    let Identity { task_id, number, fence, due_us, .. } = Identity::of(&start.task);
     Self {
-      task_id: task.task.id,
-      number: task.attempt,
-      fence: task.fence,
-      due_us: task.task.eligible_at.unwrap_or(task.task.scheduled_at).micros(),
-      deadline: task.deadline_at,
-      spec,
-      phase: Phase::Queued(Box::new(task)),
+      task_id,
+      number,
+      fence,
+      due_us,
+      deadline: start.task.deadline_at,
+      phase: Phase::Queued(Box::new(start)),
       stop: None,
       forgotten: false,
       acknowledged: false,
+    }
+  }
+
+  /// An attempt that the executor has had in hand before this agent came; `server_us` turns its
+  /// times into the server's.
+  pub fn of_held(held: Held, server_us: impl Fn(i64) -> i64) -> Self {
+    let Identity { task_id, number, fence, due_us, .. } = held.identity;
+    let running = |pid, at_us, paused| Phase::Running { started_us: server_us(at_us), pid, paused };
+    let mut deadline = None;
+    let phase = match held.phase {
+      HeldPhase::Waiting(start) => {
+        deadline = start.task.deadline_at;
+        Phase::Queued(start)
+      }
+      HeldPhase::Running { pid, at_us, paused } => running(pid, at_us, paused),
+      HeldPhase::Ended { pid, started_us: Some(at_us) } => running(pid, at_us, false),
+      HeldPhase::Starting | HeldPhase::Ended { .. } => Phase::Starting,
+    };
+    Self {
+      task_id,
+      number,
+      fence,
+      due_us,
+      deadline,
+      phase,
+      stop: held.stop,
+      forgotten: false,
+      acknowledged: true,
     }
   }
 

@@ -10,9 +10,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Report;
-use super::attempt::StopWhy;
 use super::room::Scheduler;
-use crate::executor::{Command, StopOrder};
+use crate::executor::{Command, StopOrder, StopWhy};
 
 /// Grace of attempts that are still alive when the agent's own grace is over.
 const LEAVE_GRACE: Duration = Duration::from_millis(1500);
@@ -54,7 +53,7 @@ impl Scheduler {
   }
 
   /// Ends an attempt: at once where it waits, through the executor where it lives.
-  pub(super) fn stop(&mut self, instance_id: TaskInstanceId, why: &StopWhy, order: StopOrder) {
+  pub(super) fn stop(&mut self, instance_id: TaskInstanceId, why: &StopWhy, mut order: StopOrder) {
     let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
     if attempt.is_queued() {
       let now = self.server_time(self.clock.now_us());
@@ -62,7 +61,7 @@ impl Scheduler {
       self.end_queued(instance_id, why.status, now, |update| update.reason = Some(reason));
       return;
     }
-    attempt.stop.get_or_insert_with(|| why.clone());
+    order.why = Some(attempt.stop.get_or_insert_with(|| why.clone()).clone());
     self.command(Command::Stop(instance_id, order));
   }
 
@@ -82,11 +81,13 @@ impl Scheduler {
     }
   }
 
-  /// Takes nothing new, gives back what waits, and sets the time for what runs.
-  pub(super) fn leave(&mut self, grace: Duration) {
+  /// Takes nothing new and gives back what waits. What runs is left to the executor, or gets its
+  /// grace.
+  pub(super) fn leave(&mut self, grace: Option<Duration>) {
     self.draining = true;
     self.leaving = true;
-    self.leave_at = Some(Instant::now() + grace);
+    self.leaves_tasks = grace.is_none();
+    self.leave_at = grace.map(|grace| Instant::now() + grace);
     let now = self.server_time(self.clock.now_us());
     let queued = self.attempts.iter().filter(|(_, attempt)| attempt.is_queued());
     let queued: Vec<_> = queued.map(|(id, _)| *id).collect();
@@ -111,7 +112,7 @@ impl Scheduler {
     all.into_iter().for_each(|id| self.stop(id, &why, order.clone()));
   }
 
-  fn command(&self, command: Command) {
+  pub(super) fn command(&self, command: Command) {
     let _executor_gone = self.commands.send(command);
   }
 }
@@ -138,6 +139,7 @@ fn stop_order(control: &TaskControl) -> StopOrder {
     signal: control.signal.as_deref().and_then(read_signal),
     grace,
     force: control.force || control.control_type == TaskControlKind::Kill,
+    why: None,
   }
 }
 

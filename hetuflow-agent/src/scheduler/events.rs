@@ -1,12 +1,14 @@
 //! What the executor says, turned into reports.
 
+use std::collections::HashSet;
+
 use hetuflow_core::{TaskInstanceId, TaskInstanceStatus, Ts};
 
 use super::Report;
-use super::attempt::Phase;
+use super::attempt::{Attempt, Phase};
 use super::reports::fill_end;
 use super::room::Scheduler;
-use crate::executor::{Ended, Event};
+use crate::executor::{Command, Ended, Event, Held, Hold};
 
 impl Scheduler {
   /// Handles all waiting events.
@@ -19,10 +21,11 @@ impl Scheduler {
         Event::Frozen { instance_id, frozen, at_us } => {
           self.note_frozen(instance_id, frozen, at_us);
         }
-        Event::Ended(end) => {
+        Event::Ended(end, hold) => {
           ended += 1;
-          self.note_end(*end);
+          self.note_end(*end, hold);
         }
+        Event::Attached(held) => self.meet_executor(held),
       }
     }
     if ended > 0 {
@@ -44,14 +47,12 @@ impl Scheduler {
     (self.reports)(Report::Update(update));
   }
 
-  fn pass_output(
-    &self,
-    mut frame: Box<hetuflow_core::OutputFrame>,
-    hold: tokio::sync::OwnedSemaphorePermit,
-  ) {
+  fn pass_output(&self, mut frame: Box<hetuflow_core::OutputFrame>, hold: Hold) {
     if self.attempts.get(&frame.instance_id).is_some_and(|attempt| !attempt.forgotten) {
       frame.at = self.server_time(frame.at.micros());
       (self.reports)(Report::Output(frame, hold));
+    } else {
+      hold.release();
     }
   }
 
@@ -66,9 +67,9 @@ impl Scheduler {
     (self.reports)(Report::Update(attempt.update(instance_id, status, at)));
   }
 
-  fn note_end(&mut self, ended: Ended) {
+  fn note_end(&mut self, ended: Ended, hold: Hold) {
     let at = self.server_time(ended.at_us);
-    let Some(attempt) = self.attempts.remove(&ended.instance_id) else { return };
+    let Some(attempt) = self.attempts.remove(&ended.instance_id) else { return hold.release() };
     if attempt.is_queued() {
       self.queued -= 1;
     } else {
@@ -91,8 +92,60 @@ impl Scheduler {
     }
     fill_end(&mut update, ended, attempt.stop.as_ref());
     self.counters.note_end(update.status == TaskInstanceStatus::Succeeded, run_us);
-    if !attempt.forgotten {
-      (self.reports)(Report::Update(update));
+    if attempt.forgotten {
+      hold.release();
+    } else {
+      (self.reports)(Report::End(update, hold));
     }
+  }
+
+  /// Takes over what an executor had in hand before this agent came.
+  pub(super) fn take_over(&mut self, held: Vec<Held>) {
+    let offset = self.offset();
+    let now_us = self.clock.now_us() + offset;
+    for held in held {
+      let id = held.identity.instance_id;
+      if self.attempts.contains_key(&id) {
+        continue;
+      }
+      self.seen.judge(held.identity.task_id, held.identity.fence);
+      let attempt = Attempt::of_held(held, |at_us| at_us + offset);
+      if attempt.is_queued() {
+        self.queued += 1;
+        self.agenda.add(id, attempt.due_us, now_us);
+      } else {
+        self.active += 1;
+      }
+      self.attempts.insert(id, attempt);
+    }
+  }
+
+  /// Another executor has come: what the old one was told and this one does not know was never
+  /// started, since nothing is started before it is written down.
+  fn meet_executor(&mut self, held: Vec<Held>) {
+    let known: HashSet<_> = held.iter().map(|held| held.identity.instance_id).collect();
+    let missing = self.attempts.iter().filter(|(id, one)| !one.is_queued() && !known.contains(id));
+    let missing: Vec<_> = missing.map(|(id, _)| *id).collect();
+    let now = self.server_time(self.clock.now_us());
+    for instance_id in missing {
+      let Some(attempt) = self.attempts.remove(&instance_id) else { continue };
+      self.active -= 1;
+      let (status, reason) = match attempt.phase {
+        Phase::Running { .. } => (TaskInstanceStatus::Failed, "exit_unknown"),
+        _ => (TaskInstanceStatus::NotStarted, "not_started(executor_lost)"),
+      };
+      let mut update = attempt.update(instance_id, status, now);
+      update.reason = Some(reason.to_owned());
+      if !attempt.forgotten {
+        (self.reports)(Report::Update(update));
+      }
+    }
+    // It did not live to hear of these.
+    for attempt in self.attempts.values().filter(|attempt| attempt.acknowledged) {
+      if let Phase::Queued(start) = &attempt.phase {
+        self.command(Command::Keep(Box::new(start.copy())));
+      }
+    }
+    self.take_over(held);
   }
 }

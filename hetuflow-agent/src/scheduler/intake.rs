@@ -9,9 +9,10 @@ use hetuflow_core::{
 use uuid::Uuid;
 
 use super::Report;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Phase};
 use super::room::{ACKNOWLEDGE_AFTER_US, Scheduler};
 use super::seen::Novelty;
+use crate::executor::{Command, Start};
 
 impl Scheduler {
   /// Takes tasks in; each counts as received, whatever becomes of it.
@@ -44,7 +45,7 @@ impl Scheduler {
         return;
       }
     }
-    let mut attempt = Attempt::new(task, spec);
+    let mut attempt = Attempt::new(Start { task, spec, limits: self.limits });
     let now = Ts::from_micros(now_us);
     if attempt.is_expired(now) || self.leaving {
       let mut update = attempt.update(instance_id, TaskInstanceStatus::NotStarted, now);
@@ -54,9 +55,7 @@ impl Scheduler {
       return;
     }
     if attempt.due_us > now_us + ACKNOWLEDGE_AFTER_US {
-      attempt.acknowledged = true;
-      let update = attempt.update(instance_id, TaskInstanceStatus::Dispatched, now);
-      (self.reports)(Report::Update(update));
+      self.acknowledge(instance_id, &mut attempt, now);
     } else {
       self.waiting.push_back((now_us, instance_id));
     }
@@ -93,19 +92,29 @@ impl Scheduler {
   /// Says of each attempt that has waited long enough that it is here.
   pub(super) fn acknowledge_waiting(&mut self, now_us: i64) {
     while let Some((since, instance_id)) = self.waiting.front().copied() {
-      let attempt = self.attempts.get_mut(&instance_id);
-      let attempt = attempt.filter(|attempt| attempt.is_queued() && !attempt.acknowledged);
-      if let Some(attempt) = attempt {
+      let waits = |attempt: &Attempt| attempt.is_queued() && !attempt.acknowledged;
+      if self.attempts.get(&instance_id).is_some_and(waits) {
         if now_us - since < ACKNOWLEDGE_AFTER_US {
           return;
         }
-        attempt.acknowledged = true;
-        let now = Ts::from_micros(now_us);
-        let update = attempt.update(instance_id, TaskInstanceStatus::Dispatched, now);
-        (self.reports)(Report::Update(update));
+        if let Some(mut attempt) = self.attempts.remove(&instance_id) {
+          self.acknowledge(instance_id, &mut attempt, Ts::from_micros(now_us));
+          self.attempts.insert(instance_id, attempt);
+        }
       }
       self.waiting.pop_front();
     }
+  }
+
+  /// Tells the server that an attempt waits here, and has the executor remember it: a later agent
+  /// then starts it at its instant.
+  fn acknowledge(&self, instance_id: TaskInstanceId, attempt: &mut Attempt, now: Ts) {
+    attempt.acknowledged = true;
+    if let Phase::Queued(start) = &attempt.phase {
+      self.command(Command::Keep(Box::new(start.copy())));
+    }
+    let update = attempt.update(instance_id, TaskInstanceStatus::Dispatched, now);
+    (self.reports)(Report::Update(update));
   }
 
   /// Ends an attempt that was never started.
@@ -118,6 +127,9 @@ impl Scheduler {
   ) {
     let Some(attempt) = self.attempts.remove(&instance_id) else { return };
     self.queued -= 1;
+    if attempt.acknowledged {
+      self.command(Command::Forget(instance_id));
+    }
     if attempt.forgotten {
       return;
     }

@@ -23,8 +23,10 @@ use hetuflow_core::{
   AcquireTaskRequest, AcquireTaskResponse, OutputFrame, Reconcile, RunningInstance, TaskControl,
   TaskInstanceUpdate,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
+
+use crate::executor::Hold;
 
 pub use counters::Counters;
 pub use room::{Parts, Scheduler, SchedulerSettings};
@@ -70,10 +72,10 @@ pub enum Order {
   Limits(crate::executor::DefaultLimits),
   /// Take nothing new; what is in hand goes on.
   Drain,
-  /// Take nothing new, give back what waits, end what runs within the grace.
+  /// Take nothing new and give back what waits.
   Leave {
-    /// How long running attempts may go on.
-    grace: Duration,
+    /// How long running attempts may go on; none leaves them to the executor.
+    grace: Option<Duration>,
   },
 }
 
@@ -82,8 +84,10 @@ pub enum Order {
 pub enum Report {
   /// An attempt moved.
   Update(Box<TaskInstanceUpdate>),
-  /// Output of an attempt.
-  Output(Box<OutputFrame>, OwnedSemaphorePermit),
+  /// An attempt has ended; held until that is stored.
+  End(Box<TaskInstanceUpdate>, Hold),
+  /// Output of an attempt; held until it is stored.
+  Output(Box<OutputFrame>, Hold),
   /// A message could not be followed.
   Refused {
     /// The message.

@@ -2,8 +2,7 @@
 
 use hetuflow_core::{TaskInstanceStatus, TaskInstanceUpdate};
 
-use super::attempt::StopWhy;
-use crate::executor::{Cause, Ended, Exit};
+use crate::executor::{Cause, Ended, Exit, StopWhy};
 
 /// Says how an attempt ended: status, machine-readable reason, and the facts.
 pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&StopWhy>) {
@@ -23,6 +22,12 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
     (Cause::NotStarted { reason, message }, _) => {
       update.error_message = Some(message);
       (TaskInstanceStatus::NotStarted, Some(reason))
+    }
+    (Cause::Unseen, _) => {
+      let words = "its executor was killed while it ran: how it ended, and the output that was not \
+        sent yet, are lost";
+      update.error_message = Some(words.to_owned());
+      (TaskInstanceStatus::Failed, Some("exit_unknown".to_owned()))
     }
     (Cause::TimedOut, _) => (TaskInstanceStatus::Timeout, Some("timed_out".to_owned())),
     (Cause::Stopped, _) => match stop {

@@ -17,7 +17,7 @@ use super::rate::Rate;
 use super::seen::Seen;
 use super::timer::Timer;
 use super::{Counters, Grant, Order, Report};
-use crate::executor::{Command, DefaultLimits, Event, Start, SteadyClock};
+use crate::executor::{Command, DefaultLimits, Event, Held, SteadyClock};
 
 /// Messages handled in one turn.
 const TURN: usize = 1024;
@@ -51,6 +51,8 @@ pub struct Parts {
   pub grants: watch::Sender<Grant>,
   /// For the agent's health.
   pub counters: Arc<Counters>,
+  /// What the executor has had in hand before this agent came.
+  pub held: Vec<Held>,
 }
 
 /// Owns every attempt in hand.
@@ -74,6 +76,7 @@ pub struct Scheduler {
   pub(super) draining: bool,
   pub(super) leave_at: Option<Instant>,
   pub(super) leaving: bool,
+  pub(super) leaves_tasks: bool,
   pub(super) commands: UnboundedSender<Command>,
   pub(super) reports: Box<dyn Fn(Report) + Send + Sync>,
   pub(super) counters: Arc<Counters>,
@@ -89,8 +92,9 @@ impl Scheduler {
   /// # Errors
   /// When the kernel has no timer left.
   pub fn new(parts: Parts) -> io::Result<Self> {
-    let Parts { settings, clock, orders, events, commands, reports, grants, counters } = parts;
-    Ok(Self {
+    let Parts { settings, clock, orders, events, commands, reports, grants, counters, held } =
+      parts;
+    let mut scheduler = Self {
       settings,
       clock,
       offset_us: None,
@@ -107,6 +111,7 @@ impl Scheduler {
       draining: false,
       leave_at: None,
       leaving: false,
+      leaves_tasks: false,
       commands,
       reports,
       counters,
@@ -114,16 +119,18 @@ impl Scheduler {
       events,
       grants,
       timer: Timer::new(clock)?,
-    })
+    };
+    scheduler.take_over(held);
+    Ok(scheduler)
   }
 
-  /// Works until it was told to leave and nothing is in hand any more.
+  /// Works until it was told to leave, and nothing is in hand any more that it must see end.
   pub async fn run(mut self) {
     let mut orders = Vec::with_capacity(64);
     let mut events = Vec::with_capacity(TURN);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !(self.leaving && self.attempts.is_empty()) {
+    while !(self.leaving && (self.leaves_tasks || self.attempts.is_empty())) {
       let leave_at = self.leave_at;
       tokio::select! {
         count = self.orders.recv_many(&mut orders, 64) => {
@@ -205,14 +212,13 @@ impl Scheduler {
         self.expire(instance_id, server_now);
         continue;
       }
-      let Phase::Queued(task) = std::mem::replace(&mut attempt.phase, Phase::Starting) else {
+      let Phase::Queued(mut start) = std::mem::replace(&mut attempt.phase, Phase::Starting) else {
         continue;
       };
       self.queued -= 1;
       self.active += 1;
-      let spec = Arc::clone(&attempt.spec);
-      let start = Start { task: *task, spec, limits: self.limits };
-      let _executor_gone = self.commands.send(Command::Start(Box::new(start)));
+      start.limits = self.limits;
+      let _executor_gone = self.commands.send(Command::Start(start));
     }
   }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use hetuflow_agent::application::Agent;
+use hetuflow_agent::application::{Agent, ExecutorHome};
 use hetuflow_agent::config::{Settings, Source, load};
 use hetuflow_core::*;
 use serde::Serialize;
@@ -52,15 +52,16 @@ impl FakeServer {
   }
 
   /// Starts an agent that dials here; `toml` is laid beside the essentials.
-  pub fn agent(&self, dir: &std::path::Path, toml: &str) -> Agent {
-    Agent::start(&self.settings(dir, toml), "agent-x").expect("started")
+  pub async fn agent(&self, dir: &std::path::Path, toml: &str) -> Agent {
+    let settings = self.settings(dir, toml);
+    Agent::start(&settings, "agent-x", ExecutorHome::Inside).await.expect("started")
   }
 
   /// The settings of such an agent.
   pub fn settings(&self, dir: &std::path::Path, toml: &str) -> Settings {
     let port = self.listener.local_addr().expect("bound").port();
     let text = format!(
-      "agent.state_dir = '{}'\nagent.token = 's3cret'\nagent.shutdown_grace = '100ms'\n\
+      "agent.state_dir = '{}'\nagent.token = 's3cret'\nagent.shutdown_grace = '100ms'\nagent.tasks_on_stop = 'stop'\n\
        agent.connection.server_base_url = 'http://127.0.0.1:{port}'\n\
        agent.connection.reconnect_base = '10ms'\nagent.connection.reconnect_max = '50ms'\n\
        agent.connection.heartbeat_interval = '200ms'\n{toml}\n",

@@ -43,6 +43,9 @@ pub struct AgentEntity {
   pub version: String,
   /// Changes when the host starts anew.
   pub boot_id: String,
+  /// Names the agent's memory of what it started; empty where it has none.
+  #[serde(default, skip_serializing_if = "String::is_empty")]
+  pub journal_id: String,
   /// Changes when its process starts anew.
   pub agent_epoch: i64,
   /// Counts its connections.

@@ -117,6 +117,8 @@ pub struct AgentRegisterRequest {
   pub protocol_version: u32,
   /// Changes when the host starts anew.
   pub boot_id: String,
+  /// Changes when the agent has lost its memory of what it started; empty where it has none.
+  pub journal_id: String,
   /// Changes when the agent process starts anew: microseconds since 1970 of that start.
   pub agent_epoch: i64,
   /// Counts the connections of this epoch.
@@ -147,6 +149,7 @@ impl AgentRegisterRequest {
       ("os_info", &self.os_info, 255),
       ("version", &self.version, 64),
       ("boot_id", &self.boot_id, 64),
+      ("journal_id", &self.journal_id, 64),
     ] {
       if text.len() > limit || text.chars().any(char::is_control) {
         return Err(invalid(field, format!("printable text of at most {limit} bytes is allowed")));

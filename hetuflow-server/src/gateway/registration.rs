@@ -5,9 +5,10 @@ use hetuflow_core::{
   RawMessage, Ts, read_message,
 };
 
+use super::link::CLOSE_SUPERSEDED;
 use super::session::Opening;
 use super::upgrade::{AuthMode, GatewayState};
-use crate::service::{Actor, Registration};
+use crate::service::{Actor, Registration, SUPERSEDED};
 
 /// Close codes of a failed registration.
 pub(super) const CLOSE_FIRST_FRAME: u16 = 4000;
@@ -67,11 +68,11 @@ pub(super) async fn register(
   state.roster.vacate(&agent_id);
   // What an older connection reported must be in before anything is decided about it.
   state.reports.settle(&agent_id).await;
-  let found = state
-    .sessions
-    .register(&agent_id, &request)
-    .await
-    .map_err(|error| Refusal::new(CLOSE_IDENTITY, error.response().err_msg))?;
+  let found = state.sessions.register(&agent_id, &request).await.map_err(|error| {
+    let response = error.response();
+    let superseded = response.errors.iter().any(|one| one.code == SUPERSEDED);
+    Refusal::new(if superseded { CLOSE_SUPERSEDED } else { CLOSE_IDENTITY }, response.err_msg)
+  })?;
   Ok(Registered { agent_id, request, found, message_id: message.message_id })
 }
 

@@ -209,8 +209,9 @@ pub(super) fn blank_end(
 /// What stands beside a task that is stopped to be started anew.
 const RESTART: &str = "restart";
 
-/// An agent that stops gives back what it had queued and never started: that is nobody's failure.
-const GIVEN_BACK: &str = "not_started(agent_shutdown)";
+/// An agent that stops gives back what it had queued and never started, as does one whose executor
+/// died before the start: that is nobody's failure.
+const GIVEN_BACK: [&str; 2] = ["not_started(agent_shutdown)", "not_started(executor_lost)"];
 
 /// The task's event for the end of its attempt, and when the next attempt may start.
 async fn decide(
@@ -234,7 +235,7 @@ async fn decide(
   if row.status == TaskStatus::Cancelling {
     return Ok((natural, None));
   }
-  if end.reason.as_deref() == Some(GIVEN_BACK) {
+  if end.reason.as_deref().is_some_and(|reason| GIVEN_BACK.contains(&reason)) {
     return Ok((TaskEvent::RetryAllowed, Some(end.completed_at)));
   }
   let config = effective_config(conn, jobs, row).await?;

@@ -64,7 +64,7 @@ pub use namespace_svc::*;
 pub use plan_svc::{PlanSvc, PlanTurn};
 pub use report_svc::{RefusedReport, RefusedReports, Report, ReportBatch, ReportSource, ReportSvc};
 pub use schedule_svc::*;
-pub use session_svc::{HeartbeatNote, Registration, SessionSvc};
+pub use session_svc::{HeartbeatNote, Registration, SUPERSEDED, SessionSvc};
 pub use store::{Cursor, PageArgs, Store};
 pub use submit_svc::SubmitSvc;
 pub use system_svc::*;

@@ -22,6 +22,9 @@ use crate::infra::db::{Conn, DbError};
 /// The reason of an attempt whose agent did not come back in time.
 const LOST_UNREACHABLE: &str = "lost(unreachable)";
 
+/// The error of an agent that a newer copy of it stands in place of.
+pub const SUPERSEDED: &str = "agent.superseded";
+
 /// Attempts that agents name at most when they register.
 const RUNNING_NAMED_MAX: usize = 3000;
 
@@ -46,6 +49,8 @@ pub struct Registration {
   pub unnamed: Vec<(TaskId, i64)>,
   /// Whether the agent's process is the one that the store knew.
   pub same_epoch: bool,
+  /// Whether it remembers everything that it started before: what it does not name was not.
+  pub same_journal: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
 }
@@ -97,8 +102,10 @@ impl SessionSvc {
       && request.agent_epoch < known.agent_epoch
       && known.status != AgentStatus::Offline
     {
+      // With the same memory it is a copy that must not go on; else two agents share a name.
+      let copy = !known.journal_id.is_empty() && known.journal_id == request.journal_id;
       return Err(SvcError::conflict(
-        "agent.superseded",
+        if copy { SUPERSEDED } else { "agent.name_taken" },
         "/agent_epoch",
         format!("a newer process of agent {id} is registered"),
       ));
@@ -106,6 +113,9 @@ impl SessionSvc {
     let same_epoch = known.as_ref().is_some_and(|k| k.agent_epoch == request.agent_epoch);
     let rebooted =
       known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
+    let journal = &request.journal_id;
+    let same_journal =
+      !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal);
     let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
     labels.extend(request.capabilities.labels.clone());
     labels.insert("agent".to_owned(), id.to_string());
@@ -125,6 +135,7 @@ impl SessionSvc {
       os_info: request.os_info.clone(),
       version: request.version.clone(),
       boot_id: request.boot_id.clone(),
+      journal_id: journal.clone(),
       agent_epoch: request.agent_epoch,
       connection_epoch: known.as_ref().map_or(0, |k| k.connection_epoch) + 1,
       server_id: Some(self.server.clone()),
@@ -142,7 +153,7 @@ impl SessionSvc {
     let data =
       json!({"status": agent.status, "hostname": agent.hostname, "version": agent.version});
     event_bmc::append(tx, &agent_event(id, "agent.connected", data, now), now).await?;
-    Ok(Registration { agent, reconcile, unnamed, same_epoch, rebooted })
+    Ok(Registration { agent, reconcile, unnamed, same_epoch, same_journal, rebooted })
   }
 
   /// Compares what the agent has with what the store gives it.
@@ -180,7 +191,8 @@ impl SessionSvc {
   }
 
   /// Judges the attempts that a returned agent did not name, after its reports are in: a claim
-  /// that never reached the same process waits again; anything else is lost.
+  /// that never reached the same process, or the same journal under the same boot, waits again;
+  /// anything else is lost.
   ///
   /// # Errors
   /// Any [`DbError`].
@@ -190,13 +202,13 @@ impl SessionSvc {
     }
     let reason = if found.rebooted {
       "lost(host_reboot)"
-    } else if found.same_epoch {
+    } else if found.same_epoch || !found.same_journal && !found.agent.journal_id.is_empty() {
       "lost(agent_data_lost)"
     } else {
       "lost(start_unknown)"
     };
     let mut returned = Vec::new();
-    if found.same_epoch {
+    if found.same_epoch || found.same_journal && !found.rebooted {
       let mut tx = self.store.db.begin().await?;
       let outcome = self.return_unreceived(&mut tx, &found.unnamed).await;
       returned = tx.end::<_, DbError>(outcome).await?;

@@ -89,6 +89,7 @@ pub fn agent(id: &str, status: AgentStatus) -> AgentEntity {
     os_info: "linux".to_owned(),
     version: "0".to_owned(),
     boot_id: "b".to_owned(),
+    journal_id: "j-1".to_owned(),
     agent_epoch: 5,
     connection_epoch: 1,
     server_id: Some(ServerId::new("s1").unwrap()),

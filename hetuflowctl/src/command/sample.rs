@@ -167,6 +167,7 @@ pub fn agent() -> AgentEntity {
     os_info: "linux".into(),
     version: "0.1.0".into(),
     boot_id: String::new(),
+    journal_id: String::new(),
     agent_epoch: 1,
     connection_epoch: 1,
     server_id: None,

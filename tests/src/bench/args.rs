@@ -16,6 +16,7 @@ usage: hetuflow-bench BENCH [options]
   fire      a task each second: how late
   logs      one task that writes much text, followed to its end
   idle      memory at rest, start-up time of hetuflowctl
+  agent     one agent alone: processes, rest, precision, output, a server away, 200 deaths
   terminal  hetuflowctl on a terminal: first data, changes, rest, flood, a log of a million lines
   limits    what the machine can do without server and agents
 
@@ -45,6 +46,8 @@ pub enum Bench {
   Logs,
   /// Memory at rest.
   Idle,
+  /// One agent alone.
+  Agent,
   /// The terminal's side.
   Terminal,
   /// Only the machine's own limits.
@@ -61,6 +64,7 @@ impl FromStr for Bench {
       "fire" => Self::Fire,
       "logs" => Self::Logs,
       "idle" => Self::Idle,
+      "agent" => Self::Agent,
       "terminal" => Self::Terminal,
       "limits" => Self::Limits,
       _ => bail!("there is no bench {word:?}"),

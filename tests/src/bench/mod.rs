@@ -4,6 +4,7 @@
 //! without us, and what it cost. Nothing here asserts a time; what makes a bench fail is work that
 //! was lost, done twice or handed back wrong.
 
+mod agent;
 mod args;
 pub mod baselines;
 mod fire;
@@ -43,6 +44,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     Bench::Fire => fire::run(options, &target, &mut report).await?,
     Bench::Logs => logs::run(options, &target, &mut report).await?,
     Bench::Idle => idle::run(options, &target, &mut report).await?,
+    Bench::Agent => agent::run(options, &mut report).await?,
     Bench::Terminal => terminal::run(options, &mut report).await?,
     Bench::Limits => limits(&target, &mut report).await?,
   }

@@ -74,7 +74,7 @@ impl Written {
     if matches!(store, Store::Sqlite(_)) {
       return Ok(Self::Sqlite { bytes: file_bytes(url) });
     }
-    let wal = "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint";
+    let wal = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint";
     let wal = store.number(wal).await?;
     let mut rows = Vec::new();
     for table in TABLES {

@@ -38,6 +38,11 @@ pub fn tree_rss_bytes(root: u32) -> u64 {
   below(root, &all).into_iter().map(rss_bytes).sum()
 }
 
+/// Resident memory of one process, in bytes.
+pub fn rss_of(pid: u32) -> u64 {
+  rss_bytes(pid)
+}
+
 /// The parent of a process, if it lives here and has this name.
 pub fn parent_of(pid: u32, name: &str) -> Option<u32> {
   let stat = read(pid)?;

@@ -63,6 +63,8 @@ impl AgentFile {
       many => set(&mut config, "agent.connection.servers", many.to_vec()),
     }
     set(&mut config, "agent.polling.max_concurrent_tasks", i64::from(self.slots));
+    // A story ends without leftovers, unless it is about them.
+    set(&mut config, "agent.tasks_on_stop", "stop");
     write(path, config, extra)
   }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use toml::Table;
 
@@ -35,6 +36,7 @@ pub struct ServerNode {
 pub struct AgentNode {
   process: Process,
   id: String,
+  state_dir: PathBuf,
 }
 
 impl ServerNode {
@@ -118,7 +120,8 @@ impl AgentNode {
     let config_path = recipe.dir.join(format!("{}.toml", recipe.name));
     file.write(&config_path, extra)?;
     std::fs::write(file.token_file(), agent_token(api, &file.agent_id).await?)?;
-    Ok(Self { process: Process::spawn(recipe)?, id: file.agent_id })
+    let state_dir = file.dir.join("state");
+    Ok(Self { process: Process::spawn(recipe)?, id: file.agent_id, state_dir })
   }
 
   /// Its id.
@@ -129,6 +132,36 @@ impl AgentNode {
   /// Its process.
   pub fn process(&mut self) -> &mut Process {
     &mut self.process
+  }
+
+  /// What it must not forget.
+  pub fn state_dir(&self) -> &std::path::Path {
+    &self.state_dir
+  }
+
+  /// The process id of its executor, as far as it has had one.
+  ///
+  /// # Errors
+  /// When it never had one.
+  pub fn executor_pid(&self) -> Result<u32> {
+    let path = self.state_dir.join("executor.lock");
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    text.trim().parse().with_context(|| format!("{}: {text}", path.display()))
+  }
+
+  /// Kills its executor with SIGKILL and waits until it is gone; the tasks live on.
+  ///
+  /// # Errors
+  /// When it does not run.
+  pub fn kill9_executor(&self) -> Result<()> {
+    let number = self.executor_pid()?;
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw).context("pid")?;
+    rustix::process::kill_process(pid, Signal::KILL).context("kill the executor")?;
+    wait::until_blocking("the executor to be gone", START_LIMIT, || {
+      let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+      let alive = !stat.is_empty() && !stat.contains(") Z ");
+      if alive { Err(stat) } else { Ok(()) }
+    })
   }
 
   /// Waits until the server behind `api` sees it as ready for work.

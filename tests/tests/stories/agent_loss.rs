@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 both_engines!(
-  a_killed_agent_that_returns,
+  an_agent_that_returns_without_its_memory,
   an_agent_that_never_returns,
   an_agent_that_returns_after_its_tasks_were_given_up,
   a_claim_for_an_agent_that_was_given_up,
@@ -46,7 +46,8 @@ async fn release(cluster: &Cluster, truth: &TruthLog) -> Result<()> {
   .await
 }
 
-async fn a_killed_agent_that_returns(engine: Engine) -> Result<()> {
+/// Agent and executor are killed and their folder is gone: nobody knows any more what was started.
+async fn an_agent_that_returns_without_its_memory(engine: Engine) -> Result<()> {
   let mut cluster = Cluster::builder().engine(engine).start().await?;
   let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
   let once = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
@@ -60,12 +61,14 @@ async fn a_killed_agent_that_returns(engine: Engine) -> Result<()> {
   wait::until("three starts", LIMIT, || async { (truth.starts().ok()?.len() == 3).then_some(()) })
     .await?;
   cluster.kill9_agent(0)?;
+  cluster.agent(0).kill9_executor()?;
+  std::fs::remove_dir_all(cluster.agent(0).state_dir())?;
   cluster.restart_agent(0)?;
 
   for id in [&once, &named] {
     let task = wait_status(&api, id, &["lost"]).await?;
     let reason = text(&task, "reason")?;
-    ensure!(reason.starts_with("lost("), "the reason of {task}");
+    assert_eq!(reason, "lost(agent_data_lost)");
     let attempts = attempts(&api, id).await?;
     assert_eq!((attempts.len(), &attempts[0]["status"]), (1, &json!("lost")));
     assert_eq!(attempts[0]["reason"], reason);
@@ -216,7 +219,12 @@ async fn a_claim_for_an_agent_that_was_given_up(engine: Engine) -> Result<()> {
   cluster.restart_agent(0)?;
   let done = wait_status(&api, &again, &["succeeded"]).await?;
   assert_eq!(done["attempt"], 2);
-  release(&cluster, &truth).await?;
+  // The attempts that were given up live on in the executor; the agent is told to stop them.
+  wait::until_ok("what was given up to be killed", LIMIT, || async {
+    let alive = alive(cluster.dir(), "sleep 0.1");
+    if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
+  })
+  .await?;
   assert_eq!(truth.started_twice()?, []);
   cluster.finish()
 }

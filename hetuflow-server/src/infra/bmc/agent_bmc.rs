@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const TABLE: &str = "sched_agent";
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
   "id",
   "description",
   "status",
@@ -23,6 +23,7 @@ const COLUMNS: [&str; 20] = [
   "os_info",
   "version",
   "boot_id",
+  "journal_id",
   "agent_epoch",
   "connection_epoch",
   "server_id",
@@ -55,6 +56,7 @@ pub async fn register(conn: &mut Conn, row: &AgentEntity) -> Result<(), DbError>
       text(&row.os_info).into(),
       text(&row.version).into(),
       text(&row.boot_id).into(),
+      text(&row.journal_id).into(),
       row.agent_epoch.into(),
       row.connection_epoch.into(),
       text_option(row.server_id.as_ref().map(ServerId::as_str)).into(),
@@ -76,6 +78,7 @@ pub async fn register(conn: &mut Conn, row: &AgentEntity) -> Result<(), DbError>
           "os_info",
           "version",
           "boot_id",
+          "journal_id",
           "agent_epoch",
           "connection_epoch",
           "server_id",

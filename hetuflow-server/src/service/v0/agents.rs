@@ -61,6 +61,7 @@ async fn insert(work: &mut Work, actor: &Actor, new: &V0AgentForCreate) -> SvcRe
     os_info: String::new(),
     version: String::new(),
     boot_id: String::new(),
+    journal_id: String::new(),
     agent_epoch: 0,
     connection_epoch: 0,
     server_id: None,

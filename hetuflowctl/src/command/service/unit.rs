@@ -60,8 +60,8 @@ impl Unit<'_> {
     );
     match self.role {
       ServiceRole::Agent => {
-        // Only the agent is told to stop; it ends its tasks itself, in order.
-        text.push_str("KillMode=mixed\n");
+        // Only the agent is told to stop; its executor holds the tasks for the next one.
+        text.push_str("KillMode=process\n");
         if !self.user {
           text.push_str("LoadCredential=token:/etc/hetuflow/agent.token\n");
           text.push_str("Environment=HETUFLOW__AGENT__TOKEN_FILE=%d/token\n");

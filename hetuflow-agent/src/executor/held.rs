@@ -1,0 +1,97 @@
+//! What an executor has in hand, as an agent that has just come is told.
+
+use hetuflow_core::{ScheduledTask, TaskId, TaskInstanceId, TaskInstanceStatus};
+use serde::{Deserialize, Serialize};
+
+use super::Start;
+
+/// Why an attempt was asked to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopWhy {
+  /// What the end is called: cancelled or skipped.
+  pub status: TaskInstanceStatus,
+  /// The reason as it is reported.
+  pub reason: String,
+}
+
+/// Which attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its task.
+  pub task_id: TaskId,
+  /// Its number.
+  pub number: i32,
+  /// Its fence.
+  pub fence: i64,
+  /// When it might start, on the server's clock.
+  pub due_us: i64,
+}
+
+impl Identity {
+  /// The identity of a task as it came from the server.
+  pub fn of(task: &ScheduledTask) -> Self {
+    Self {
+      instance_id: task.task_instance.id,
+      task_id: task.task.id,
+      number: task.attempt,
+      fence: task.fence,
+      due_us: task.task.eligible_at.unwrap_or(task.task.scheduled_at).micros(),
+    }
+  }
+}
+
+/// One attempt in hand.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Held {
+  /// Which.
+  pub identity: Identity,
+  /// Where it stands.
+  pub phase: HeldPhase,
+  /// It was asked to end.
+  pub stop: Option<StopWhy>,
+}
+
+impl Held {
+  /// Another one, to be told.
+  pub(super) fn copy(&self) -> Self {
+    let phase = match &self.phase {
+      HeldPhase::Waiting(start) => HeldPhase::Waiting(Box::new(start.copy())),
+      HeldPhase::Starting => HeldPhase::Starting,
+      HeldPhase::Running { pid, at_us, paused } => {
+        HeldPhase::Running { pid: *pid, at_us: *at_us, paused: *paused }
+      }
+      HeldPhase::Ended { pid, started_us } => {
+        HeldPhase::Ended { pid: *pid, started_us: *started_us }
+      }
+    };
+    Self { identity: self.identity, phase, stop: self.stop.clone() }
+  }
+}
+
+/// Where an attempt stands in the executor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldPhase {
+  /// Remembered, not to be started yet.
+  Waiting(Box<Start>),
+  /// About to be started.
+  Starting,
+  /// Its process lives.
+  Running {
+    /// The process.
+    pid: Option<u32>,
+    /// When it was started, on the steady clock.
+    at_us: i64,
+    /// Frozen.
+    paused: bool,
+  },
+  /// It has ended; nobody has stored that yet.
+  Ended {
+    /// The process, where there was one.
+    pid: Option<u32>,
+    /// When it was started, where it was.
+    started_us: Option<i64>,
+  },
+}

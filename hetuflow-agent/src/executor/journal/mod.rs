@@ -1,0 +1,360 @@
+//! What the executor must not forget, whatever becomes of its process or of the host.
+//!
+//! One file of checksummed records. `starting` is durable before a process is started, by one flush
+//! for all that wait for it; everything else is written at once and becomes durable with the next
+//! flush, since only the host's own death could lose it and then nothing runs any more. A record
+//! that was torn by a crash ends the file. What is over is left out when the file is written anew.
+
+mod file;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use hetuflow_core::TaskInstanceId;
+
+use super::{Ended, Identity, Start, StopWhy};
+use file::JournalFile;
+use record::Record;
+
+/// The file is written anew when it has grown by this much.
+const COMPACT_BYTES: u64 = 4 << 20;
+/// Attempts that are over and still remembered, so that none is ever started twice.
+const SEEN_MAX: usize = 20_000;
+
+/// Where an attempt stood when the journal was last written.
+#[derive(Debug)]
+pub enum Stage {
+  /// Remembered, not to be started yet.
+  Waiting(Box<Start>),
+  /// About to be started, or just started.
+  Starting,
+  /// Its process lived.
+  Started {
+    /// Its number.
+    pid: i32,
+    /// When it was started, in ticks since the boot.
+    ticks: u64,
+    /// When it was started, on the steady clock.
+    at_us: i64,
+  },
+  /// It has ended and nobody has stored that yet.
+  Exited {
+    /// The end.
+    ended: Box<Ended>,
+    /// Its process, and when it was started.
+    started: Option<(i32, i64)>,
+  },
+}
+
+/// One attempt in the journal.
+#[derive(Debug)]
+pub struct Entry {
+  /// Which.
+  pub identity: Identity,
+  /// Where it stood.
+  pub stage: Stage,
+  /// It was asked to end.
+  pub stop: Option<StopWhy>,
+}
+
+/// What a journal remembers from before.
+#[derive(Debug)]
+pub struct Recovered {
+  /// Attempts that were not over, in the order in which they came.
+  pub entries: Vec<Entry>,
+  /// The boot under which they were started.
+  pub boot_id: String,
+  /// Bytes behind the last good record: a write that a crash has cut.
+  pub torn_bytes: u64,
+}
+
+/// The journal of one state folder.
+#[derive(Debug)]
+pub struct Journal {
+  folder: PathBuf,
+  id: String,
+  shift_us: i64,
+  boot_id: String,
+  state: Mutex<State>,
+  flushed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+  file: JournalFile,
+  compact_at: u64,
+  durable: u64,
+  flushing: bool,
+  /// Why nothing can be started any more.
+  broken: Option<String>,
+  entries: HashMap<TaskInstanceId, Entry>,
+  seen: HashSet<TaskInstanceId>,
+  seen_order: VecDeque<TaskInstanceId>,
+}
+
+impl Journal {
+  /// Opens the journal of a folder, or makes one. `shift_us` is the clock of a new one and of a
+  /// new boot; within one boot the clock stays what it was.
+  ///
+  /// # Errors
+  /// When the folder cannot be read or written.
+  pub fn open(folder: &Path, boot_id: &str, shift_us: i64) -> io::Result<(Self, Recovered)> {
+    let read = file::read(folder)?;
+    let torn_bytes = read.torn_bytes;
+    let mut state = State {
+      file: JournalFile::nowhere()?,
+      compact_at: 0,
+      durable: 0,
+      flushing: false,
+      broken: None,
+      entries: HashMap::new(),
+      seen: HashSet::new(),
+      seen_order: VecDeque::new(),
+    };
+    let mut head = None;
+    for record in read.records {
+      match record {
+        Record::Head { id, boot_id, shift_us } => head = Some((id, boot_id, shift_us)),
+        record => state.apply(record),
+      }
+    }
+    let known = head
+      .unwrap_or_else(|| (uuid::Uuid::now_v7().simple().to_string(), boot_id.to_owned(), shift_us));
+    let (id, old_boot, old_shift) = known;
+    let shift_us = if old_boot == boot_id { old_shift } else { shift_us };
+    let journal = Self {
+      folder: folder.to_owned(),
+      id,
+      shift_us,
+      boot_id: boot_id.to_owned(),
+      state: Mutex::new(state),
+      flushed: Condvar::new(),
+    };
+    let mut state = journal.state();
+    journal.rewrite(&mut state)?;
+    // Numbers of version 7 are in the order in which the attempts were made.
+    let mut entries: Vec<Entry> = state.entries.values().map(Entry::copy).collect();
+    entries.sort_by_key(|entry| entry.identity.instance_id);
+    drop(state);
+    Ok((journal, Recovered { entries, boot_id: old_boot, torn_bytes }))
+  }
+
+  /// Names this memory.
+  pub fn id(&self) -> &str {
+    &self.id
+  }
+
+  /// The clock of its times.
+  pub const fn shift_us(&self) -> i64 {
+    self.shift_us
+  }
+
+  /// Whether an attempt was started or has ended here before.
+  pub fn was_started(&self, instance_id: TaskInstanceId) -> bool {
+    let state = self.state();
+    state.seen.contains(&instance_id)
+      || state.entries.get(&instance_id).is_some_and(|e| !matches!(e.stage, Stage::Waiting(_)))
+  }
+
+  /// Remembers an attempt that waits.
+  pub fn keep(&self, start: &Start) {
+    let Ok(text) = serde_json::to_string(start) else { return };
+    self.note(Record::Waiting { start: text });
+  }
+
+  /// Takes note that an attempt is about to be started; durable when this returns. Blocks.
+  ///
+  /// # Errors
+  /// When it cannot be made durable: the attempt must not be started then.
+  pub fn starting(&self, identity: Identity) -> io::Result<()> {
+    let mut state = self.state();
+    if let Some(why) = &state.broken {
+      return Err(io::Error::other(why.clone()));
+    }
+    let end = self.append(&mut state, Record::Starting { identity })?;
+    let file = state.file.generation();
+    while state.file.generation() == file && state.durable < end {
+      if state.flushing {
+        state = self.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        continue;
+      }
+      if let Some(why) = &state.broken {
+        return Err(io::Error::other(why.clone()));
+      }
+      state.flushing = true;
+      let (target, handle) = (state.file.end(), state.file.handle());
+      drop(state);
+      let flushed = rustix::fs::fdatasync(&*handle);
+      state = self.state();
+      state.flushing = false;
+      match flushed {
+        Ok(()) => state.durable = state.durable.max(target),
+        // What a failed flush has dropped can never be known again.
+        Err(error) => state.broken = Some(format!("the journal cannot be flushed: {error}")),
+      }
+      self.flushed.notify_all();
+    }
+    Ok(())
+  }
+
+  /// The process of an attempt lives.
+  pub fn started(&self, instance_id: TaskInstanceId, pid: i32, ticks: u64, at_us: i64) {
+    self.note(Record::Started { instance_id, pid, ticks, at_us });
+  }
+
+  /// An attempt was asked to end.
+  pub fn stopping(&self, instance_id: TaskInstanceId, why: &StopWhy) {
+    self.note(Record::Stopping { instance_id, why: why.clone() });
+  }
+
+  /// An attempt has ended.
+  pub fn exited(&self, ended: &Ended) {
+    self.note(Record::Exited { ended: Box::new(ended.clone()) });
+  }
+
+  /// An attempt is over and that is stored, or it was never started and is gone.
+  pub fn settled(&self, instance_id: TaskInstanceId) {
+    self.note(Record::Settled { instance_id });
+  }
+
+  fn state(&self) -> MutexGuard<'_, State> {
+    self.state.lock().unwrap_or_else(PoisonError::into_inner)
+  }
+
+  /// Writes a record that may be lost with the host: then nothing that it speaks of lives.
+  fn note(&self, record: Record) {
+    let mut state = self.state();
+    if let Err(error) = self.append(&mut state, record) {
+      tracing::error!(%error, "the journal cannot be written; a restart would not know this");
+    }
+  }
+
+  fn append(&self, state: &mut State, record: Record) -> io::Result<u64> {
+    let written = state.file.append(&record);
+    // It is true whether or not it could be written.
+    state.apply(record);
+    written?;
+    if state.file.end() >= state.compact_at && !state.flushing {
+      self.rewrite(state)?;
+    }
+    Ok(state.file.end())
+  }
+
+  /// Writes everything that counts into a new file, durable, in place of the old one.
+  fn rewrite(&self, state: &mut State) -> io::Result<()> {
+    let head =
+      Record::Head { id: self.id.clone(), boot_id: self.boot_id.clone(), shift_us: self.shift_us };
+    let seen = Record::Seen { instances: state.seen_order.iter().copied().collect() };
+    let entries = state.entries.values().flat_map(Entry::records);
+    let records = [head, seen].into_iter().chain(entries);
+    state.file = JournalFile::replace(&self.folder, state.file.generation() + 1, records)?;
+    state.durable = state.file.end();
+    state.compact_at = state.file.end() + COMPACT_BYTES;
+    Ok(())
+  }
+}
+
+impl State {
+  fn apply(&mut self, record: Record) {
+    match record {
+      Record::Head { .. } => {}
+      Record::Seen { instances } => instances.into_iter().for_each(|id| self.remember(id)),
+      Record::Waiting { start } => {
+        if let Ok(start) = serde_json::from_str::<Start>(&start) {
+          let identity = Identity::of(&start.task);
+          self.put(identity, Stage::Waiting(Box::new(start)));
+        }
+      }
+      Record::Starting { identity } => self.put(identity, Stage::Starting),
+      Record::Started { instance_id, pid, ticks, at_us } => {
+        if let Some(entry) = self.entries.get_mut(&instance_id) {
+          entry.stage = Stage::Started { pid, ticks, at_us };
+        }
+      }
+      Record::Stopping { instance_id, why } => {
+        if let Some(entry) = self.entries.get_mut(&instance_id) {
+          entry.stop.get_or_insert(why);
+        }
+      }
+      Record::Exited { ended } => {
+        if let Some(entry) = self.entries.get_mut(&ended.instance_id) {
+          let started = match &entry.stage {
+            Stage::Started { pid, at_us, .. } => Some((*pid, *at_us)),
+            Stage::Exited { started, .. } => *started,
+            _ => None,
+          };
+          entry.stage = Stage::Exited { ended, started };
+        }
+      }
+      Record::Settled { instance_id } => {
+        if self.entries.remove(&instance_id).is_some_and(|e| !matches!(e.stage, Stage::Waiting(_)))
+        {
+          self.remember(instance_id);
+        }
+      }
+    }
+  }
+
+  fn put(&mut self, identity: Identity, stage: Stage) {
+    let stop = self.entries.remove(&identity.instance_id).and_then(|entry| entry.stop);
+    self.entries.insert(identity.instance_id, Entry { identity, stage, stop });
+  }
+
+  fn remember(&mut self, instance_id: TaskInstanceId) {
+    if !self.seen.insert(instance_id) {
+      return;
+    }
+    self.seen_order.push_back(instance_id);
+    if self.seen_order.len() > SEEN_MAX
+      && let Some(oldest) = self.seen_order.pop_front()
+    {
+      self.seen.remove(&oldest);
+    }
+  }
+}
+
+impl Entry {
+  /// The records that say all of it.
+  fn records(&self) -> Vec<Record> {
+    let instance_id = self.identity.instance_id;
+    let starting = Record::Starting { identity: self.identity };
+    let mut records = match &self.stage {
+      Stage::Waiting(start) => match serde_json::to_string(start) {
+        Ok(start) => vec![Record::Waiting { start }],
+        Err(_) => Vec::new(),
+      },
+      Stage::Starting => vec![starting],
+      Stage::Started { pid, ticks, at_us } => {
+        let (pid, ticks, at_us) = (*pid, *ticks, *at_us);
+        vec![starting, Record::Started { instance_id, pid, ticks, at_us }]
+      }
+      Stage::Exited { ended, started } => {
+        let started =
+          started.map(|(pid, at_us)| Record::Started { instance_id, pid, ticks: 0, at_us });
+        let exited = Record::Exited { ended: ended.clone() };
+        [Some(starting), started, Some(exited)].into_iter().flatten().collect()
+      }
+    };
+    if let Some(why) = &self.stop {
+      records.push(Record::Stopping { instance_id, why: why.clone() });
+    }
+    records
+  }
+
+  fn copy(&self) -> Self {
+    let stage = match &self.stage {
+      Stage::Waiting(start) => Stage::Waiting(Box::new(start.copy())),
+      Stage::Starting => Stage::Starting,
+      Stage::Started { pid, ticks, at_us } => {
+        Stage::Started { pid: *pid, ticks: *ticks, at_us: *at_us }
+      }
+      Stage::Exited { ended, started } => Stage::Exited { ended: ended.clone(), started: *started },
+    };
+    Self { identity: self.identity, stage, stop: self.stop.clone() }
+  }
+}

@@ -1,0 +1,212 @@
+use std::sync::Arc;
+
+use hetuflow_core::{
+  InstanceHead, JobId, JobSpec, NamespaceId, ScheduledTask, TaskConfig, TaskHead, TaskId,
+  TaskInstanceStatus, TriggerSource, Ts,
+};
+
+use super::super::{Cause, DefaultLimits, Exit};
+use super::*;
+
+const BOOT: &str = "boot-1";
+
+fn start() -> Start {
+  let task = TaskHead {
+    id: TaskId::generate(),
+    spec: 0,
+    scheduled_at: Ts::from_micros(7),
+    eligible_at: None,
+    trigger_source: TriggerSource::Manual,
+    timezone: None,
+    parameters: None,
+    environment: None,
+    config: None,
+  };
+  let task_instance = InstanceHead { id: TaskInstanceId::generate() };
+  let spec = JobSpec {
+    job_id: JobId::generate(),
+    job_version: 1,
+    job_name: "j".to_owned(),
+    namespace_id: NamespaceId::default(),
+    config: TaskConfig { command: Some("true".to_owned()), ..TaskConfig::default() },
+    environment: std::collections::BTreeMap::new(),
+  };
+  Start {
+    task: ScheduledTask { task_instance, task, fence: 3, attempt: 1, deadline_at: None },
+    spec: Arc::new(spec),
+    limits: DefaultLimits::default(),
+  }
+}
+
+/// In memory where there is such a folder: these tests open a journal thousands of times.
+fn quick_dir() -> tempfile::TempDir {
+  tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("dir")
+}
+
+fn end(identity: &Identity, code: i32) -> Ended {
+  Ended {
+    instance_id: identity.instance_id,
+    cause: Cause::Itself,
+    exit: Some(Exit::Code(code)),
+    at_us: 9,
+    output: None,
+    log_bytes: 0,
+  }
+}
+
+/// Kept, started, ended and settled attempts, one of each.
+fn fill(journal: &Journal) -> [Identity; 5] {
+  let starts = [start(), start(), start(), start(), start()];
+  let all: Vec<Identity> = starts.iter().map(|start| Identity::of(&start.task)).collect();
+  let ids: [Identity; 5] = all.try_into().expect("five");
+  journal.keep(&starts[0]);
+  for identity in &ids[1..] {
+    journal.starting(*identity).expect("durable");
+  }
+  for identity in &ids[2..] {
+    journal.started(identity.instance_id, 4000, 55, 8);
+  }
+  let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(x)".to_owned() };
+  journal.stopping(ids[2].instance_id, &why);
+  for identity in &ids[3..] {
+    journal.exited(&end(identity, 42));
+  }
+  journal.settled(ids[4].instance_id);
+  ids
+}
+
+fn stages(recovered: &Recovered) -> Vec<&'static str> {
+  let name = |entry: &Entry| match entry.stage {
+    Stage::Waiting(_) => "waiting",
+    Stage::Starting => "starting",
+    Stage::Started { .. } => "started",
+    Stage::Exited { .. } => "exited",
+  };
+  recovered.entries.iter().map(name).collect()
+}
+
+#[test]
+fn all_that_is_not_over_is_remembered() {
+  let dir = tempfile::tempdir().expect("dir");
+  let (journal, new) = Journal::open(dir.path(), BOOT, 100).expect("made");
+  assert!(new.entries.is_empty());
+  let ids = fill(&journal);
+  let id = journal.id().to_owned();
+  drop(journal);
+  // Read twice: the second time from the file that the first has written anew.
+  for _ in 0..2 {
+    let (journal, old) = Journal::open(dir.path(), BOOT, 999).expect("read");
+    assert_eq!((journal.id(), journal.shift_us(), old.torn_bytes), (id.as_str(), 100, 0));
+    assert_eq!(stages(&old), ["waiting", "starting", "started", "exited"]);
+    assert_eq!(old.entries[2].stop.as_ref().map(|why| why.reason.as_str()), Some("skipped(x)"));
+    let Stage::Exited { ended, started } = &old.entries[3].stage else { panic!("exited") };
+    assert_eq!((ended.as_ref(), *started), (&end(&ids[3], 42), Some((4000, 8))));
+    let started = ids.map(|identity| journal.was_started(identity.instance_id));
+    assert_eq!(started, [false, true, true, true, true], "also what is over");
+  }
+  let (journal, old) = Journal::open(dir.path(), "boot-2", 999).expect("read");
+  assert_eq!((journal.shift_us(), old.boot_id.as_str()), (999, BOOT), "a new boot, a new clock");
+}
+
+#[test]
+fn a_journal_that_is_cut_anywhere_keeps_what_was_written_before() {
+  let dir = quick_dir();
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let ids = fill(&journal);
+  drop(journal);
+  let path = dir.path().join("journal");
+  let whole = std::fs::read(&path).expect("read");
+  let length = whole.iter().rposition(|byte| *byte != 0).expect("written") + 1;
+  let mut most = 0;
+  for cut in 0..=length {
+    // Cut off, or with what a crash leaves behind: zeros, or the bytes of something else.
+    let tails = [&[][..], &[0; 100], &[0xa5; 100]];
+    for tail in &tails[..if cut % 8 == 0 { 3 } else { 1 }] {
+      let mut bytes = whole[..cut].to_vec();
+      bytes.extend_from_slice(tail);
+      std::fs::write(&path, &bytes).expect("written");
+      let (journal, old) = Journal::open(dir.path(), BOOT, 0).expect("read");
+      let started = ids.iter().filter(|id| journal.was_started(id.instance_id)).count();
+      assert!(old.entries.len() <= 5 && started >= most, "{started} of {most} at {cut}");
+      most = started;
+    }
+  }
+  assert_eq!(most, 4);
+  std::fs::write(&path, &whole[..length]).expect("written");
+  let (_, old) = Journal::open(dir.path(), BOOT, 0).expect("read");
+  assert_eq!(stages(&old), ["waiting", "starting", "started", "exited"]);
+}
+
+#[test]
+fn each_record_that_was_durable_is_there_after_a_cut_behind_it() {
+  let dir = quick_dir();
+  let path = dir.path().join("journal");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let mut marks = Vec::new();
+  for _ in 0..20 {
+    let identity = Identity::of(&start().task);
+    journal.starting(identity).expect("durable");
+    marks.push((journal.state().file.end(), identity.instance_id));
+  }
+  drop(journal);
+  let whole = std::fs::read(&path).expect("read");
+  for cut in 0..=usize::try_from(marks[19].0).expect("small") {
+    std::fs::write(&path, &whole[..cut]).expect("written");
+    let (journal, old) = Journal::open(dir.path(), BOOT, 0).expect("read");
+    let due = marks.iter().filter(|(end, _)| *end <= cut as u64);
+    assert_eq!(old.entries.len(), due.clone().count(), "cut at {cut}");
+    assert!(due.clone().all(|(_, id)| journal.was_started(*id)));
+  }
+}
+
+#[test]
+fn its_size_is_bounded_and_nothing_alive_is_dropped() {
+  let dir = tempfile::tempdir().expect("dir");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let ids = fill(&journal);
+  let mut largest = 0;
+  for _ in 0..20_000 {
+    let identity = Identity::of(&start().task);
+    journal.note(Record::Starting { identity });
+    journal.exited(&end(&identity, 0));
+    journal.settled(identity.instance_id);
+    largest = largest.max(journal.state().file.end());
+  }
+  let seen = SEEN_MAX as u64 * 40;
+  assert!(largest < COMPACT_BYTES + seen + (1 << 20), "{largest}");
+  assert!(journal.state().file.generation() > 1, "it was written anew");
+  drop(journal);
+  let (journal, old) = Journal::open(dir.path(), BOOT, 0).expect("read");
+  assert_eq!(stages(&old), ["waiting", "starting", "started", "exited"]);
+  assert!(journal.was_started(ids[1].instance_id));
+}
+
+#[test]
+fn many_that_wait_share_a_flush() {
+  let dir = tempfile::tempdir().expect("dir");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let journal = &journal;
+  std::thread::scope(|scope| {
+    for _ in 0..16 {
+      scope.spawn(move || {
+        for _ in 0..50 {
+          journal.starting(Identity::of(&start().task)).expect("durable");
+        }
+      });
+    }
+  });
+  let state = journal.state();
+  assert_eq!((state.entries.len(), state.flushing), (800, false));
+  assert!(state.durable >= state.file.end() - 1000);
+}
+
+#[test]
+fn without_room_nothing_is_started() {
+  // A device that is always full stands in for the disk.
+  let dir = tempfile::tempdir().expect("dir");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  journal.state().file = JournalFile::full();
+  let identity = Identity::of(&start().task);
+  let error = journal.starting(identity).expect_err("no room");
+  assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()));
+}

@@ -1,0 +1,123 @@
+//! Processes that an executor before this one has started, and that it did not live to see end.
+//!
+//! They are told from strangers by number and start, never by number alone. They are no children
+//! of ours, so their exit codes are nobody's to read, and their output has nowhere to go.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use hetuflow_core::TaskInstanceId;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use super::room::Shared;
+use super::running::Control;
+use super::stop::{SIGCONT, SIGSTOP, Stopping};
+use super::{Cause, Ended, Event, Hold};
+use crate::process::{signal_group, start_ticks, watch};
+
+/// What became of a process that was started before.
+#[derive(Debug)]
+pub enum Found {
+  /// It lives.
+  Alive {
+    /// Its number, which is also its group's.
+    pid: Pid,
+    /// Readable when it has ended.
+    handle: OwnedFd,
+    /// When it was started.
+    at_us: i64,
+  },
+  /// It does not.
+  Gone,
+}
+
+/// Looks for the process with this number that was started then.
+pub fn look(pid: i32, ticks: u64, at_us: i64) -> Found {
+  let Some(pid) = Pid::from_raw(pid) else { return Found::Gone };
+  // The handle first: once we hold it, what it names cannot change behind the second question.
+  match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+    Ok(handle) if start_ticks(pid) == Some(ticks) => Found::Alive { pid, handle, at_us },
+    _ => Found::Gone,
+  }
+}
+
+/// Looks for the process of an attempt of which nobody has noted the number, by what it was given.
+pub fn find(instance_id: TaskInstanceId, now_us: i64) -> Found {
+  let mark = format!("HETUFLOW_INSTANCE_ID={instance_id}");
+  let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+  let marked = entries.filter_map(|entry| {
+    let pid = entry.file_name().to_str()?.parse::<i32>().ok()?;
+    let environ = std::fs::read(entry.path().join("environ")).ok()?;
+    environ.split(|byte| *byte == 0).any(|word| word == mark.as_bytes()).then_some(pid)
+  });
+  // The first one leads the group; the others are its children.
+  let first = marked.filter_map(|pid| Some((start_ticks(Pid::from_raw(pid)?)?, pid))).min();
+  first.map_or(Found::Gone, |(ticks, pid)| look(pid, ticks, now_us))
+}
+
+/// Follows it to its end, which is said then.
+pub async fn follow(
+  shared: Arc<Shared>,
+  instance_id: TaskInstanceId,
+  found: Found,
+  mut controls: UnboundedReceiver<Control>,
+) {
+  let cause = match found {
+    Found::Gone => Cause::Unseen,
+    Found::Alive { pid, handle, at_us } => {
+      let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
+      shared.say(Event::Started { instance_id, pid: number, at_us });
+      match watch(handle) {
+        Ok(watch) => wait(&shared, instance_id, (pid, watch), &mut controls).await,
+        Err(_) => Cause::Unseen,
+      }
+    }
+  };
+  let at_us = shared.clock.now_us();
+  let ended = Ended { instance_id, cause, exit: None, at_us, output: None, log_bytes: 0 };
+  shared.say(Event::Ended(Box::new(ended), Hold::default()));
+}
+
+async fn wait(
+  shared: &Shared,
+  instance_id: TaskInstanceId,
+  (pid, watch): (Pid, AsyncFd<OwnedFd>),
+  controls: &mut UnboundedReceiver<Control>,
+) -> Cause {
+  let mut stopping: Option<Stopping> = None;
+  let mut ended = false;
+  let mut listening = true;
+  loop {
+    if ended && stopping.as_mut().is_none_or(Stopping::group_is_gone) {
+      return stopping.map_or(Cause::Unseen, |stopping| stopping.cause);
+    }
+    let wake = stopping.as_ref().and_then(Stopping::next_wake);
+    tokio::select! {
+      _ = watch.readable(), if !ended => ended = true,
+      () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+        if let Some(stopping) = &mut stopping {
+          stopping.tick();
+        }
+      }
+      control = controls.recv(), if listening => match control {
+        None => listening = false,
+        Some(_) if ended => {}
+        Some(Control::Signal(signal)) => {
+          signal_group(pid, signal);
+        }
+        Some(Control::Freeze(frozen)) => {
+          if signal_group(pid, if frozen { SIGSTOP } else { SIGCONT }) {
+            shared.say(Event::Frozen { instance_id, frozen, at_us: shared.clock.now_us() });
+          }
+        }
+        Some(Control::Stop(order)) => match &mut stopping {
+          Some(stopping) => stopping.hurry(&order),
+          None => stopping = Some(Stopping::begin(pid, Cause::Stopped, &order)),
+        },
+      }
+    }
+  }
+}

@@ -1,0 +1,228 @@
+//! The executor as the agent sees it: a process at the other end of a socket, found or started, and
+//! found again when it is gone.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use super::frames::{Frame, FrameReader, FromExecutor, Hello, ToExecutor, Welcome, put_json};
+use super::{Command, Event, Hold, Launcher, Place, Surroundings};
+
+/// Commands written in one turn.
+const TURN: usize = 256;
+/// Between two tries to have an executor.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long the executor may take to answer the first message.
+const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why there is no executor.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+  /// It cannot be started or reached.
+  #[error("the executor cannot be started")]
+  Start(#[source] io::Error),
+  /// It says something else than it should.
+  #[error("the executor does not answer as it should")]
+  Talk(#[source] io::Error),
+}
+
+/// Where to find an executor, and what it is told first.
+pub struct Attached {
+  place: Place,
+  launcher: Launcher,
+  surroundings: Surroundings,
+  /// The answer.
+  pub welcome: Welcome,
+  reader: FrameReader<OwnedReadHalf>,
+  writer: OwnedWriteHalf,
+}
+
+/// The agent's end of the socket.
+pub struct Remote {
+  attached: Attached,
+  commands: UnboundedReceiver<Command>,
+  events: UnboundedSender<Event>,
+  stored: (UnboundedSender<u64>, UnboundedReceiver<u64>),
+  tick: Arc<AtomicU64>,
+  leave: CancellationToken,
+}
+
+impl Attached {
+  /// Attaches to the executor of a place, which is started where none runs.
+  ///
+  /// # Errors
+  /// [`RemoteError`].
+  pub async fn attach(
+    place: Place,
+    launcher: Launcher,
+    surroundings: Surroundings,
+  ) -> Result<Self, RemoteError> {
+    let (welcome, reader, writer) = greet(&place, &launcher, &surroundings, None).await?;
+    Ok(Self { place, launcher, surroundings, welcome, reader, writer })
+  }
+
+  /// Attaches anew, after the executor has gone.
+  async fn again(&mut self) -> Result<(), RemoteError> {
+    let shift_us = Some(self.welcome.shift_us);
+    let (welcome, reader, writer) =
+      greet(&self.place, &self.launcher, &self.surroundings, shift_us).await?;
+    (self.welcome, self.reader, self.writer) = (welcome, reader, writer);
+    Ok(())
+  }
+}
+
+async fn greet(
+  place: &Place,
+  launcher: &Launcher,
+  surroundings: &Surroundings,
+  shift_us: Option<i64>,
+) -> Result<(Welcome, FrameReader<OwnedReadHalf>, OwnedWriteHalf), RemoteError> {
+  let stream = launcher.reach(place).await.map_err(RemoteError::Start)?;
+  let (reader, mut writer) = stream.into_split();
+  let mut reader = FrameReader::new(reader);
+  let version = env!("CARGO_PKG_VERSION").to_owned();
+  let hello = Hello { version, shift_us, surroundings: surroundings.clone() };
+  let mut bytes = Vec::new();
+  put_json(&mut bytes, &ToExecutor::Hello(Box::new(hello)))
+    .map_err(|error| RemoteError::Talk(error.into()))?;
+  writer.write_all(&bytes).await.map_err(RemoteError::Talk)?;
+  let answer = tokio::time::timeout(WELCOME_LIMIT, reader.next()).await;
+  let answer = answer.map_err(|_| RemoteError::Talk(io::ErrorKind::TimedOut.into()))?;
+  match answer.map_err(RemoteError::Talk)? {
+    Some(Frame::Json(json)) => match serde_json::from_slice(&json) {
+      Ok(FromExecutor::Welcome(welcome)) => Ok((*welcome, reader, writer)),
+      Ok(_) => Err(RemoteError::Talk(io::Error::other("no welcome"))),
+      Err(error) => Err(RemoteError::Talk(error.into())),
+    },
+    _ => Err(RemoteError::Talk(io::ErrorKind::UnexpectedEof.into())),
+  }
+}
+
+impl Remote {
+  /// The end of an attached executor. What it has in hand must be known to whoever gets `events`.
+  pub fn new(
+    attached: Attached,
+    commands: UnboundedReceiver<Command>,
+    events: UnboundedSender<Event>,
+    (tick, leave): (Arc<AtomicU64>, CancellationToken),
+  ) -> Self {
+    Self { attached, commands, events, stored: unbounded_channel(), tick, leave }
+  }
+
+  /// Passes on what is said on both sides, until the agent leaves. An executor that is gone is
+  /// followed by a new one, which knows from its journal what the old one did.
+  pub async fn run(mut self) {
+    loop {
+      if self.attached.welcome.version != env!("CARGO_PKG_VERSION") {
+        let theirs = &self.attached.welcome.version;
+        tracing::info!(theirs, "the executor is of another version; it leaves when it is idle");
+        // A failure to write shows in the next turn.
+        let _gone = self.write(&[ToExecutor::Retire]).await;
+      }
+      let lost = match self.talk().await {
+        Ok(()) => return,
+        Err(error) => error,
+      };
+      tracing::warn!(error = %lost, "the executor is gone; starting a new one");
+      // Numbers of the old one mean nothing to the new one.
+      self.stored = unbounded_channel();
+      loop {
+        tokio::select! {
+          attached = self.attached.again() => match attached {
+            Ok(()) => break,
+            Err(error) => {
+              let error = &error as &dyn std::error::Error;
+              tracing::error!(error, "no executor; trying again");
+            }
+          },
+          () = self.leave.cancelled() => return,
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+      }
+      let held = std::mem::take(&mut self.attached.welcome.held);
+      let _agent_leaves = self.events.send(Event::Attached(held));
+    }
+  }
+
+  /// Returns when the agent leaves.
+  async fn talk(&mut self) -> io::Result<()> {
+    let mut commands = Vec::with_capacity(TURN);
+    let mut stored = Vec::with_capacity(TURN);
+    loop {
+      tokio::select! {
+        count = self.commands.recv_many(&mut commands, TURN) => {
+          if count == 0 {
+            return self.write(&[ToExecutor::Bye]).await;
+          }
+        }
+        _ = self.stored.1.recv_many(&mut stored, TURN * 4) => {}
+        frame = self.attached.reader.next() => match frame? {
+          Some(frame) => self.hear(frame)?,
+          None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        },
+        () = self.leave.cancelled() => {
+          self.take_all(&mut commands, &mut stored).await?;
+          return self.write(&[ToExecutor::Bye]).await;
+        }
+      }
+      if !commands.is_empty() || !stored.is_empty() {
+        self.take_all(&mut commands, &mut stored).await?;
+      }
+    }
+  }
+
+  async fn take_all(
+    &mut self,
+    commands: &mut Vec<Command>,
+    stored: &mut Vec<u64>,
+  ) -> io::Result<()> {
+    while let Ok(command) = self.commands.try_recv() {
+      commands.push(command);
+    }
+    while let Ok(number) = self.stored.1.try_recv() {
+      stored.push(number);
+    }
+    let mut messages: Vec<ToExecutor> = commands.drain(..).map(ToExecutor::Command).collect();
+    if !stored.is_empty() {
+      messages.push(ToExecutor::Stored(std::mem::take(stored)));
+    }
+    self.write(&messages).await
+  }
+
+  async fn write(&mut self, messages: &[ToExecutor]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for message in messages {
+      put_json(&mut bytes, message)?;
+    }
+    self.attached.writer.write_all(&bytes).await
+  }
+
+  fn hear(&self, frame: Frame) -> io::Result<()> {
+    let hold = |number| Hold::of_receipt(number, self.stored.0.clone());
+    let event = match frame {
+      Frame::Output(number, frame) => Event::Output { frame, hold: hold(number) },
+      Frame::Json(json) => match serde_json::from_slice(&json)? {
+        FromExecutor::Started { instance_id, pid, at_us } => {
+          Event::Started { instance_id, pid, at_us }
+        }
+        FromExecutor::Frozen { instance_id, frozen, at_us } => {
+          Event::Frozen { instance_id, frozen, at_us }
+        }
+        FromExecutor::Ended { number, ended } => Event::Ended(ended, hold(number)),
+        FromExecutor::Tick(tick) => {
+          self.tick.store(tick, Ordering::Relaxed);
+          return Ok(());
+        }
+        FromExecutor::Welcome(_) => return Err(io::Error::other("a second welcome")),
+      },
+    };
+    let _agent_leaves = self.events.send(event);
+    Ok(())
+  }
+}

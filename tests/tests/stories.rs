@@ -35,6 +35,8 @@ mod feed_socket;
 mod interruptions;
 #[path = "stories/limits.rs"]
 mod limits;
+#[path = "stories/log_search.rs"]
+mod log_search;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/older.rs"]

@@ -3,6 +3,7 @@
 mod agent;
 mod apply;
 mod job;
+mod log_grep;
 mod page;
 mod schedule;
 mod task;
@@ -13,6 +14,7 @@ mod why;
 pub use agent::*;
 pub use apply::*;
 pub use job::*;
+pub use log_grep::*;
 pub use page::*;
 pub use schedule::*;
 pub use task::*;

@@ -103,6 +103,7 @@ mod tests {
       os_info: String::new(),
       version: String::new(),
       boot_id: String::new(),
+      journal_id: String::new(),
       agent_epoch: 1,
       connection_epoch: 1,
       server_id: None,

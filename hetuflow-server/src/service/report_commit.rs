@@ -10,8 +10,8 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end};
-use super::report_svc::{Group, RefusedReport, RefusedReports, Report};
-use super::{JobCache, LiveAttempts, Store};
+use super::report_svc::{Group, Report};
+use super::{JobCache, LiveAttempts, RefusedReport, RefusedReports, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
 use crate::infra::bmc::log_bmc::{self, LogChunk};
 use crate::infra::bmc::{agent_bmc, event_bmc};
@@ -19,8 +19,6 @@ use crate::infra::db::{Conn, DbError};
 
 /// Dead letters of one group at most; a hostile agent must not fill the store.
 const DEAD_LETTERS_MAX: usize = 20;
-/// Refused reports of one agent that are answered, in one group.
-const ANSWERS_MAX: usize = 20;
 
 /// What a commit needs.
 pub(super) struct CommitContext {
@@ -53,12 +51,9 @@ struct Folded<'a> {
 impl<'a> Folded<'a> {
   /// A report changes nothing: its agent is told.
   fn refuse(&mut self, code: &'static str, agent: &'a AgentId, update: &TaskInstanceUpdate) {
-    let refused = self.refused.entry(agent).or_default();
-    refused.total += 1;
-    if refused.shown.len() < ANSWERS_MAX {
-      let TaskInstanceUpdate { instance_id, task_id, fence, .. } = *update;
-      refused.shown.push(RefusedReport { code, instance_id, task_id, fence });
-    }
+    let TaskInstanceUpdate { instance_id, task_id, fence, .. } = *update;
+    let report = RefusedReport { code, instance_id, task_id, fence };
+    self.refused.entry(agent).or_default().push(report);
   }
 
   /// As [`Folded::refuse`], and it is kept for people to look at.
@@ -85,8 +80,7 @@ pub(super) async fn commit(context: &CommitContext, group: &Group) -> Result<(),
   ends.wake(&context.store);
   for (source, _) in group {
     if let Some(refused) = folded.refused.remove(&source.agent_id) {
-      // A connection that is over needs no answer.
-      let _gone = source.refused.send(refused);
+      source.refused.add(refused);
     }
   }
   Ok(())

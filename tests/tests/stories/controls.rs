@@ -34,7 +34,7 @@ async fn wait_output(api: &Api, id: &str, part: &str) -> Result<()> {
 
 /// A process that says its name, then counts for ever.
 fn counting() -> Value {
-  json!({ "config": { "command": "trap 'echo got USR1' USR1; echo ready; i=0; while :; do sleep 0.05; i=$((i+1)); echo $i > tick.$HETUFLOW_TASK_ID; done" } })
+  json!({ "config": { "command": "trap 'echo got USR1' USR1; i=0; echo $i > tick.$HETUFLOW_TASK_ID; echo ready; while :; do sleep 0.05; i=$((i+1)); echo $i > tick.$HETUFLOW_TASK_ID; done" } })
 }
 
 async fn a_process_is_held_and_goes_on(engine: Engine) -> Result<()> {

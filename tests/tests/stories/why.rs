@@ -62,10 +62,13 @@ async fn a_task_that_waits_says_why(engine: Engine) -> Result<()> {
     (&full["agents"][0]["rule"], &full["agents"][0]["fits"]),
     (&json!("no_free_slot"), &json!(true))
   );
-  let held: Vec<Value> =
-    futures_util::future::try_join_all(ids.iter().map(|id| why(&api, id))).await?;
-  let on_agent = held.iter().filter(|one| one["reason"] == "on_agent").count();
-  assert_eq!(on_agent, 1, "one slot");
+  let held = wait::until_ok("one of them to run", LIMIT, || async {
+    let all = futures_util::future::try_join_all(ids.iter().map(|id| why(&api, id))).await;
+    let all = all.map_err(|error| format!("{error:#}"))?;
+    let on_agent = all.iter().filter(|one| one["reason"] == "on_agent").count();
+    if on_agent == 1 { Ok(all) } else { Err(format!("{on_agent} run")) }
+  })
+  .await?;
   ensure!(held.iter().any(|one| one["ahead"].as_i64() > Some(0)), "nobody is behind anybody");
 
   let cancel = json!({ "action": "cancel", "ids": ids });

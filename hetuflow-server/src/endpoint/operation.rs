@@ -175,6 +175,11 @@ impl Operation {
     self
   }
 
+  /// It can be tried: done, answered and undone.
+  pub(super) fn dry_runs(self) -> Self {
+    self.query("dry_run", "boolean", "true: answer what would be, and change nothing")
+  }
+
   /// One query parameter.
   pub(super) fn query(mut self, name: &str, kind: &str, description: &str) -> Self {
     self.parameters.push(json!({

@@ -78,9 +78,15 @@ async fn a_task_that_waits_says_why(engine: Engine) -> Result<()> {
   assert_eq!((said(&over), &over["waiting"]), (("ended", "it is cancelled"), &json!(false)));
 
   api.post_ok("/agents/agent-0/cordon", &json!({})).await?;
-  let plain = submit(&api, &json!({ "config": { "command": "true" } })).await?;
-  let plain = why(&api, &plain).await?;
-  assert_eq!((said(&plain).0, &plain["agents"][0]["rule"]), ("no_agent_fits", &json!("cordoned")));
+  // What is on its way already still arrives.
+  wait::until_ok("the cordon to hold", LIMIT, || async {
+    let told =
+      async { why(&api, &submit(&api, &json!({ "config": { "command": "true" } })).await?).await };
+    let told = told.await.map_err(|error: anyhow::Error| format!("{error:#}"))?;
+    let cordoned = told["reason"] == "no_agent_fits" && told["agents"][0]["rule"] == "cordoned";
+    if cordoned { Ok(()) } else { Err(told.to_string()) }
+  })
+  .await?;
   cluster.finish()
 }
 

@@ -130,8 +130,10 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
     servers.join(", "),
     settings.agent.state_dir.display()
   );
+  // One thread passes everything on without waking another; it starts no process itself.
+  let threads = if settings.process.noop { 2 } else { 1 };
   let runtime = tokio::runtime::Builder::new_multi_thread()
-    .worker_threads(2)
+    .worker_threads(threads)
     .max_blocking_threads(64)
     .enable_all()
     .build()

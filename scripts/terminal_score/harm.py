@@ -147,7 +147,21 @@ def manners(facts, rig):
     facts.add("^Z and fg", stopped and back)
   done = rig.run("tui", "tasks", "--snapshot")
   facts.add("--snapshot on stdout", done.code == 0 and "[2 Tasks]" in done.out and "\x1b" not in done.out, f"{done.seconds * 1e3:.0f} ms")
-  facts.miss("after a panic", "no panic can be provoked from outside; the hook has no test on a terminal")
+  panic(facts, rig)
+
+
+def panic(facts, rig):
+  """Only builds for tests can be made to break; a release build is covered by their test."""
+  with Pty(rig, "tui", env={"HETUFLOW_TUI_PANIC_AFTER_MS": "1000"}) as screen:
+    screen.wait(b"LIVE")
+    code = screen.end(4)
+    if code is None:
+      test = "a_panic_gives_the_terminal_back_and_leaves_a_report"
+      facts.miss("after a panic", f"a release build does not break on purpose; the test {test} shows it")
+      return
+    told = b"hetuflowctl tui broke" in screen.bytes
+    good = screen.is_restored() and b"\x1b[?25h" in screen.bytes and b"\x1b[?1049l" in screen.bytes
+    facts.add("given back after a panic", good and told and code != 0, f"exit {code}")
 
 
 POINTS = [

@@ -152,19 +152,18 @@ def hostile(facts, rig):
     screen.keys(f":task get {task}\r", 1.0)
     screen.wait(b"the-end")
     times = []
-    for key in "kkkkgGjkwgGw":
-      begun = time.monotonic()
-      before = len(screen.bytes)
+    # Only keys that change the picture: after others the next bytes are those of the clock.
+    for key in "kkkkgGkwgGwkgJJttvvwGwk":
+      before, settled = len(screen.bytes), time.monotonic()
       screen.keys(key, 0)
-      while len(screen.bytes) == before and time.monotonic() - begun < 1:
+      while len(screen.bytes) == before and time.monotonic() - settled < 1:
         screen.read(0.002)
-      times.append((time.monotonic() - begun) * 1e3)
+      times.append((time.monotonic() - settled) * 1e3)
       screen.read(0.1)
     data = screen.bytes[start:]
   bad = [part for part in (b"\x1b]0;", b"\x1b]52", b"\x1bP", b"\x1b[97;97H", b"\x1b[?1049l", b"\x1b[8m") if part in data]
   facts.add("nothing reaches the terminal", not bad, bad or "")
-  answered = [time for time in times if time < 900]
-  facts.add("a line of 1 MB: key to bytes <= 100 ms", answered and max(answered) <= 100, f"worst {max(answered, default=0):.0f} ms of {len(answered)} keys")
+  facts.add("a line of 1 MB: key to bytes <= 100 ms", max(times) <= 100, f"worst {max(times):.0f} ms of {len(times)} keys")
   with Tmux(rig, "tui") as pane:
     pane.wait("LIVE")
     open_log(pane, task)

@@ -118,6 +118,18 @@ impl Terminal {
     Ok(self.writer.lock().await.write_all(keys.as_ref()).await?)
   }
 
+  /// Types bytes and waits for the next bytes of the program; how long that took.
+  ///
+  /// # Errors
+  /// When none come within the limit.
+  pub async fn answered_keys(&self, keys: impl AsRef<[u8]>, limit: Duration) -> Result<Duration> {
+    let (before, begun) = (self.count(), Instant::now());
+    self.keys(keys).await?;
+    wait::until("bytes after a key", limit, || async { (self.count() > before).then_some(()) })
+      .await?;
+    Ok(self.last_at().saturating_duration_since(begun))
+  }
+
   /// What stands on the screen, one line per row, without blanks at the ends.
   pub fn screen(&self) -> String {
     self.seen().parser.screen().contents()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::executor::{DeskError, Place, serve};
 
@@ -30,11 +31,15 @@ pub async fn run_executor(state_dir: &Path) -> Result<(), ExecutorFailure> {
   let mut terminate = signal(SignalKind::terminate())?;
   let mut hangup = signal(SignalKind::hangup())?;
   let place = Place::new(state_dir);
-  let serving = serve(&place, stop.clone());
-  tokio::pin!(serving);
+  // On a thread of the runtime: the one that waits here would have to be woken for each message.
+  let tracker = TaskTracker::new();
+  let stopped = stop.clone();
+  let mut serving = tracker.spawn(async move { serve(&place, stopped).await });
   loop {
     tokio::select! {
-      outcome = &mut serving => return Ok(outcome?),
+      outcome = &mut serving => {
+        return Ok(outcome.map_err(std::io::Error::other)??);
+      }
       _ = terminate.recv() => stop.cancel(),
       _ = hangup.recv() => {}
     }

@@ -98,7 +98,7 @@ impl Agent {
         let clock = SteadyClock::start();
         let parts =
           executor::Inside { clock, commands: to_executor, events, tick: Arc::clone(&tick) };
-        tracker.spawn(Executor::inside(surroundings, &tracker, parts).run());
+        tracker.spawn(Executor::run_inside(surroundings, tracker.clone(), parts));
         Found { clock, journal_id: String::new(), held: Vec::new() }
       }
       ExecutorHome::Apart(launcher) => {

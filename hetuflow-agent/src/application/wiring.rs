@@ -29,6 +29,7 @@ pub fn tell(orders: UnboundedSender<Order>, leave: CancellationToken) -> connect
       Told::Control { message_id, control } => Order::Control { message_id, control },
       Told::Reconcile(verdicts) if verdicts.is_empty() => return true,
       Told::Reconcile(verdicts) => Order::Reconcile(verdicts),
+      Told::Contact(at_us) => Order::Contact(at_us),
       Told::Clock(offset) => Order::Clock(offset),
       Told::Settings(config) => Order::Limits(DefaultLimits {
         time: Duration::from_secs(config.task_timeout),

@@ -87,6 +87,8 @@ pub enum Told {
   Reconcile(Vec<Reconcile>),
   /// The server's clock minus the steady clock; none: it is this host's wall clock.
   Clock(Option<i64>),
+  /// The server has answered a heartbeat that was sent at this instant of the steady clock.
+  Contact(i64),
   /// Settings.
   Settings(AgentConfig),
   /// An order to the agent as a whole; false from [`Tell`] means that it is not known here.

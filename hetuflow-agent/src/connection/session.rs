@@ -269,6 +269,7 @@ impl Session<'_> {
           heard_us,
           wall_delta_us,
         };
+        (self.link.tell)(Told::Contact(exchange.sent_us));
         if let Some(clock) = self.offset.note(exchange) {
           let offset = match clock {
             ServerClock::SameAsWall => None,

@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hetuflow_core::TaskInstanceId;
+use hetuflow_core::{TaskInstanceId, TaskInstanceStatus};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,18 +25,20 @@ use super::journal::{Entry, Journal, Stage};
 use super::place::Taken;
 use super::{
   Command, Ended, Event, Executor, Held, HeldPhase, Hold, Identity, Place, PlaceError, SteadyClock,
-  StopOrder, boot_id, cancelled, orphan,
+  StopOrder, StopWhy, boot_id, cancelled, orphan,
 };
-use crate::executor::room::{CurrentSurroundings, Parts, output_memory};
+use crate::executor::room::{Parts, output_memory};
 
 /// Events handled in one turn.
 const TURN: usize = 256;
-/// Messages of an agent that wait here; beyond that its socket is not read.
-const INBOX: usize = 256;
 /// Output that is with the agent and not stored yet; more stays here.
 const WINDOW_BYTES: usize = 8 << 20;
 /// An executor without an agent and without work leaves after this time.
 const LINGER: Duration = Duration::from_secs(10);
+/// How long an agent may take to say hello.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// How often attempts that may not run without a server are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two proofs of life, at most.
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -58,16 +59,6 @@ pub enum DeskError {
   },
 }
 
-/// What an agent says to the desk.
-enum Visit {
-  /// An agent has come.
-  Came(Box<Hello>, OwnedWriteHalf),
-  /// It says something.
-  Said(ToExecutor),
-  /// It is gone.
-  Left,
-}
-
 /// An event that is kept until it is stored.
 struct Kept {
   instance_id: TaskInstanceId,
@@ -83,19 +74,31 @@ enum Told {
 /// Where the executor and its agent meet.
 struct Desk {
   journal: Arc<Journal>,
+  executor: Executor,
+  events: UnboundedReceiver<Event>,
   held: HashMap<TaskInstanceId, Held>,
   kept: BTreeMap<u64, Kept>,
   last_number: u64,
   /// What comes next for the agent.
   next: u64,
   window: usize,
-  agent: Option<OwnedWriteHalf>,
+  reader: Option<FrameReader<OwnedReadHalf>>,
+  writer: Option<OwnedWriteHalf>,
   out: Vec<u8>,
-  commands: UnboundedSender<Command>,
-  tick: Arc<AtomicU64>,
-  ticked: (u64, Instant),
+  turns: u64,
+  ticked: Instant,
   retire: bool,
   idle_since: Instant,
+  clock: SteadyClock,
+  /// When a server was last in reach, as far as an agent has said.
+  contact_us: i64,
+}
+
+async fn next_frame(reader: Option<&mut FrameReader<OwnedReadHalf>>) -> io::Result<Option<Frame>> {
+  match reader {
+    Some(reader) => reader.next().await,
+    None => std::future::pending().await,
+  }
 }
 
 /// Runs an executor in its place until nobody needs it any more, or `stop` is cancelled: then every
@@ -114,113 +117,86 @@ pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskErr
   if recovered.torn_bytes > 0 {
     tracing::warn!(bytes = recovered.torn_bytes, "the end of the journal was cut by a crash");
   }
-  let (visits, agents) = mpsc::channel(INBOX);
-  let tracker = TaskTracker::new();
-  tracker.spawn(receive(listener, visits));
-  Desk::open(journal, recovered.boot_id == boot_id(), recovered.entries, agents, tracker, stop)
-    .await;
+  let same_boot = recovered.boot_id == boot_id();
+  let first = tokio::select! {
+    first = first_agent(&listener) => first,
+    () = tokio::time::sleep(LINGER) => return Ok(()),
+    () = stop.cancelled() => return Ok(()),
+  };
+  Desk::open(journal, (recovered.entries, same_boot), first).run(listener, stop).await;
   Ok(())
 }
 
-/// Lets one agent in after the other; each is read to its end first.
-async fn receive(listener: UnixListener, visits: mpsc::Sender<Visit>) {
-  loop {
-    let stream = match listener.accept().await {
-      Ok((stream, _)) => stream,
-      Err(error) => {
-        tracing::warn!(%error, "an agent cannot be let in");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        continue;
-      }
-    };
-    let (reader, writer) = stream.into_split();
-    if let Err(error) = attend(FrameReader::new(reader), writer, &visits).await {
-      tracing::warn!(%error, "an agent is not understood");
-    }
-    if visits.send(Visit::Left).await.is_err() {
-      return;
-    }
-  }
-}
-
-async fn attend(
-  mut reader: FrameReader<OwnedReadHalf>,
+/// An agent that has come.
+struct Guest {
+  hello: Box<Hello>,
+  reader: FrameReader<OwnedReadHalf>,
   writer: OwnedWriteHalf,
-  visits: &mpsc::Sender<Visit>,
-) -> io::Result<()> {
-  let mut writer = Some(writer);
-  while let Some(Frame::Json(json)) = reader.next().await? {
-    let said: ToExecutor = serde_json::from_slice(&json)?;
-    let visit = match (said, writer.take()) {
-      (ToExecutor::Hello(hello), Some(writer)) => Visit::Came(hello, writer),
-      (_, Some(_)) => return Err(io::Error::other("hello comes first")),
-      (said, None) => Visit::Said(said),
-    };
-    if visits.send(visit).await.is_err() {
-      return Ok(());
+}
+
+/// The next agent that says hello.
+async fn first_agent(listener: &UnixListener) -> Guest {
+  loop {
+    match tokio::time::timeout(HELLO_LIMIT, accept(listener)).await {
+      Ok(Ok(guest)) => return guest,
+      Ok(Err(error)) => tracing::warn!(%error, "an agent is not understood"),
+      // Nobody came, or somebody came and said nothing.
+      Err(_) => {}
     }
   }
-  Ok(())
+}
+
+async fn accept(listener: &UnixListener) -> io::Result<Guest> {
+  let (stream, _) = listener.accept().await?;
+  let (reader, writer) = stream.into_split();
+  let mut reader = FrameReader::new(reader);
+  match reader.next().await? {
+    Some(Frame::Json(json)) => match serde_json::from_slice(&json)? {
+      ToExecutor::Hello(hello) => Ok(Guest { hello, reader, writer }),
+      _ => Err(io::Error::other("hello comes first")),
+    },
+    _ => Err(io::ErrorKind::UnexpectedEof.into()),
+  }
 }
 
 impl Desk {
-  /// Waits for the first agent, which says how attempts are run; then works.
-  async fn open(
-    journal: Arc<Journal>,
-    same_boot: bool,
-    entries: Vec<Entry>,
-    mut agents: mpsc::Receiver<Visit>,
-    tracker: TaskTracker,
-    stop: CancellationToken,
-  ) {
-    let (hello, writer) = loop {
-      tokio::select! {
-        visit = agents.recv() => match visit {
-          Some(Visit::Came(hello, writer)) => break (hello, writer),
-          Some(_) => {}
-          None => return,
-        },
-        () = tokio::time::sleep(LINGER) => return,
-        () = stop.cancelled() => return,
-      }
-    };
+  /// A desk with what the journal knows; the first agent says how attempts are run.
+  fn open(journal: Arc<Journal>, (entries, same_boot): (Vec<Entry>, bool), first: Guest) -> Self {
     let clock = SteadyClock::with_shift(journal.shift_us());
-    let (commands, to_executor) = unbounded_channel();
     let (events, from_executor) = unbounded_channel();
-    let tick = Arc::new(AtomicU64::new(0));
-    let mut executor = Executor::new(Parts {
-      surroundings: hello.surroundings.clone(),
+    let executor = Executor::new(Parts {
+      surroundings: first.hello.surroundings.clone(),
       clock,
-      memory: output_memory(&hello.surroundings),
-      tracker: tracker.clone(),
+      memory: output_memory(&first.hello.surroundings),
+      tracker: TaskTracker::new(),
       journal: Some(Arc::clone(&journal)),
-      commands: to_executor,
-      events: events.clone(),
-      tick: Arc::clone(&tick),
+      events,
     });
     let mut desk = Self {
       journal,
+      executor,
+      events: from_executor,
       held: HashMap::new(),
       kept: BTreeMap::new(),
       last_number: 0,
       next: 1,
       window: 0,
-      agent: None,
+      reader: None,
+      writer: None,
       out: Vec::new(),
-      commands,
-      tick,
-      ticked: (0, Instant::now()),
+      turns: 0,
+      ticked: Instant::now(),
       retire: false,
       idle_since: Instant::now(),
+      clock,
+      // The deadline of what is found here begins anew: the agent has only just come back.
+      contact_us: clock.now_us(),
     };
-    let orphans = desk.remember(entries, same_boot, clock);
-    let surroundings = executor.surroundings();
-    orphans.into_iter().for_each(|(id, found)| executor.adopt(id, found));
-    let executor = tracker.spawn(executor.run());
-    desk.come(&hello, writer);
-    desk.run(agents, from_executor, surroundings, stop).await;
-    drop(desk);
-    let _ended = executor.await;
+    for (id, found) in desk.remember(entries, same_boot, clock) {
+      desk.executor.adopt(id, found);
+    }
+    desk.come(first);
+    desk
   }
 
   /// Puts back what the journal knows. What was started and whose end nobody saw is looked for.
@@ -269,43 +245,41 @@ impl Desk {
     orphans
   }
 
-  async fn run(
-    &mut self,
-    mut agents: mpsc::Receiver<Visit>,
-    mut events: UnboundedReceiver<Event>,
-    surroundings: Arc<CurrentSurroundings>,
-    stop: CancellationToken,
-  ) {
+  async fn run(mut self, listener: UnixListener, stop: CancellationToken) {
     let mut waiting = Vec::with_capacity(TURN);
     let mut stopping = false;
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Kept over the turns: a guest who is in the door must not be thrown out by other events.
+    let mut coming = Box::pin(first_agent(&listener));
     loop {
-      if self.write().await.is_err() {
+      if let Err(error) = self.write().await {
         // Its reader tells when it is gone.
-        self.agent = None;
+        tracing::debug!(%error, "the agent does not listen any more");
+        self.writer = None;
       }
       if self.is_idle() && self.retire || stopping && self.is_dead() {
         return tracing::info!("nothing is in hand; the executor leaves");
       }
+      self.turns += 1;
+      let lonely = self.reader.is_none() && self.is_idle();
       tokio::select! {
-        count = events.recv_many(&mut waiting, TURN) => {
+        // What has ended makes room before more is started.
+        biased;
+        count = self.events.recv_many(&mut waiting, TURN) => {
           if count == 0 {
             return;
           }
           waiting.drain(..).for_each(|event| self.hear(event));
         }
-        visit = agents.recv() => match visit {
-          None => return,
-          Some(Visit::Came(hello, writer)) => {
-            surroundings.set(hello.surroundings.clone());
-            self.come(&hello, writer);
-          }
-          Some(Visit::Said(said)) => self.obey(said),
-          Some(Visit::Left) => {
-            self.agent = None;
-            self.idle_since = Instant::now();
-          }
-        },
-        () = tokio::time::sleep_until(self.idle_since + LINGER), if self.agent.is_none() && self.is_idle() => {
+        () = self.executor.note_ended() => {}
+        frame = next_frame(self.reader.as_mut()), if self.reader.is_some() => self.listen(frame),
+        guest = &mut coming, if self.reader.is_none() => {
+          coming.set(first_agent(&listener));
+          self.come(guest);
+        }
+        _ = looks.tick(), if self.has_limits() => self.stop_unreached(),
+        () = tokio::time::sleep_until(self.idle_since + LINGER), if lonely => {
           return tracing::info!("no agent and no work; the executor leaves");
         }
         () = stop.cancelled(), if !stopping => {
@@ -317,9 +291,11 @@ impl Desk {
   }
 
   /// An agent has come: it hears what is in hand, and then all that is kept.
-  fn come(&mut self, hello: &Hello, writer: OwnedWriteHalf) {
+  fn come(&mut self, guest: Guest) {
+    let Guest { hello, reader, writer } = guest;
     tracing::info!(version = hello.version, attempts = self.held.len(), "an agent is here");
-    self.agent = Some(writer);
+    self.executor.surround(hello.surroundings);
+    (self.reader, self.writer) = (Some(reader), Some(writer));
     self.retire = false;
     self.out.clear();
     self.window = 0;
@@ -334,6 +310,24 @@ impl Desk {
     self.say(&FromExecutor::Welcome(Box::new(welcome)));
   }
 
+  /// The agent has said something, or is gone.
+  fn listen(&mut self, frame: io::Result<Option<Frame>>) {
+    let said = match frame {
+      Ok(Some(Frame::Json(json))) => serde_json::from_slice(&json).map_err(io::Error::from),
+      Ok(Some(Frame::Output(..))) => Err(io::Error::other("output from an agent")),
+      Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+      Err(error) => Err(error),
+    };
+    match said {
+      Ok(said) => self.obey(said),
+      Err(error) => {
+        tracing::info!(%error, "the agent is gone");
+        (self.reader, self.writer) = (None, None);
+        self.idle_since = Instant::now();
+      }
+    }
+  }
+
   fn obey(&mut self, said: ToExecutor) {
     match said {
       ToExecutor::Hello(_) => {}
@@ -346,7 +340,7 @@ impl Desk {
   fn command(&mut self, command: Command) {
     match command {
       Command::Keep(start) => {
-        let identity = Identity::of(&start.task);
+        let identity = Identity::of(&start);
         if self.held.contains_key(&identity.instance_id) {
           return;
         }
@@ -361,7 +355,7 @@ impl Desk {
         }
       }
       Command::Start(start) => {
-        let identity = Identity::of(&start.task);
+        let identity = Identity::of(&start);
         let known = self.held.get(&identity.instance_id);
         let waits = known.is_none_or(|held| matches!(held.phase, HeldPhase::Waiting(_)));
         if !waits || self.journal.was_started(identity.instance_id) {
@@ -380,12 +374,35 @@ impl Desk {
         }
         self.pass(Command::Stop(id, order));
       }
+      Command::Contact(at_us) => self.contact_us = self.contact_us.max(at_us),
       command => self.pass(command),
     }
   }
 
-  fn pass(&self, command: Command) {
-    let _executor_gone = self.commands.send(command);
+  /// Stops what may not run for so long without a server. Counts by `CLOCK_BOOTTIME`, so that a
+  /// host that slept does it first of all.
+  fn stop_unreached(&mut self) {
+    let silent_us = self.clock.now_us() - self.contact_us;
+    let over = |held: &Held| {
+      let lives = matches!(held.phase, HeldPhase::Starting | HeldPhase::Running { .. });
+      let limit = held.identity.stop_after_us;
+      lives && held.stop.is_none() && limit.is_some_and(|limit| silent_us >= limit)
+    };
+    let over: Vec<_> = self.held.iter().filter(|(_, held)| over(held)).map(|(id, _)| *id).collect();
+    for id in over {
+      tracing::warn!(instance.id = %id, silent_us, "no server for too long; it is stopped");
+      let why =
+        StopWhy { status: TaskInstanceStatus::Failed, reason: "stopped(disconnected)".to_owned() };
+      self.command(Command::Stop(id, StopOrder { why: Some(why), ..StopOrder::default() }));
+    }
+  }
+
+  fn has_limits(&self) -> bool {
+    self.held.values().any(|held| held.identity.stop_after_us.is_some())
+  }
+
+  fn pass(&mut self, command: Command) {
+    self.executor.obey(command);
   }
 
   fn hear(&mut self, event: Event) {
@@ -412,7 +429,10 @@ impl Desk {
         if let Some(held) = self.held.get_mut(&id) {
           let (pid, started_us) = match held.phase {
             HeldPhase::Running { pid, at_us, .. } => (pid, Some(at_us)),
-            _ => (None, None),
+            _ => match ended.started {
+              Some((pid, at_us)) => (pid, Some(at_us)),
+              None => (None, None),
+            },
           };
           held.phase = HeldPhase::Ended { pid, started_us };
         }
@@ -439,7 +459,7 @@ impl Desk {
   }
 
   fn say(&mut self, message: &FromExecutor) {
-    if self.agent.is_some()
+    if self.writer.is_some()
       && let Err(error) = put_json(&mut self.out, message)
     {
       tracing::error!(%error, "a message cannot be written");
@@ -448,16 +468,15 @@ impl Desk {
 
   /// Writes what the agent has not heard yet, as far as the window goes.
   async fn write(&mut self) -> io::Result<()> {
-    if self.agent.is_none() {
+    if self.writer.is_none() {
       return Ok(());
     }
     self.fill();
-    let turns = self.tick.load(Ordering::Relaxed);
-    if turns != self.ticked.0 && self.ticked.1.elapsed() >= TICK_INTERVAL {
-      self.ticked = (turns, Instant::now());
-      self.say(&FromExecutor::Tick(turns));
+    if !self.out.is_empty() && self.ticked.elapsed() >= TICK_INTERVAL {
+      self.ticked = Instant::now();
+      self.say(&FromExecutor::Tick(self.turns));
     }
-    if let Some(agent) = &mut self.agent
+    if let Some(agent) = &mut self.writer
       && !self.out.is_empty()
     {
       let written = agent.write_all(&self.out).await;
@@ -496,7 +515,7 @@ impl Desk {
   /// Nothing lives, and nobody is there to hear of what is kept; the journal has the ends.
   fn is_dead(&self) -> bool {
     let ended = |held: &Held| matches!(held.phase, HeldPhase::Ended { .. });
-    self.is_idle() || self.agent.is_none() && self.held.values().all(ended)
+    self.is_idle() || self.reader.is_none() && self.held.values().all(ended)
   }
 
   /// The executor itself was asked to end: nothing must be left without it.

@@ -1,9 +1,9 @@
 //! What an executor has in hand, as an agent that has just come is told.
 
-use hetuflow_core::{ScheduledTask, TaskId, TaskInstanceId, TaskInstanceStatus};
+use hetuflow_core::{TaskId, TaskInstanceId, TaskInstanceStatus};
 use serde::{Deserialize, Serialize};
 
-use super::Start;
+use super::{Start, effective};
 
 /// Why an attempt was asked to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +27,19 @@ pub struct Identity {
   pub fence: i64,
   /// When it might start, on the server's clock.
   pub due_us: i64,
+  /// It is to be stopped after this long without a server.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub stop_after_us: Option<i64>,
 }
 
 impl Identity {
-  /// The identity of a task as it came from the server.
-  pub fn of(task: &ScheduledTask) -> Self {
+  /// The identity of an attempt as it came from the server.
+  pub fn of(start: &Start) -> Self {
+    let task = &start.task;
+    let config = effective(&start.spec.config, task.task.config.as_ref());
+    let stop_after = config.disconnect.as_ref().and_then(|policy| policy.stop_after);
     Self {
+      stop_after_us: stop_after.and_then(|secs| i64::try_from(secs.0.as_micros()).ok()),
       instance_id: task.task_instance.id,
       task_id: task.task.id,
       number: task.attempt,

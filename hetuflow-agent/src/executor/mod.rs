@@ -62,6 +62,8 @@ pub enum Command {
   Pause(TaskInstanceId),
   /// Thaw the group.
   Resume(TaskInstanceId),
+  /// A server has answered a sign of life that was sent at this instant of the steady clock.
+  Contact(i64),
   /// Kill every group at once: the agent dies.
   KillAll,
 }
@@ -121,7 +123,7 @@ pub enum Event {
   /// An executor was attached: all that it has in hand. What was started and is not among it is
   /// gone; what it has to tell of the others follows.
   Attached(Vec<Held>),
-  /// The process runs.
+  /// The process runs, and has outlived its first moments.
   Started {
     /// The attempt.
     instance_id: TaskInstanceId,
@@ -157,6 +159,8 @@ pub struct Ended {
   pub instance_id: TaskInstanceId,
   /// Who or what ended it.
   pub cause: Cause,
+  /// The process and when it was started, where that was not told before.
+  pub started: Option<(Option<u32>, i64)>,
   /// How the process ended, where there was one.
   pub exit: Option<Exit>,
   /// When.

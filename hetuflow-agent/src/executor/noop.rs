@@ -7,10 +7,10 @@ use super::{Cause, Ended, Event, Exit, Hold, Start};
 pub fn run(shared: &Shared, start: &Start) {
   let instance_id = start.task.task_instance.id;
   let at_us = shared.clock.now_us();
-  shared.say(Event::Started { instance_id, pid: None, at_us });
   let ended = Ended {
     instance_id,
     cause: Cause::Itself,
+    started: Some((None, at_us)),
     exit: Some(Exit::Code(0)),
     at_us,
     output: None,

@@ -77,7 +77,8 @@ pub async fn follow(
     }
   };
   let at_us = shared.clock.now_us();
-  let ended = Ended { instance_id, cause, exit: None, at_us, output: None, log_bytes: 0 };
+  let ended =
+    Ended { instance_id, cause, started: None, exit: None, at_us, output: None, log_bytes: 0 };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 

@@ -92,10 +92,8 @@ impl Shared {
 /// output by the memory semaphore, and each attempt has three more events at most.
 pub struct Executor {
   shared: Arc<Shared>,
-  commands: UnboundedReceiver<Command>,
   running: HashMap<TaskInstanceId, UnboundedSender<Control>>,
   ended: (UnboundedSender<TaskInstanceId>, UnboundedReceiver<TaskInstanceId>),
-  tick: Arc<AtomicU64>,
 }
 
 /// What an [`Executor`] is made of.
@@ -110,12 +108,8 @@ pub(super) struct Parts {
   pub(super) memory: Arc<Semaphore>,
   /// Owns the tasks of the runtime.
   pub(super) tracker: TaskTracker,
-  /// Where commands come from.
-  pub(super) commands: UnboundedReceiver<Command>,
   /// Where events go.
   pub(super) events: UnboundedSender<Event>,
-  /// Counts turns, as a proof of life.
-  pub(super) tick: Arc<AtomicU64>,
 }
 
 /// The border of an [`Executor`] that lives in the process of its agent.
@@ -131,29 +125,37 @@ pub struct Inside {
 }
 
 impl Executor {
-  /// An executor that ends with the process that it is in, and forgets everything then.
-  pub fn inside(surroundings: Surroundings, tracker: &TaskTracker, border: Inside) -> Self {
+  /// Runs an executor that ends with the process that it is in, and forgets everything then; until
+  /// nobody can command any more and every attempt has ended.
+  pub async fn run_inside(surroundings: Surroundings, tracker: TaskTracker, border: Inside) {
     let memory = output_memory(&surroundings);
     let Inside { clock, commands, events, tick } = border;
-    let (tracker, journal) = (tracker.clone(), None);
-    Self::new(Parts { surroundings, journal, clock, memory, tracker, commands, events, tick })
+    let parts = Parts { surroundings, journal: None, clock, memory, tracker, events };
+    Self::new(parts).run(commands, tick).await;
   }
 
   /// An executor with nothing to do.
   pub(super) fn new(parts: Parts) -> Self {
-    let Parts { surroundings, journal, clock, memory, tracker, commands, events, tick } = parts;
+    let Parts { surroundings, journal, clock, memory, tracker, events } = parts;
     let short_lives = AtomicUsize::new(0);
     let current = CurrentSurroundings::default();
     current.set(surroundings);
     let surroundings = Arc::new(current);
     let shared =
       Arc::new(Shared { surroundings, journal, clock, memory, tracker, short_lives, events });
-    Self { shared, commands, running: HashMap::new(), ended: mpsc::unbounded_channel(), tick }
+    Self { shared, running: HashMap::new(), ended: mpsc::unbounded_channel() }
   }
 
-  /// What attempts find around them, to be changed.
-  pub(super) fn surroundings(&self) -> Arc<CurrentSurroundings> {
-    Arc::clone(&self.shared.surroundings)
+  /// What attempts find around them, from the next start on.
+  pub(super) fn surround(&self, surroundings: Surroundings) {
+    self.shared.surroundings.set(surroundings);
+  }
+
+  /// Forgets the controls of an attempt that has ended; waits for one. Cancelling loses nothing.
+  pub(super) async fn note_ended(&mut self) {
+    if let Some(instance_id) = self.ended.1.recv().await {
+      self.running.remove(&instance_id);
+    }
   }
 
   /// Follows a process that an executor before this one has started.
@@ -167,28 +169,30 @@ impl Executor {
     });
   }
 
-  /// Works until nobody can command any more and every attempt has ended.
-  pub async fn run(mut self) {
-    let mut commands = Vec::with_capacity(TURN);
+  pub(super) async fn run(
+    mut self,
+    mut commands: UnboundedReceiver<Command>,
+    tick: Arc<AtomicU64>,
+  ) {
+    let mut waiting = Vec::with_capacity(TURN);
     let mut commanded = true;
     while commanded || !self.running.is_empty() {
       tokio::select! {
-        count = self.commands.recv_many(&mut commands, TURN), if commanded => {
+        count = commands.recv_many(&mut waiting, TURN), if commanded => {
           commanded = count > 0;
-          commands.drain(..).for_each(|command| self.obey(command));
+          waiting.drain(..).for_each(|command| self.obey(command));
         }
-        Some(instance_id) = self.ended.1.recv() => {
-          self.running.remove(&instance_id);
-        }
+        () = self.note_ended() => {}
       }
-      self.tick.fetch_add(1, Ordering::Relaxed);
+      tick.fetch_add(1, Ordering::Relaxed);
     }
   }
 
-  fn obey(&mut self, command: Command) {
+  /// Does as it is told.
+  pub(super) fn obey(&mut self, command: Command) {
     match command {
       // For whoever remembers; there is nothing to run.
-      Command::Keep(_) | Command::Forget(_) => {}
+      Command::Keep(_) | Command::Forget(_) | Command::Contact(_) => {}
       Command::Start(start) => self.start(start),
       Command::Stop(id, order) => self.tell(id, Control::Stop(order)),
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),

@@ -283,6 +283,7 @@ impl Running {
     Ended {
       instance_id: self.instance_id,
       cause,
+      started: None,
       exit: self.exit,
       at_us,
       output: self.capture.take_small(),

@@ -44,7 +44,11 @@ pub async fn supervise(
     Ok(First::Lives(running, run_dir)) => (running.follow(&mut controls).await, run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      (Ended { instance_id, cause, exit: None, at_us, output: None, log_bytes: 0 }, None)
+      let none = None;
+      (
+        Ended { instance_id, cause, started: none, exit: None, at_us, output: None, log_bytes: 0 },
+        None,
+      )
     }
   };
   if run_dir.is_some() {
@@ -64,21 +68,17 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let Prepared { launch, run_dir } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
-    && let Err(error) = journal.starting(Identity::of(&start.task))
+    && let Err(error) = journal.starting(Identity::of(start))
   {
     remove(run_dir.as_deref());
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
   }
-  let at_us = shared.clock.now_us();
+  let begun_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
     remove(run_dir.as_deref());
     spawn_failed(&error)
   })?;
-  if let (Some(journal), Some(ticks)) = (&shared.journal, start_ticks(spawned.pid)) {
-    journal.started(instance_id, spawned.pid.as_raw_nonzero().get(), ticks, at_us);
-  }
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
-  shared.say(Event::Started { instance_id, pid, at_us });
   let bytes = config.max_output_size.unwrap_or(start.limits.output_bytes);
   let mut capture = Capture::new(instance_id, start.task.fence, bytes);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
@@ -90,11 +90,17 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let log_bytes = capture.total();
       let output = capture.take_small();
       let cause = Cause::Itself;
-      let ended = Ended { instance_id, cause, exit: Some(exit), at_us, output, log_bytes };
+      let started = Some((pid, begun_us));
+      let ended = Ended { instance_id, cause, started, exit: Some(exit), at_us, output, log_bytes };
       return Ok(First::Over(ended, run_dir));
     }
   }
-  match Running::new(shared, (start, config), (spawned, capture), (at_us, exit)) {
+  // What lives on is worth a word, to the journal and to everybody else.
+  if let (Some(journal), Some(ticks)) = (&shared.journal, start_ticks(spawned.pid)) {
+    journal.started(instance_id, spawned.pid.as_raw_nonzero().get(), ticks, begun_us);
+  }
+  shared.say(Event::Started { instance_id, pid, at_us: begun_us });
+  match Running::new(shared, (start, config), (spawned, capture), (begun_us, exit)) {
     Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
     Err(error) => {
       remove(run_dir.as_deref());

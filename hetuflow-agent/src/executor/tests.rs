@@ -90,11 +90,9 @@ impl Bench {
       clock: SteadyClock::start(),
       memory: Arc::clone(&memory),
       tracker: tracker.clone(),
-      commands: to_executor,
       events: sender,
-      tick: Arc::default(),
     });
-    tracker.spawn(executor.run());
+    tracker.spawn(executor.run(to_executor, Arc::default()));
     Self { commands, events, memory, dir }
   }
 
@@ -147,7 +145,10 @@ impl Bench {
         Event::Started { pid: started, .. } => pid = started,
         Event::Output { frame, .. } => frames.push(*frame),
         Event::Frozen { .. } | Event::Attached(_) => {}
-        Event::Ended(ended, _) => return Story { pid, frames, ended: *ended },
+        Event::Ended(ended, _) => {
+          let pid = pid.or_else(|| ended.started.and_then(|(pid, _)| pid));
+          return Story { pid, frames, ended: *ended };
+        }
       }
     }
   }

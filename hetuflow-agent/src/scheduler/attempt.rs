@@ -50,7 +50,7 @@ pub struct Attempt {
 impl Attempt {
   /// An attempt that has just come.
   pub fn new(start: Start) -> Self {
-    let Identity { task_id, number, fence, due_us, .. } = Identity::of(&start.task);
+    let Identity { task_id, number, fence, due_us, .. } = Identity::of(&start);
     Self {
       task_id,
       number,

@@ -69,11 +69,18 @@ impl Scheduler {
 
   fn note_end(&mut self, ended: Ended, hold: Hold) {
     let at = self.server_time(ended.at_us);
-    let Some(attempt) = self.attempts.remove(&ended.instance_id) else { return hold.release() };
+    let started = ended.started.map(|(pid, at_us)| (pid, self.server_time(at_us).micros()));
+    let Some(mut attempt) = self.attempts.remove(&ended.instance_id) else {
+      return hold.release();
+    };
+
     if attempt.is_queued() {
       self.queued -= 1;
     } else {
       self.active -= 1;
+    }
+    if let Some((pid, started_us)) = started {
+      attempt.phase = Phase::Running { started_us, pid, paused: false };
     }
     // The clocks may have moved against each other meanwhile: nothing ends before it began.
     let (at, run_us) = match attempt.phase {

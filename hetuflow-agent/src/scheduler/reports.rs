@@ -57,7 +57,8 @@ mod tests {
     let id = TaskInstanceId::generate();
     let mut update =
       TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
-    let ended = Ended { instance_id: id, cause, exit, at_us: 0, output: None, log_bytes: 0 };
+    let ended =
+      Ended { instance_id: id, cause, started: None, exit, at_us: 0, output: None, log_bytes: 0 };
     let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };
     fill_end(&mut update, ended, Some(&why));
     (update.status, update.reason.unwrap_or_default())

@@ -172,6 +172,7 @@ impl Scheduler {
       }
       Order::Control { message_id, control } => self.control(message_id, control),
       Order::Reconcile(verdicts) => verdicts.into_iter().for_each(|one| self.reconcile(&one)),
+      Order::Contact(at_us) => self.command(Command::Contact(at_us)),
       Order::Clock(offset_us) => self.offset_us = offset_us,
       Order::Limits(limits) => self.limits = limits,
       Order::Drain => self.draining = true,

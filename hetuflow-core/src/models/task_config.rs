@@ -142,7 +142,18 @@ pub struct DisconnectPolicy {
   /// Unreachable for this long means lost.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub lost_after: Option<Seconds>,
+  /// The agent stops the attempt itself after this long without a server; never where not said,
+  /// except for exclusive delivery.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub stop_after: Option<Seconds>,
+  /// Whether an attempt may be called lost, and be followed by another, while its agent is silent;
+  /// yes where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub replace: Option<bool>,
 }
+
+/// Time between a stop and the kill where a job names none.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 
 /// What to run and how.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -229,6 +240,27 @@ impl TaskConfig {
     self.delivery.unwrap_or(natural)
   }
 
+  /// How long its agent must be silent before it is called lost, where the server waits for
+  /// `default`. An exclusive attempt must have been stopped by its agent by then, whatever the job
+  /// asks for.
+  pub fn lost_after(&self, default: Duration) -> Duration {
+    let policy = self.disconnect.clone().unwrap_or_default();
+    let asked = policy.lost_after.map_or(default, |secs| secs.0);
+    if self.delivery() != Delivery::Exclusive {
+      return asked;
+    }
+    let stop = policy.stop_after.map_or(Duration::ZERO, |secs| secs.0);
+    let grace = self.stop_grace_secs.map_or(GRACE_DEFAULT, |secs| secs.0);
+    // Clocks of two hosts may run apart by 500 ppm.
+    let apart = (stop + grace) / 2000;
+    asked.max(stop + grace + apart + Duration::from_secs(1))
+  }
+
+  /// Whether it may be called lost while its agent is only silent.
+  pub fn may_be_replaced(&self) -> bool {
+    self.disconnect.as_ref().and_then(|policy| policy.replace) != Some(false)
+  }
+
   /// How long the retry with this number waits.
   pub fn retry_delay(&self, retry: u32, random: f64) -> Duration {
     let policy = self.retry.clone().unwrap_or_default();
@@ -275,14 +307,15 @@ impl TaskConfig {
         .with_hint("TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
       );
     }
-    if self.delivery == Some(Delivery::Exclusive) {
+    let stop_after = self.disconnect.as_ref().and_then(|policy| policy.stop_after);
+    if self.delivery == Some(Delivery::Exclusive) && stop_after.is_none() {
       errors.push(
         FieldError::new(
-          "policy.unsupported",
-          format!("{field}/delivery"),
-          "exclusive delivery is not built yet",
+          "policy.incomplete",
+          format!("{field}/disconnect/stop_after"),
+          "exclusive delivery needs the time after which an agent without a server stops it",
         )
-        .with_hint("use at_most_once or at_least_once"),
+        .with_hint("disconnect: {stop_after: 45}"),
       );
     }
     if let Some(retries) = self.max_retries

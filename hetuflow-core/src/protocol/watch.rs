@@ -17,7 +17,7 @@ use crate::types::{
 use crate::wire_enum;
 
 /// Rows in one window at most.
-pub const WATCH_WINDOW_MAX: u32 = 500;
+pub const WATCH_WINDOW_MAX: u32 = 1000;
 /// Frames that a watch may ask for in a second.
 pub const WATCH_HZ_MAX: u8 = 20;
 /// Watches on one socket.

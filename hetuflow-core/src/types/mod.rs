@@ -21,7 +21,7 @@ pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size
 pub use enums::*;
 pub use error::{ErrorCode, ErrorResponse, FieldError, pointer_part};
 pub use filter::{
-  Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
+  Candidates, Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
 pub use id::*;
 pub use interval::{check_interval, next_interval};

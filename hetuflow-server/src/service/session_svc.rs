@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Labels, NamespaceId, Reconcile,
-  ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
+  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, Labels, NamespaceId,
+  Reconcile, ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
 };
 use serde_json::json;
 
@@ -21,6 +21,9 @@ use crate::infra::db::{Conn, DbError};
 
 /// The reason of an attempt whose agent did not come back in time.
 const LOST_UNREACHABLE: &str = "lost(unreachable)";
+
+/// The reason of an attempt whose agent came back without its memory.
+const LOST_DATA: &str = "lost(agent_data_lost)";
 
 /// The error of an agent that a newer copy of it stands in place of.
 pub const SUPERSEDED: &str = "agent.superseded";
@@ -203,7 +206,7 @@ impl SessionSvc {
     let reason = if found.rebooted {
       "lost(host_reboot)"
     } else if found.same_epoch || !found.same_journal && !found.agent.journal_id.is_empty() {
-      "lost(agent_data_lost)"
+      LOST_DATA
     } else {
       "lost(start_unknown)"
     };
@@ -282,6 +285,13 @@ impl SessionSvc {
       else {
         continue;
       };
+      // Its agent has forgotten it, which does not end it: it is waited for until it must have.
+      if reason == LOST_DATA
+        && effective_config(tx, &self.jobs, &row).await?.delivery() == Delivery::Exclusive
+      {
+        hot::mark_row_unreachable(tx, row.task_id, fence, now).await?;
+        continue;
+      }
       // Its agent came back in between.
       if reason == LOST_UNREACHABLE && row.unreachable_since.is_none() {
         continue;
@@ -418,9 +428,8 @@ impl SessionSvc {
       let rows = hot::lock_rows(&mut conn, &[candidate.task_id]).await?;
       let Some(row) = rows.first() else { continue };
       let config = effective_config(&mut conn, &self.jobs, row).await?;
-      let after = config.disconnect.and_then(|policy| policy.lost_after);
-      let after = after.map_or(self.lost_after, |secs| secs.0);
-      if now.since(candidate.unreachable_since) >= after {
+      let after = config.lost_after(self.lost_after);
+      if config.may_be_replaced() && now.since(candidate.unreachable_since) >= after {
         lost.push((candidate.task_id, candidate.fence.unwrap_or_default()));
       }
     }

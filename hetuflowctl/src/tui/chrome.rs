@@ -134,9 +134,29 @@ pub fn tabs(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Vec<(
   hits
 }
 
+/// What Tab offers, in place of the keys.
+fn offered(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
+  let offered = &model.offered;
+  let mut x = put(buf, (area.x + 1, area.y), area.right(), "Tab ", ctx.style(Role::Key));
+  // The one that stands in the line stays in sight.
+  let first = offered.at.unwrap_or(0).saturating_sub(3);
+  for (at, word) in offered.words.iter().enumerate().skip(first) {
+    if usize::from(area.right().saturating_sub(x)) < width(word) + 2 {
+      put(buf, (x, area.y), area.right(), ctx.look.glyphs.ellipsis, ctx.style(Role::Dim));
+      return;
+    }
+    let role = if offered.at == Some(at) { Role::Focus } else { Role::Dim };
+    x = put(buf, (x, area.y), area.right(), word, ctx.style(role)) + 2;
+  }
+}
+
 /// Draws the line of the list and the line of keys; where the cursor stands in a typed filter.
 pub fn footer(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Option<Position> {
-  hints(model, ctx, Rect { y: area.y + 1, height: 1, ..area }, buf);
+  let keys = Rect { y: area.y + 1, height: 1, ..area };
+  match model.typing.is_some() && !model.offered.words.is_empty() {
+    true => offered(model, ctx, keys, buf),
+    false => hints(model, ctx, keys, buf),
+  }
   let y = area.y;
   let status = status(model, ctx);
   if let Some(input) = &model.typing {

@@ -3,6 +3,7 @@
 use super::actions;
 use super::keys::Action;
 use super::look::{Look, Role, Theme};
+use super::menus;
 use super::model::{Model, Screen};
 use super::overlay::{Overlay, Reading};
 use super::screen;
@@ -61,9 +62,9 @@ pub fn run(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
     ["help"] => actions::run(model, Action::Help, effects),
     ["set", "theme", name] => set_theme(model, name),
     ["context" | "ctx", "use", name] => effects.push(Effect::Context((*name).to_owned())),
-    ["namespace" | "ns", "use", "*"] => actions::change_namespace(model, None),
+    ["namespace" | "ns", "use", "*"] => menus::change_namespace(model, None),
     ["namespace" | "ns", "use", name] => {
-      actions::change_namespace(model, Some((*name).to_owned()));
+      menus::change_namespace(model, Some((*name).to_owned()));
     }
     ["task", "get", id] => open_task(model, id),
     [noun, "list" | "ls", rest @ ..] => list(model, noun, &rest.join(" ")),

@@ -132,9 +132,9 @@ actions! {
   Bottom "bottom" ["G", "end"] Place::ROWS, Lists, "", "bottom";
   Left "left" ["left"] Place::LISTS, Lists, "", "columns to the left";
   Right "right" ["right"] Place::LISTS, Lists, "", "columns to the right";
-  Mark "mark" ["space"] Place::LISTS, Lists, "mark", "mark";
+  Mark "mark" ["space"] Place::LISTS, Lists, "mark", "mark the row, or take its mark away";
   MarkRange "mark-range" ["V"] Place::LISTS, Lists, "range", "mark from the last mark to here";
-  MarkAll "mark-all" ["ctrl-a"] Place::LISTS, Lists, "", "mark all that is loaded";
+  MarkAll "mark-all" ["ctrl-a"] Place::LISTS, Lists, "", "mark all that the filter lets through";
   ClearMarks "clear-marks" ["ctrl-\\"] Place::LISTS, Lists, "", "clear marks";
   Sort "sort" ["s"] Place::LISTS, Lists, "sort", "sort by a column";
   Columns "columns" ["w"] Place::LISTS, Lists, "columns", "choose columns";

@@ -120,7 +120,13 @@ impl LinkState {
         self.journal = Some((tick.epoch.clone(), tick.seq));
         self.hear_clock(tick.at, now);
       }
-      LinkNews::Rtt(millis) => self.rtt_ms = Some(*millis),
+      // What trembles by a millisecond is not news.
+      LinkNews::Rtt(millis) => {
+        let steady = |shown: f64| (shown - millis).abs() <= f64::max(2.0, shown / 4.0);
+        if !self.rtt_ms.is_some_and(steady) {
+          self.rtt_ms = Some(*millis);
+        }
+      }
       LinkNews::Refused(_) => {}
       LinkNews::Down { error, retry_ms } => {
         if self.up || self.lost_at.is_none() {
@@ -180,6 +186,17 @@ mod tests {
 
   fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+  }
+
+  #[test]
+  fn a_trembling_round_trip_is_no_news() {
+    let mut link = LinkState::new(Ts::from_millis(0));
+    let mut shown = |millis: f64| {
+      link.hear(&LinkNews::Rtt(millis), secs(1));
+      link.rtt_ms
+    };
+    assert_eq!((shown(1.0), shown(2.9)), (Some(1.0), Some(1.0)));
+    assert_eq!((shown(40.0), shown(49.0), shown(51.0)), (Some(40.0), Some(40.0), Some(51.0)));
   }
 
   #[test]

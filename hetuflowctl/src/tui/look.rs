@@ -4,134 +4,9 @@
 use hetuflow_core::{AgentStatus, TaskInstanceStatus, TaskStatus};
 use ratatui::style::{Color, Modifier, Style};
 
-/// Every character that is not text.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Glyphs {
-  /// Waiting.
-  pub pending: &'static str,
-  /// Claimed.
-  pub locked: &'static str,
-  /// With an agent.
-  pub dispatched: &'static str,
-  /// Running.
-  pub running: &'static str,
-  /// Waits for its next attempt.
-  pub retry: &'static str,
-  /// Ended well.
-  pub succeeded: &'static str,
-  /// Ended badly.
-  pub failed: &'static str,
-  /// Cancelled.
-  pub cancelled: &'static str,
-  /// Held.
-  pub paused: &'static str,
-  /// Needs a person.
-  pub attention: &'static str,
-  /// Before the row under the cursor.
-  pub cursor: &'static str,
-  /// Before a marked row.
-  pub marked: &'static str,
-  /// The link is live.
-  pub live: &'static str,
-  /// The link lags.
-  pub lag: &'static str,
-  /// A list is being read again.
-  pub sync: &'static str,
-  /// There is no link.
-  pub offline: &'static str,
-  /// The server that answers.
-  pub star: &'static str,
-  /// Between two facts.
-  pub dot: &'static str,
-  /// Something was cut off.
-  pub ellipsis: &'static str,
-  /// No value.
-  pub none: &'static str,
-  /// More above, more below.
-  pub more: [&'static str; 2],
-  /// To the left, to the right.
-  pub sides: [&'static str; 2],
-  /// Return.
-  pub enter: &'static str,
-  /// The input's cursor in a snapshot.
-  pub caret: &'static str,
-  /// Lines: horizontal, vertical, the four corners (top left, top right, bottom left, right).
-  pub frame: [&'static str; 6],
-  /// The same for a dialog that wants an answer.
-  pub double: [&'static str; 6],
-  /// Bars, from an eighth of a cell to a whole one.
-  pub eighths: [&'static str; 8],
-  /// Columns of a small chart, from low to high.
-  pub sparks: [&'static str; 8],
-  /// Phases of a task: queued, dispatched, run.
-  pub phases: [&'static str; 3],
-}
-
-/// For terminals that show Unicode.
-pub static UNICODE: Glyphs = Glyphs {
-  pending: "·",
-  locked: "◌",
-  dispatched: "→",
-  running: "▶",
-  retry: "↻",
-  succeeded: "✓",
-  failed: "✗",
-  cancelled: "⊘",
-  paused: "‖",
-  attention: "!",
-  cursor: "▌",
-  marked: "*",
-  live: "●",
-  lag: "◐",
-  sync: "◌",
-  offline: "○",
-  star: "★",
-  dot: "·",
-  ellipsis: "…",
-  none: "—",
-  more: ["▲", "▼"],
-  sides: ["←", "→"],
-  enter: "↵",
-  caret: "▏",
-  frame: ["─", "│", "┌", "┐", "└", "┘"],
-  double: ["═", "║", "╔", "╗", "╚", "╝"],
-  eighths: ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
-  sparks: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
-  phases: ["░", "▒", "█"],
-};
-
-/// For terminals that do not, or that draw half of it two cells wide.
-pub static ASCII: Glyphs = Glyphs {
-  pending: ".",
-  locked: "o",
-  dispatched: ">",
-  running: "*",
-  retry: "~",
-  succeeded: "+",
-  failed: "x",
-  cancelled: "-",
-  paused: "=",
-  attention: "!",
-  cursor: ">",
-  marked: "*",
-  live: "*",
-  lag: "%",
-  sync: "o",
-  offline: "-",
-  star: "*",
-  dot: "-",
-  ellipsis: "~",
-  none: "-",
-  more: ["^", "v"],
-  sides: ["<", ">"],
-  enter: "Ret",
-  caret: "_",
-  frame: ["-", "|", "+", "+", "+", "+"],
-  double: ["=", "|", "+", "+", "+", "+"],
-  eighths: [" ", " ", "-", "-", "=", "=", "#", "#"],
-  sparks: ["_", "_", ".", ".", "-", "-", "^", "#"],
-  phases: [".", ":", "#"],
-};
+pub use super::glyphs::{ASCII, Glyphs, UNICODE};
+pub use super::theme::Theme;
+use super::theme::{catppuccin, dark, high_contrast, light};
 
 /// How many colours there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,46 +34,6 @@ impl Depth {
       _ if term.contains("256color") => Self::Indexed,
       _ => Self::Ansi,
     }
-  }
-}
-
-/// A set of colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Theme {
-  /// The terminal's own colours, on a dark or light ground.
-  Auto,
-  /// For dark grounds.
-  Dark,
-  /// For light grounds.
-  Light,
-  /// Only the strongest contrasts.
-  HighContrast,
-  /// Bold, dim and reverse, no colour.
-  Mono,
-  /// Soft colours.
-  Catppuccin,
-}
-
-impl Theme {
-  /// Every theme.
-  pub const ALL: [Self; 6] =
-    [Self::Auto, Self::Dark, Self::Light, Self::HighContrast, Self::Mono, Self::Catppuccin];
-
-  /// Its name.
-  pub const fn name(self) -> &'static str {
-    match self {
-      Self::Auto => "auto",
-      Self::Dark => "dark",
-      Self::Light => "light",
-      Self::HighContrast => "high-contrast",
-      Self::Mono => "mono",
-      Self::Catppuccin => "catppuccin",
-    }
-  }
-
-  /// The theme of a name.
-  pub fn of_name(name: &str) -> Option<Self> {
-    Self::ALL.into_iter().find(|theme| theme.name() == name)
   }
 }
 
@@ -361,53 +196,6 @@ pub fn task_word(status: TaskStatus) -> &'static str {
     TaskStatus::Cancelling => "stopping",
     other => other.as_str(),
   }
-}
-
-fn dark(role: Role) -> Option<Color> {
-  Some(match role {
-    Role::Text | Role::Selected => return None,
-    Role::Dim | Role::Border => Color::DarkGray,
-    Role::Title => Color::Gray,
-    Role::Focus | Role::Info => Color::Cyan,
-    Role::Good => Color::Green,
-    Role::Warn | Role::Match => Color::Yellow,
-    Role::Bad => Color::LightRed,
-    Role::Key => Color::LightCyan,
-  })
-}
-
-fn light(role: Role) -> Option<Color> {
-  Some(match role {
-    Role::Text | Role::Selected | Role::Title => return None,
-    Role::Dim | Role::Border => Color::DarkGray,
-    Role::Focus | Role::Info | Role::Key => Color::Blue,
-    Role::Good => Color::Green,
-    Role::Warn | Role::Match => Color::Magenta,
-    Role::Bad => Color::Red,
-  })
-}
-
-fn high_contrast(role: Role) -> Option<Color> {
-  Some(match role {
-    Role::Text | Role::Title | Role::Border | Role::Selected | Role::Dim => return None,
-    Role::Focus | Role::Info | Role::Key => Color::LightCyan,
-    Role::Good => Color::LightGreen,
-    Role::Warn | Role::Match => Color::LightYellow,
-    Role::Bad => Color::LightRed,
-  })
-}
-
-fn catppuccin(role: Role) -> Option<(u8, u8, u8)> {
-  Some(match role {
-    Role::Text | Role::Selected => return None,
-    Role::Dim | Role::Border => (127, 132, 156),
-    Role::Title => (186, 194, 222),
-    Role::Focus | Role::Info => (137, 180, 250),
-    Role::Good => (166, 227, 161),
-    Role::Warn | Role::Match => (249, 226, 175),
-    Role::Bad => (243, 139, 168),
-    Role::Key => (148, 226, 213),
-  })
 }
 
 #[cfg(test)]

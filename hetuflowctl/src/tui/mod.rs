@@ -6,23 +6,35 @@
 
 mod act;
 mod actions;
+mod asking;
 mod chrome;
 mod command_line;
+mod complete;
 mod draw;
+mod effects;
+mod find;
+mod glyphs;
 mod keys;
 mod link;
 mod link_state;
 pub mod log;
 pub mod look;
+mod marks;
 mod memory;
+mod menus;
 mod model;
+mod moving;
 mod open;
 mod outside;
 mod over;
 mod overlay;
+mod pace;
+mod questions;
 mod record;
 mod runtime;
+mod scene;
 mod screen;
+mod signals;
 mod snapshot;
 mod store;
 mod terminal;
@@ -31,8 +43,10 @@ mod test_data;
 #[cfg(test)]
 mod tests;
 mod text;
+mod theme;
 mod update;
 mod view;
+mod waiting;
 mod widget;
 
 #[cfg(test)]

@@ -3,145 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hetuflow_core::{NamespaceId, Scope, Ts, Watch};
+use hetuflow_core::Ts;
 use jiff::tz::TimeZone;
 use ratatui::layout::Rect;
 
+use super::complete::Offered;
 use super::draw::TimeMode;
-use super::keys::{Keys, Place};
+use super::find::Finding;
+use super::keys::Keys;
 use super::link_state::{Condition, LinkState};
 use super::log::LogPane;
 use super::look::{Look, Role};
+use super::marks::Collecting;
 use super::overlay::Overlay;
+pub use super::scene::{Screen, Site, TasksView};
 use super::store::{Entry, Object, Store, View};
+use super::waiting::Waiting;
 use super::widget::input::Input;
 use super::widget::list::{ListState, Target};
-
-/// How long a screen that was left keeps its questions.
-const LINGER: Duration = Duration::from_secs(10);
-/// How long the cursor rests before its preview is asked for.
-const PREVIEW_AFTER: Duration = Duration::from_millis(150);
 const TOAST_TIME: Duration = Duration::from_secs(5);
-
-/// A screen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Screen {
-  /// The first one.
-  Dash,
-  /// Tasks.
-  Tasks,
-  /// One task by id.
-  Task(String),
-  /// Jobs.
-  Jobs,
-  /// Agents.
-  Agents,
-  /// Events.
-  Events,
-  /// Servers.
-  Servers,
-}
-
-impl Screen {
-  /// The screens with a key of their own, and the digit on it.
-  pub const TABS: [(char, Self, &'static str); 6] = [
-    ('1', Self::Dash, "Dash"),
-    ('2', Self::Tasks, "Tasks"),
-    ('3', Self::Jobs, "Jobs"),
-    ('5', Self::Agents, "Agents"),
-    ('6', Self::Events, "Events"),
-    ('7', Self::Servers, "Servers"),
-  ];
-
-  /// The screen of a name on the command line.
-  pub fn of_name(name: &str) -> Option<Self> {
-    match name {
-      "dash" | "dashboard" => Some(Self::Dash),
-      "tasks" | "task" | "queue" => Some(Self::Tasks),
-      "jobs" | "job" | "schedules" => Some(Self::Jobs),
-      "agents" | "agent" => Some(Self::Agents),
-      "events" => Some(Self::Events),
-      "servers" | "server" => Some(Self::Servers),
-      _ => None,
-    }
-  }
-
-  /// Where its keys are in the table.
-  pub fn place(&self) -> Place {
-    match self {
-      Self::Dash => Place::DASH,
-      Self::Tasks => Place::TASKS,
-      Self::Task(_) => Place::TASK,
-      Self::Jobs => Place::JOBS,
-      Self::Agents => Place::AGENTS,
-      Self::Events => Place::EVENTS,
-      Self::Servers => Place::SERVERS,
-    }
-  }
-
-  /// Name and scope of its list.
-  pub fn list(&self) -> Option<(&'static str, Scope)> {
-    match self {
-      Self::Tasks => Some(("tasks", Scope::Tasks)),
-      Self::Jobs => Some(("jobs", Scope::Jobs)),
-      Self::Agents => Some(("agents", Scope::Agents)),
-      Self::Events => Some(("events", Scope::Events)),
-      Self::Servers => Some(("servers", Scope::Servers)),
-      Self::Dash | Self::Task(_) => None,
-    }
-  }
-
-  /// Its title.
-  pub fn title(&self) -> &'static str {
-    match self {
-      Self::Dash => "Dashboard",
-      Self::Tasks => "Tasks",
-      Self::Task(_) => "Task",
-      Self::Jobs => "Jobs",
-      Self::Agents => "Agents",
-      Self::Events => "Events",
-      Self::Servers => "Servers",
-    }
-  }
-}
-
-/// Whose picture it is.
-#[derive(Debug, Clone, Default)]
-pub struct Site {
-  /// The context or the address.
-  pub title: String,
-  /// The namespace; none shows all.
-  pub namespace: Option<String>,
-  /// Nothing may be changed from here.
-  pub read_only: bool,
-  /// Every change wants a typed word.
-  pub protected: bool,
-  /// Other contexts.
-  pub contexts: Vec<String>,
-  /// Namespaces that the server has, once they are known.
-  pub namespaces: Vec<String>,
-}
-
-impl Site {
-  /// `prod:etl`.
-  pub fn label(&self) -> String {
-    format!("{}:{}", self.title, self.namespace.as_deref().unwrap_or("*"))
-  }
-}
-
-/// Rows, board, or what suits the flood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TasksView {
-  /// Rows, and the board by itself when rows are too fast to read.
-  #[default]
-  Auto,
-  /// Always rows.
-  Rows,
-  /// Always the board.
-  Board,
-  /// Failures by job and minute.
-  Heat,
-}
 
 /// A short message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,17 +112,18 @@ pub struct Model {
   pub hits: Vec<(Rect, Hit)>,
   /// When the cursor moved last.
   pub moved_at: Duration,
-  preview: Option<String>,
-  leaving: BTreeMap<String, Duration>,
-}
-
-/// What a sync of questions wants sent.
-#[derive(Debug, Default)]
-pub struct Asked {
-  /// Questions.
-  pub watch: Vec<Watch>,
-  /// Ids that are no longer of interest.
-  pub unwatch: Vec<String>,
+  /// The thing whose preview is asked for.
+  pub(super) preview: Option<String>,
+  /// Everything that matches is being marked.
+  pub collecting: Option<Collecting>,
+  /// What `^P` looks for.
+  pub finding: Finding,
+  /// Why the shown task waits.
+  pub waiting: Waiting,
+  /// What Tab offers in the line that is typed.
+  pub offered: Offered,
+  /// Questions of screens that were left, and since when.
+  pub(super) leaving: BTreeMap<String, Duration>,
 }
 
 impl Model {
@@ -281,6 +162,10 @@ impl Model {
       hits: Vec::new(),
       moved_at: Duration::ZERO,
       preview: None,
+      collecting: None,
+      finding: Finding::default(),
+      waiting: Waiting::default(),
+      offered: Offered::default(),
       leaving: BTreeMap::new(),
     }
   }
@@ -382,105 +267,6 @@ impl Model {
     }
   }
 
-  fn question(&self, name: &str, scope: Scope) -> Watch {
-    let namespace_id =
-      self.site.namespace.as_ref().and_then(|name| NamespaceId::new(name.clone()).ok());
-    Watch {
-      id: name.to_owned(),
-      scope,
-      namespace_id,
-      filter: String::new(),
-      sort: String::new(),
-      from: 0,
-      len: 0,
-      max_hz: 4,
-      target: None,
-    }
-  }
-
-  /// The questions that this screen asks.
-  fn wanted(&mut self) -> Vec<Watch> {
-    let mut wanted = vec![Watch { max_hz: 2, ..self.question("overview", Scope::Overview) }];
-    if let Some((name, scope)) = self.screen.list() {
-      let asked = self.store.view(name).map(|view| (view.watch.from, u64::from(view.watch.len)));
-      let list = &self.lists[name];
-      let (from, len) = list.window(asked);
-      let mut watch = self.question(name, scope);
-      watch.filter.clone_from(&list.filter);
-      watch.sort.clone_from(&list.sort);
-      (watch.from, watch.len, watch.max_hz) = (from, u32::try_from(len).unwrap_or(u32::MAX), 10);
-      wanted.push(watch);
-    }
-    if let Screen::Task(id) = &self.screen {
-      let watch = self.question("task", Scope::Task);
-      wanted.push(Watch { target: Some(id.clone()), namespace_id: None, ..watch });
-    }
-    let (name, scope) = match self.screen {
-      Screen::Tasks => ("preview", Scope::Task),
-      Screen::Jobs => ("job", Scope::Job),
-      _ => return wanted,
-    };
-    let current = self.current().map(|(key, _)| key.clone());
-    if current != self.preview
-      && (self.preview.is_none() || self.now >= self.moved_at + PREVIEW_AFTER)
-    {
-      self.preview = current;
-      self.moved_at = self.now;
-    }
-    if let Some(id) = &self.preview {
-      let watch = self.question(name, scope);
-      wanted.push(Watch { target: Some(id.clone()), namespace_id: None, ..watch });
-    }
-    wanted
-  }
-
-  /// Brings the questions in line with the screen.
-  pub fn sync_watches(&mut self) -> Asked {
-    let mut asked = Asked::default();
-    let wanted = self.wanted();
-    for watch in &wanted {
-      self.leaving.remove(&watch.id);
-      let former = self.store.view(&watch.id).map(View::wire_id);
-      if self.store.ask(watch.clone()) && self.link.up {
-        asked.unwatch.extend(former);
-        asked.watch.extend(self.store.view(&watch.id).map(View::question));
-      }
-    }
-    let others: Vec<String> = self
-      .store
-      .views()
-      .map(|view| view.watch.id.clone())
-      .filter(|id| wanted.iter().all(|watch| watch.id != *id))
-      .collect();
-    for name in others {
-      let since = *self.leaving.entry(name.clone()).or_insert(self.now);
-      if self.now >= since + LINGER {
-        self.leaving.remove(&name);
-        asked.unwatch.extend(self.store.forget(&name));
-      }
-    }
-    asked
-  }
-
-  /// When something has to be done without any message.
-  pub fn next_wake(&self) -> Option<Duration> {
-    let toasts = self.toasts.iter().map(|toast| toast.until);
-    let leaving = self.leaving.values().map(|since| *since + LINGER);
-    let preview =
-      (self.now < self.moved_at + PREVIEW_AFTER).then_some(self.moved_at + PREVIEW_AFTER);
-    let link = self.link.next_change(self.now);
-    let flood = self.flood.then(|| self.now + Duration::from_secs(1));
-    toasts.chain(flood).chain(leaving).chain(preview).chain(link).filter(|at| *at > self.now).min()
-  }
-
-  /// Whether the preview is of the row under the cursor.
-  pub fn is_settled(&self) -> bool {
-    match self.screen {
-      Screen::Tasks | Screen::Jobs => self.current().map(|(key, _)| key) == self.preview.as_ref(),
-      _ => true,
-    }
-  }
-
   /// Goes to a screen and remembers this one.
   pub fn go(&mut self, screen: Screen) {
     if screen == self.screen {
@@ -499,6 +285,7 @@ impl Model {
     self.pane = 0;
     self.zoom = false;
     self.typing = None;
+    self.collecting = None;
     self.attempt = None;
     self.preview = None;
   }

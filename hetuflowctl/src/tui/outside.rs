@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::client::{Call, Client, Place, TokenSource};
+use crate::client::{Call, Client, Place, TokenSource, path_of};
 
 /// The sequence that puts a text into the terminal's clipboard, through tmux where we are in one.
 pub fn clipboard(text: &str, tmux: bool) -> Vec<u8> {
@@ -129,6 +129,11 @@ impl Asking {
     }
     lines
   }
+}
+
+/// Why a task waits, as the server says it.
+pub async fn why(client: &Client, task: &str) -> Option<Value> {
+  client.fetch(Call::get(path_of(&["tasks", task, "why"]))).await.ok()
 }
 
 /// The names of the server's namespaces.

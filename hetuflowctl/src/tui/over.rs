@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::act::Plan;
 use super::draw::{Ctx, Pane, clear, put, put_cut, put_right};
+use super::find;
 use super::keys::{Group, TABLE};
 use super::look::Role;
 use super::model::{Hit, Model};
@@ -18,7 +19,10 @@ pub fn draw(model: &mut Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> O
   match &overlay {
     Overlay::Help { input, top } => Some(help(model, ctx, (input, *top), area, buf)),
     Overlay::Menu(menu) => {
-      let (cursor, hits) = menu_box(ctx, menu, area, buf);
+      let shows = matches!(menu.kind, MenuKind::Find | MenuKind::Actions);
+      let choice = menu.chosen().map(|item| item.value.clone()).filter(|_| shows);
+      let command = choice.and_then(|choice| find::command(model, &choice));
+      let (cursor, hits) = menu_box(ctx, (menu, command), area, buf);
       model.hits.extend(hits);
       Some(cursor)
     }
@@ -75,15 +79,18 @@ fn line(ctx: &Ctx<'_>, input: &Input, place: Rect, buf: &mut Buffer) -> Position
 
 fn menu_box(
   ctx: &Ctx<'_>,
-  menu: &Menu,
+  (menu, command): (&Menu, Option<String>),
   area: Rect,
   buf: &mut Buffer,
 ) -> (Position, Vec<(Rect, Hit)>) {
   let found = menu.matching();
-  let height = u16::try_from(menu.items.len()).unwrap_or(99).saturating_add(4).clamp(8, 22);
+  let shows = matches!(menu.kind, MenuKind::Find | MenuKind::Actions);
+  let around = if shows { 6 } else { 4 };
+  let height = u16::try_from(menu.items.len()).unwrap_or(99).saturating_add(around).clamp(8, 22);
   let place = center(area, if area.width >= 120 { 100 } else { 68 }, height, buf);
   let note = match menu.kind {
     MenuKind::Command => "Tab complete · Ret run · ^Y copy · Esc",
+    MenuKind::Find | MenuKind::Actions => "Tab complete · Ret choose · ^Y copy command · Esc",
     _ => "Tab complete · Ret choose · Esc",
   };
   let note = note.replace("Ret", ctx.look.glyphs.enter).replace('·', ctx.look.glyphs.dot);
@@ -91,7 +98,13 @@ fn menu_box(
   let inside = pane.draw(ctx, place, buf);
   let input = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
   let cursor = line(ctx, &menu.input, input, buf);
-  let rows = usize::from(inside.height.saturating_sub(2));
+  let shows = shows && inside.height > 8;
+  let rows = usize::from(inside.height.saturating_sub(if shows { 4 } else { 2 }));
+  if let Some(command) = command.filter(|_| shows) {
+    let place = (inside.x + 1, inside.bottom() - 1);
+    let words = format!("same as: {command}");
+    put_cut(buf, place, inside.right(), &words, (ctx.style(Role::Info), ctx.look));
+  }
   let at = menu.at.min(found.len().saturating_sub(1));
   let first = (at + 1).saturating_sub(rows);
   let mut hits = Vec::new();

@@ -31,6 +31,8 @@ pub enum Choice {
   Namespace(Option<String>),
   /// A line as if it was typed.
   Line(String),
+  /// The job of a schedule.
+  Schedule(String),
   /// Do this to that, once a person has said yes.
   Ask(Verb, Box<Target>),
 }
@@ -162,6 +164,8 @@ pub enum Told {
   Confirmed(Plan),
   /// Copy this.
   Copied(String),
+  /// Copy this choice as a command, else its text.
+  CopiedChoice(Choice, String),
 }
 
 impl Overlay {
@@ -218,7 +222,8 @@ fn menu_key(menu: &mut Menu, key: KeyEvent, recent: &[String]) -> Told {
       }
     }
     KeyCode::Char('y') if ctrl => {
-      return menu.chosen().map_or(Told::Kept, |item| Told::Copied(item.text.clone()));
+      let copied = |item: &Item<Choice>| Told::CopiedChoice(item.value.clone(), item.text.clone());
+      return menu.chosen().map_or(Told::Kept, copied);
     }
     _ => match menu.input.key(key, recent) {
       Typed::Left => return Told::Closed,

@@ -8,17 +8,16 @@ use futures_util::StreamExt as _;
 use hetuflow_core::Ts;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
+use super::effects::Next;
 use super::link::{self, LinkNews, LinkOrder};
-use super::log::{self, LogAsk};
 use super::look::Role;
-use super::memory;
 use super::model::Model;
-use super::outside;
+use super::pace::Pace;
 use super::record::Recorder;
+use super::signals::Signals;
 use super::terminal::Screen;
 use super::update::{Effect, Msg, update};
 use super::view::view;
@@ -26,12 +25,6 @@ use crate::client::{Client, CtlError};
 
 /// Messages that may wait.
 const NEWS_MAX: usize = 64;
-/// A write that takes longer halves the frames.
-const SLOW_WRITE: Duration = Duration::from_millis(50);
-/// Longest pause between frames of a slow terminal.
-const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// Pause between frames while nobody looks.
-const UNSEEN_PAUSE: Duration = Duration::from_secs(1);
 /// The steady clock stands still while a machine sleeps; the wall clock does not.
 const SLEPT: Duration = Duration::from_secs(5);
 
@@ -62,66 +55,15 @@ pub struct Plan {
 
 /// The running program.
 pub struct Runtime {
-  model: Model,
-  client: Option<Client>,
-  orders: Sender<LinkOrder>,
-  news: Receiver<LinkNews>,
-  tasks: JoinSet<Option<Msg>>,
-  links: JoinSet<()>,
+  pub(super) model: Model,
+  pub(super) client: Option<Client>,
+  pub(super) orders: Sender<LinkOrder>,
+  pub(super) news: Receiver<LinkNews>,
+  pub(super) tasks: JoinSet<Option<Msg>>,
+  pub(super) links: JoinSet<()>,
   feeders: JoinSet<()>,
-  start: Instant,
-  plan: Plan,
-}
-
-/// When the next frame may be drawn.
-struct Pace {
-  drawn_at: Option<Instant>,
-  pause: Duration,
-  floor: Duration,
-  seen: bool,
-  wanted: bool,
-  at_once: bool,
-}
-
-impl Pace {
-  fn due(&self) -> Option<Instant> {
-    if !self.wanted {
-      return None;
-    }
-    let pause = if self.seen { self.pause } else { UNSEEN_PAUSE };
-    match (self.at_once, self.drawn_at) {
-      (false, Some(at)) => Some(at + pause),
-      _ => Some(Instant::now()),
-    }
-  }
-
-  fn wrote(&mut self, took: Duration) {
-    self.drawn_at = Some(Instant::now());
-    (self.wanted, self.at_once) = (false, false);
-    self.pause = if took > SLOW_WRITE {
-      (self.pause * 2).min(PAUSE_MAX)
-    } else {
-      (self.pause / 2).max(self.floor)
-    };
-  }
-}
-
-struct Signals {
-  end: [Signal; 3],
-  goes_on: Signal,
-}
-
-impl Signals {
-  fn new() -> std::io::Result<Self> {
-    Ok(Self {
-      end: [
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::hangup())?,
-        signal(SignalKind::interrupt())?,
-      ],
-      goes_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
-    })
-  }
+  pub(super) start: Instant,
+  pub(super) plan: Plan,
 }
 
 /// What a turn of the loop was woken by.
@@ -226,8 +168,7 @@ impl Runtime {
     let mut screen = Screen::take(self.plan.mouse)?;
     let mut input = EventStream::new();
     let floor = Duration::from_secs(1) / self.plan.fps.max(1);
-    let mut pace =
-      Pace { drawn_at: None, pause: floor, floor, seen: true, wanted: true, at_once: true };
+    let mut pace = Pace::new(floor);
     let (width, height) = screen.size();
     let mut effects = self.tell(Msg::Resize(width, height));
     let mut next_change: Option<Ts> = None;
@@ -388,162 +329,6 @@ impl Runtime {
       }
     }
   }
-
-  async fn effect(&mut self, effect: Effect, screen: &mut Screen) -> Option<Next> {
-    match effect {
-      Effect::Watch(watch) => self.order(LinkOrder::Watch(watch)).await,
-      Effect::Unwatch(id) => self.order(LinkOrder::Unwatch(id)).await,
-      Effect::Reconnect => self.order(LinkOrder::Retry).await,
-      Effect::Act(plan) => self.act(plan),
-      Effect::Namespaces => {
-        if let Some(client) = self.client.clone() {
-          self.tasks.spawn(async move { outside::namespaces(&client).await.map(Msg::Namespaces) });
-        }
-      }
-      Effect::Copy(text) => {
-        let bytes = outside::clipboard(&text, std::env::var_os("TMUX").is_some());
-        let words = match screen.say(&bytes) {
-          Ok(()) => format!("copied {} characters (OSC 52)", text.chars().count()),
-          Err(error) => format!("not copied: {error}"),
-        };
-        self.model.toast(Role::Good, words);
-      }
-      Effect::Export(name, text) => match outside::export(&name, &text) {
-        Ok(path) => self.model.toast(Role::Good, format!("written: {}", path.display())),
-        Err(error) => self.model.toast(Role::Bad, format!("not written: {error}")),
-      },
-      Effect::Pager(text) => return Some(self.aside(screen, || outside::pager(&text))),
-      Effect::Log(ask) => return self.log(ask, screen),
-      Effect::Suspend => {
-        screen.leave();
-        let _ =
-          rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP);
-        if screen.enter().is_err() {
-          return Some(Next::Leave);
-        }
-        return Some(Next::Back);
-      }
-      Effect::Redraw => screen.draw_all(),
-      Effect::Remember => {
-        if let Some(path) = &self.plan.memory {
-          memory::save(path, &self.model);
-        }
-      }
-      Effect::Context(name) => self.switch(&name),
-      Effect::Ask(words) => self.ask(words),
-      Effect::Quit => return Some(Next::Leave),
-    }
-    None
-  }
-
-  /// Gives the terminal to another program until that has ended.
-  fn aside(&mut self, screen: &mut Screen, work: impl FnOnce() -> std::io::Result<()>) -> Next {
-    screen.leave();
-    let done = work();
-    if screen.enter().is_err() {
-      return Next::Leave;
-    }
-    if let Err(error) = done {
-      self.model.toast(Role::Bad, format!("that did not work: {error}"));
-    }
-    Next::Back
-  }
-
-  fn log(&mut self, ask: LogAsk, screen: &mut Screen) -> Option<Next> {
-    match ask {
-      LogAsk::Pager(log) => Some(self.aside(screen, || log::page(&log).map(drop))),
-      LogAsk::Pipe(log, command) => Some(self.aside(screen, || {
-        let done = log::pipe(&log, &command).map(drop);
-        outside::wait_for_return()?;
-        done
-      })),
-      LogAsk::Export(log, name) => {
-        let written = tokio::task::spawn_blocking(move || {
-          let path = std::path::PathBuf::from(name);
-          log::export(&log, &path).map(|done| (path, done))
-        });
-        self.tasks.spawn(async move {
-          let (role, words) = match written.await {
-            Ok(Ok((path, done))) => {
-              let bytes = super::text::count(done.bytes);
-              (Role::Good, format!("{}: {bytes} bytes, sha256 {}", path.display(), done.sha256))
-            }
-            Ok(Err(error)) => (Role::Bad, format!("not written: {error}")),
-            Err(error) => (Role::Bad, format!("not written: {error}")),
-          };
-          Some(Msg::Note(role, words))
-        });
-        None
-      }
-      LogAsk::Copy(_) => None,
-    }
-  }
-
-  async fn order(&mut self, order: LinkOrder) {
-    let _ = self.orders.send(order).await;
-  }
-
-  fn act(&mut self, plan: super::act::Plan) {
-    let Some(mut client) = self.client.clone() else {
-      self.model.acting = false;
-      self.model.toast(Role::Warn, "this is a recording: nothing was sent");
-      return;
-    };
-    // A protected context wants a word, and a person has typed it.
-    client.place.protected &= plan.word.is_none();
-    self.tasks.spawn(async move {
-      let mut results = Vec::new();
-      for (target, call) in plan.calls() {
-        let result = client.send(call).await.map_err(|error| error.message.clone());
-        results.push((target.label, result));
-      }
-      Some(Msg::Acted(plan, results))
-    });
-  }
-
-  /// Runs words of the command line as a program of its own that may change nothing.
-  fn ask(&mut self, words: Vec<String>) {
-    let Some(client) = &self.client else {
-      return self.model.toast(Role::Warn, "this is a recording: nobody can be asked");
-    };
-    let namespace = self.model.site.namespace.clone();
-    let command = outside::Asking::new(&client.place, namespace.as_deref(), &words);
-    self.model.toast(Role::Text, "asking");
-    self.tasks.spawn(async move {
-      let lines = command.answer().await;
-      Some(Msg::Answered(words.join(" "), lines))
-    });
-  }
-
-  /// Another context: another link, an empty store, the same screen.
-  fn switch(&mut self, name: &str) {
-    let (client, site) = match (self.plan.switch)(name) {
-      Ok(found) => found,
-      Err(error) => return self.model.toast(Role::Bad, error.message.clone()),
-    };
-    self.links.abort_all();
-    (self.orders, self.news) = connect(&mut self.links, Source::Server(Box::new(client.clone())));
-    self.client = Some(client);
-    let model = &self.model;
-    let mut fresh =
-      Model::new(model.look, model.keys.clone(), site, Ts::now().minus(self.start.elapsed()));
-    fresh.size = model.size;
-    fresh.mode = model.mode;
-    fresh.now = model.now;
-    fresh.screen = match &model.screen {
-      super::model::Screen::Task(_) => super::model::Screen::Tasks,
-      other => other.clone(),
-    };
-    fresh.lists.clone_from(&model.lists);
-    for list in fresh.lists.values_mut() {
-      list.marks.clear();
-      list.frozen = None;
-      list.home();
-    }
-    fresh.recent.clone_from(&model.recent);
-    fresh.done.clone_from(&model.done);
-    self.model = fresh;
-  }
 }
 
 /// When a build for tests breaks on purpose, so that one can see that the terminal is given back.
@@ -552,13 +337,11 @@ fn breaks_at(start: Instant) -> Option<Instant> {
   Some(start + Duration::from_millis(wanted?.parse().ok()?))
 }
 
-/// What an effect means for the loop.
-enum Next {
-  Leave,
-  Back,
-}
-
-fn connect(links: &mut JoinSet<()>, source: Source) -> (Sender<LinkOrder>, Receiver<LinkNews>) {
+/// Begins a link.
+pub(super) fn connect(
+  links: &mut JoinSet<()>,
+  source: Source,
+) -> (Sender<LinkOrder>, Receiver<LinkNews>) {
   let (orders, wanted) = channel(NEWS_MAX);
   let (told, news) = channel(NEWS_MAX);
   match source {

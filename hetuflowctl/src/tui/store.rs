@@ -178,6 +178,11 @@ impl View {
     }
   }
 
+  /// Asked for a list of names or marks, not for the picture.
+  fn is_aside(&self) -> bool {
+    self.watch.id.starts_with("find-") || self.watch.id == super::marks::QUESTION
+  }
+
   /// The id on the wire.
   pub fn wire_id(&self) -> String {
     format!("{}.{}", self.watch.id, self.generation)
@@ -378,8 +383,8 @@ impl Store {
     }
   }
 
-  /// Whether every question has its first answer.
+  /// Whether every question of the screen has its first answer.
   pub fn is_synced(&self) -> bool {
-    self.views.values().all(|view| view.synced)
+    self.views.values().all(|view| view.synced || view.is_aside())
   }
 }

@@ -22,6 +22,9 @@ use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+/// How the backend ends a drawing: colours, underline, attributes.
+const LONG_RESET: &[u8] = b"\x1b[39m\x1b[49m\x1b[59m\x1b[0m";
+
 /// Whether the terminal is ours now; the panic hook and the guard ask it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -78,7 +81,7 @@ impl Screen {
     if self.mouse {
       queue!(out, EnableMouseCapture)?;
     }
-    self.clear = true;
+    (self.clear, self.cursor) = (true, None);
     self.send()
   }
 
@@ -110,11 +113,15 @@ impl Screen {
     if changes.is_empty() && !all && cursor == self.cursor {
       return Ok(Duration::ZERO);
     }
-    queue!(self.bytes, BeginSynchronizedUpdate, Hide)?;
+    queue!(self.bytes, BeginSynchronizedUpdate)?;
+    if self.cursor.is_some() {
+      queue!(self.bytes, Hide)?;
+    }
     if all {
       queue!(self.bytes, SetAttribute(Attribute::Reset), Clear(ClearType::All))?;
     }
     self.backend.draw(changes.into_iter())?;
+    self.shorten_reset();
     if let Some(position) = cursor {
       queue!(self.bytes, MoveTo(position.x, position.y), Show)?;
     }
@@ -123,6 +130,16 @@ impl Screen {
     let begin = Instant::now();
     self.send()?;
     Ok(begin.elapsed())
+  }
+
+  /// The backend ends with four sequences where one says all.
+  fn shorten_reset(&mut self) {
+    let mut bytes = self.bytes.0.borrow_mut();
+    if bytes.ends_with(LONG_RESET) {
+      let end = bytes.len() - LONG_RESET.len();
+      bytes.truncate(end);
+      bytes.extend_from_slice(b"\x1b[0m");
+    }
   }
 
   /// Writes bytes that are no picture, as for the clipboard.

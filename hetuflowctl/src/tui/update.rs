@@ -2,21 +2,32 @@
 
 use std::time::Duration;
 
-use crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use hetuflow_core::Watch;
 
 use super::act::Plan;
 use super::actions;
+use super::asking;
 use super::command_line;
+use super::complete;
+use super::find;
 use super::link::LinkNews;
 use super::log::{LogAsk, LogOutcome};
 use super::look::Role;
-use super::model::{Asked, Hit, Model, Screen};
+use super::marks;
+use super::menus;
+use super::model::{Hit, Model, Screen};
+use super::moving;
 use super::overlay::{Choice, MenuKind, Overlay, Reading, Told};
+use super::questions::Asked;
 use super::screen;
 use super::store::Verdict;
 use super::text::{age, count};
+use super::waiting;
 use super::widget::input::Typed;
+
+/// Lines of the session's log that are kept.
+const DONE_MAX: usize = 5000;
 
 /// Something happened.
 #[derive(Debug, Clone)]
@@ -41,6 +52,8 @@ pub enum Msg {
   Namespaces(Vec<String>),
   /// Something to tell.
   Note(Role, String),
+  /// Why a task waits; none where the server cannot say it.
+  Why(String, Option<serde_json::Value>),
   /// What a command said.
   Answered(String, Vec<String>),
 }
@@ -74,6 +87,8 @@ pub enum Effect {
   Log(LogAsk),
   /// Remember columns and order.
   Remember,
+  /// Ask why a task waits.
+  Why(String),
   /// Run these words of the command line, which change nothing.
   Ask(Vec<String>),
   /// Leave.
@@ -99,14 +114,18 @@ pub fn update(model: &mut Model, msg: Msg, now: Duration) -> Vec<Effect> {
     Msg::Acted(plan, results) => acted(model, &plan, &results),
     Msg::Namespaces(names) => namespaces(model, names),
     Msg::Note(role, text) => model.toast(role, text),
+    Msg::Why(task, answer) => waiting::answered(model, &task, answer),
     Msg::Answered(title, lines) => {
       model.toasts.retain(|toast| toast.text != "asking");
       model.overlays.push(Overlay::Reading(Reading::new(title, lines)));
     }
   }
   model.flood = is_flood(model);
+  marks::collect(model);
+  find::refresh(model);
   follow_lists(model);
   screen::task::sync_log(model);
+  waiting::sync(model, &mut effects);
   let Asked { watch, unwatch } = model.sync_watches();
   effects.extend(unwatch.into_iter().map(Effect::Unwatch));
   effects.extend(watch.into_iter().map(|watch| Effect::Watch(Box::new(watch))));
@@ -152,7 +171,7 @@ fn log_key(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) -> bool 
 
 /// `^C` leaves from everywhere, whatever the table says.
 fn quits(key: KeyEvent) -> bool {
-  use crossterm::event::{KeyCode, KeyModifiers};
+  use crossterm::event::KeyModifiers;
   key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
 }
 
@@ -163,6 +182,10 @@ fn overlay_told(model: &mut Model, told: Told, effects: &mut Vec<Effect>) {
       model.overlays.pop();
     }
     Told::Copied(text) => effects.push(Effect::Copy(text)),
+    Told::CopiedChoice(choice, text) => {
+      let command = find::command(model, &choice).filter(|_| !matches!(choice, Choice::Line(_)));
+      effects.push(Effect::Copy(command.unwrap_or(text)));
+    }
     Told::Typed(line) => {
       model.overlays.pop();
       command_line::run(model, &line, effects);
@@ -177,12 +200,12 @@ fn overlay_told(model: &mut Model, told: Told, effects: &mut Vec<Effect>) {
 
 /// The only place from which something is changed on the server.
 fn confirmed(model: &mut Model, plan: Plan, effects: &mut Vec<Effect>) {
-  if let Some(why) = actions::why_not_now(model) {
+  if let Some(why) = asking::why_not_now(model) {
     model.toast(Role::Warn, why);
     return;
   }
   model.acting = true;
-  model.done.push(format!("{}  …", plan.command()));
+  model.done.push(format!("…  {}", plan.command()));
   effects.push(Effect::Act(plan));
 }
 
@@ -199,23 +222,27 @@ fn chosen(model: &mut Model, choice: Choice, effects: &mut Vec<Effect>) {
     Choice::AgentTasks(agent) => {
       screen::tasks_with(model, &format!("agent={}", screen::value(&agent)));
     }
+    Choice::Schedule(name) => screen::list_with(model, Screen::Jobs, &screen::value(&name)),
     Choice::Sort(field) => {
-      actions::sort_by(model, &field);
+      menus::sort_by(model, &field);
       effects.push(Effect::Remember);
     }
     Choice::Column(name) => {
-      actions::toggle_column(model, &name);
+      menus::toggle_column(model, &name);
       effects.push(Effect::Remember);
     }
     Choice::Context(name) => effects.push(Effect::Context(name)),
-    Choice::Namespace(name) => actions::change_namespace(model, name),
+    Choice::Namespace(name) => menus::change_namespace(model, name),
     Choice::Line(line) => command_line::run(model, &line, effects),
-    Choice::Ask(verb, target) => actions::ask_one(model, verb, *target),
+    Choice::Ask(verb, target) => asking::ask_one(model, verb, *target),
   }
 }
 
 fn type_filter(model: &mut Model, key: KeyEvent) {
   let earlier = model.list().map(|list| list.earlier.clone()).unwrap_or_default();
+  if matches!(key.code, KeyCode::Tab | KeyCode::BackTab) {
+    return complete::turn(model, key.code == KeyCode::BackTab);
+  }
   let Some(input) = &mut model.typing else { return };
   match input.key(key, &earlier) {
     Typed::Done => {
@@ -226,7 +253,8 @@ fn type_filter(model: &mut Model, key: KeyEvent) {
       }
     }
     Typed::Left => model.typing = None,
-    Typed::Changed | Typed::Moved | Typed::Ignored => {}
+    Typed::Changed | Typed::Moved => complete::look_up(model),
+    Typed::Ignored => {}
   }
 }
 
@@ -253,7 +281,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
       }
       Some(_) => {}
       None if matches!(model.screen, Screen::Task(_)) => roll_log(model, by),
-      None => actions::scroll(model, by as i64),
+      None => moving::scroll(model, by as i64),
     }
     return;
   }
@@ -268,7 +296,7 @@ fn mouse_moved(model: &mut Model, mouse: MouseEvent, effects: &mut Vec<Effect>) 
 
 /// The wheel moves the output by rows, as the keys do.
 fn roll_log(model: &mut Model, by: isize) {
-  use crossterm::event::{KeyCode, KeyModifiers};
+  use crossterm::event::KeyModifiers;
   let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
   if let Some(pane) = model.log_with_keys() {
     for _ in 0..by.unsigned_abs() {
@@ -291,10 +319,10 @@ fn clicked(model: &mut Model, hit: Hit, effects: &mut Vec<Effect>) {
     _ if covered => {}
     Hit::Tab(screen) => model.go(screen),
     Hit::Head(field) => {
-      actions::sort_by(model, field);
+      menus::sort_by(model, field);
       effects.push(Effect::Remember);
     }
-    Hit::Row(index) => actions::click_row(model, index, effects),
+    Hit::Row(index) => moving::click_row(model, index, effects),
     Hit::Dash(pane, row) => screen::dashboard::click(model, pane, row),
   }
 }
@@ -353,10 +381,7 @@ fn acted(model: &mut Model, plan: &Plan, results: &[(String, Result<(), String>)
     [one] if results.len() == 1 => format!("not {}: {one}", plan.verb.done()),
     many => format!("{fine} {}, {} not", plan.verb.done(), many.len()),
   };
-  let pending = format!("{}  …", plan.command());
-  if let Some(line) = model.done.iter_mut().rfind(|line| **line == pending) {
-    *line = format!("{}  {words}", plan.command());
-  }
+  keep_in_log(model, plan, &words, results);
   model.toast(if failed.is_empty() { Role::Good } else { Role::Bad }, words);
   if results.len() > 1 && !failed.is_empty() {
     let lines = results.iter().map(|(label, result)| match result {
@@ -371,12 +396,35 @@ fn acted(model: &mut Model, plan: &Plan, results: &[(String, Result<(), String>)
   }
 }
 
+/// The session's log: what became of it, the command, and of several each by itself.
+fn keep_in_log(
+  model: &mut Model,
+  plan: &Plan,
+  words: &str,
+  results: &[(String, Result<(), String>)],
+) {
+  let pending = format!("…  {}", plan.command());
+  if let Some(line) = model.done.iter_mut().rfind(|line| **line == pending) {
+    *line = format!("{words}:  {}", plan.command());
+  }
+  if results.len() > 1 {
+    model.done.extend(results.iter().map(|(label, result)| match result {
+      Ok(()) => format!("  {} {label}  {}", model.look.glyphs.succeeded, plan.verb.done()),
+      Err(why) => format!("  {} {label}  {why}", model.look.glyphs.failed),
+    }));
+  }
+  let over = model.done.len().saturating_sub(DONE_MAX);
+  model.done.drain(..over);
+}
+
 fn namespaces(model: &mut Model, names: Vec<String>) {
   model.site.namespaces = names;
-  let items = actions::places(model);
+  let items = menus::places(model);
   if let Some(Overlay::Menu(menu)) = model.overlays.last_mut()
     && menu.kind == MenuKind::Where
   {
     menu.items = items;
+  } else {
+    find::again(model);
   }
 }

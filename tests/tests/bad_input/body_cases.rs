@@ -9,9 +9,9 @@ const JOBS: &[(&str, &str, &str, &str, &str)] = &[
   (
     "B027",
     r#""config":{"command":"x","delivery":"exclusive"}"#,
-    "policy.unsupported",
-    "/config/delivery",
-    "not built",
+    "policy.incomplete",
+    "/config/disconnect/stop_after",
+    "without a server",
   ),
   ("B028", r#""config":{"command":"x","timeout":0}"#, "duration.invalid", "/config/timeout", ""),
   (

@@ -79,7 +79,7 @@ pub const CRON: &[Row] = &[
   row("B024", "catchup_max 1000000: catch_up.max", SENT),
   row("B025", "max_count 0, -1: number.range", SENT),
   row("B026", "replace with at_most_once is accepted: the one stops runs, the other retries", TOLD),
-  row("B027", "exclusive", NotYet("exclusive is not built; it is refused: policy.unsupported")),
+  row("B027", "exclusive without the time after which its agent stops it: policy.incomplete", SENT),
   row("B028", "timeout 0, 1 fortnight, -1s: duration.invalid", SENT),
   row("B029", "second 60: leap seconds are not scheduled", PARSED),
   row("B030", "flows", NotYet("flows are not built; kind flow is refused: schedule.unsupported")),

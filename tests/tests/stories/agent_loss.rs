@@ -17,6 +17,8 @@ both_engines!(
   an_agent_that_returns_after_its_tasks_were_given_up,
   a_claim_for_an_agent_that_was_given_up,
   an_agent_that_was_given_up_too_early,
+  an_exclusive_task_is_stopped_by_its_agent,
+  a_task_that_must_not_be_replaced,
 );
 
 /// H, U and G as small as a busy machine allows.
@@ -260,5 +262,68 @@ async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
   release(&cluster, &truth).await?;
   let done = wait_status(&api, &id, &["succeeded"]).await?;
   assert_eq!((&done["attempt"], truth.starts()?.len()), (&json!(1), 1));
+  cluster.finish()
+}
+
+/// Without a server the agent stops it by itself, also when the agent is dead; only then may there
+/// be another one.
+async fn an_exclusive_task_is_stopped_by_its_agent(engine: Engine) -> Result<()> {
+  let proxy = Proxy::open().await?;
+  let builder = Cluster::builder().engine(engine).proxy(&proxy);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let mut cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let policy = json!({ "delivery": "exclusive", "max_retries": 1, "retry_interval": 0.1,
+    "stop_grace_secs": 0.5, "disconnect": { "stop_after": 2 } });
+  let exclusive = |body: &str| {
+    let mut task = json!({ "config": policy });
+    task["config"]["script"] = json!(truth.payload(body));
+    task
+  };
+  let missing = json!({ "config": { "command": "true", "delivery": "exclusive" } });
+  let (status, refused) = api.post("/tasks", &missing).await?;
+  assert_eq!((status.as_u16(), &refused["errors"][0]["code"]), (400, &json!("policy.incomplete")));
+  let id = submit(&api, &exclusive("[ $HETUFLOW_ATTEMPT = 2 ] || sleep 1234567")).await?;
+  wait_status(&api, &id, &["running"]).await?;
+  proxy.hold(true);
+  // The agent itself need not live for that.
+  cluster.kill9_agent(0)?;
+  wait::until_ok("its own end", LIMIT, || async {
+    let alive = alive(cluster.dir(), "sleep 1234567");
+    if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
+  })
+  .await?;
+  let task = task(&api, &id).await?;
+  ensure!(task["status"] == "running", "not lost before it is dead: {task}");
+  wait_status(&api, &id, &["waiting_retry", "pending"]).await?;
+  proxy.hold(false);
+  cluster.restart_agent(0)?;
+  let done = wait_status(&api, &id, &["succeeded"]).await?;
+  assert_eq!(done["attempt"], 2);
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+async fn a_task_that_must_not_be_replaced(engine: Engine) -> Result<()> {
+  let proxy = Proxy::open().await?;
+  let builder = Cluster::builder().engine(engine).proxy(&proxy);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let cluster = builder.start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let never = json!({ "max_retries": 3, "disconnect": { "replace": false } });
+  let never = submit(&api, &waiting(&truth, &cluster, never)).await?;
+  let may = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
+  for id in [&never, &may] {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  proxy.hold(true);
+  wait_status(&api, &may, &["lost"]).await?;
+  let waits = task(&api, &never).await?;
+  assert_eq!(waits["status"], "running", "{waits}");
+  ensure!(waits["unreachable_since"].is_string(), "{waits}");
+  proxy.hold(false);
+  std::fs::write(cluster.dir().join("gate"), "")?;
+  assert_eq!(wait_status(&api, &never, &["succeeded"]).await?["attempt"], 1);
+  assert_eq!(truth.started_twice()?, []);
   cluster.finish()
 }

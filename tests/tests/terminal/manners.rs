@@ -90,16 +90,17 @@ async fn what_is_recorded_is_played_again() -> Result<()> {
 async fn escape_never_quits_and_the_mouse_opens() -> Result<()> {
   let stage = Stage::new().await?;
   let terminal = stage.tui(&[]).await?;
-  terminal.keys("\x1b").await?;
-  tokio::time::sleep(Duration::from_millis(200)).await;
-  terminal.keys("\x1b").await?;
+  // What comes next, be it the clock's, comes after the Esc was taken as a key of its own.
+  terminal.answered_keys("\x1b", LIMIT).await?;
+  terminal.answered_keys("\x1b", LIMIT).await?;
   // The tab of the tasks, then the second row, then once more to open it.
   terminal.keys("\x1b[<0;13;2M\x1b[<0;13;2m").await?;
   terminal.wait_text("[2 Tasks]", LIMIT).await?;
   terminal.wait_text("etl-job-", LIMIT).await?;
   terminal.keys("\x1b[<65;10;6M").await?;
   terminal.keys("\x1b[<0;10;6M\x1b[<0;10;6m").await?;
-  tokio::time::sleep(Duration::from_millis(300)).await;
+  let chosen = |screen: &str| screen.lines().nth(5).is_some_and(|row| row.starts_with('▌'));
+  terminal.wait_for("the row is chosen", LIMIT, chosen).await?;
   terminal.keys("\x1b[<0;10;6M\x1b[<0;10;6m").await?;
   terminal.wait_text("Task ", LIMIT).await?;
   ensure!(terminal.is_full_screen(), "left the full screen");

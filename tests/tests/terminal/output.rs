@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use hetuflow_core::Stream;
+use hetuflow_tests::bench::Sample;
 use hetuflow_tests::fake_feed::LogScript;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -45,8 +46,7 @@ async fn hostile_names_and_output_are_pictures() -> Result<()> {
   terminal.wait_text("red end", LIMIT).await?;
   ensure!(terminal.screen().contains('␛'), "{}", terminal.screen());
   for key in ["w", "t", "J", "1", "6", "2", "?"] {
-    terminal.keys(key).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    terminal.answered_keys(key, LIMIT).await?;
   }
   let bytes = String::from_utf8_lossy(&terminal.bytes_from(0)).into_owned();
   for bad in HOSTILE {
@@ -56,6 +56,29 @@ async fn hostile_names_and_output_are_pictures() -> Result<()> {
       anyhow::bail!("{bad:?} reached the terminal after {near:?}");
     }
   }
+  Ok(())
+}
+
+#[tokio::test]
+async fn lines_of_a_megabyte_do_not_slow_the_keys() -> Result<()> {
+  let stage = Stage::new().await?;
+  let mut log = LogScript::default();
+  for piece in ["x", "进", "\u{1b}[31mr\u{1b}[0m", "e\u{301}\t", "\u{0}"] {
+    log.push(Stream::Stdout, (piece.repeat(1_000_000 / piece.len()) + "\n").as_bytes());
+  }
+  log.push(Stream::Stdout, b"the-end\n");
+  stage.feed.set_log(log);
+  let terminal = stage.tui_on_log((24, 80)).await?;
+  terminal.wait_text("the-end", LIMIT).await?;
+  let mut times = Vec::new();
+  // Each of them changes the picture: wrapped, in one row, to the side, as JSON, by line and by row.
+  for key in "kkkgGkwgGwkJJttvvwGk".chars() {
+    times.push(terminal.answered_keys(key.to_string(), LIMIT).await?.as_secs_f64() * 1e3);
+  }
+  let times = Sample::new(times);
+  println!("lines of 1 MB: p50 {:.1} ms, p99 {:.1} ms", times.p50(), times.p99());
+  // Debug builds on a busy machine; the bar is 100 ms on a quiet one.
+  ensure!(times.p50() <= 100.0 && times.p99() <= 700.0, "{:.0} ms", times.p99());
   Ok(())
 }
 

@@ -266,7 +266,7 @@ impl State {
       Record::Seen { instances } => instances.into_iter().for_each(|id| self.remember(id)),
       Record::Waiting { start } => {
         if let Ok(start) = serde_json::from_str::<Start>(&start) {
-          let identity = Identity::of(&start.task);
+          let identity = Identity::of(&start);
           self.put(identity, Stage::Waiting(Box::new(start)));
         }
       }
@@ -286,7 +286,9 @@ impl State {
           let started = match &entry.stage {
             Stage::Started { pid, at_us, .. } => Some((*pid, *at_us)),
             Stage::Exited { started, .. } => *started,
-            _ => None,
+            _ => ended.started.map(|(pid, at_us)| {
+              (pid.and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(), at_us)
+            }),
           };
           entry.stage = Stage::Exited { ended, started };
         }

@@ -47,6 +47,7 @@ fn end(identity: &Identity, code: i32) -> Ended {
   Ended {
     instance_id: identity.instance_id,
     cause: Cause::Itself,
+    started: None,
     exit: Some(Exit::Code(code)),
     at_us: 9,
     output: None,
@@ -57,7 +58,7 @@ fn end(identity: &Identity, code: i32) -> Ended {
 /// Kept, started, ended and settled attempts, one of each.
 fn fill(journal: &Journal) -> [Identity; 5] {
   let starts = [start(), start(), start(), start(), start()];
-  let all: Vec<Identity> = starts.iter().map(|start| Identity::of(&start.task)).collect();
+  let all: Vec<Identity> = starts.iter().map(Identity::of).collect();
   let ids: [Identity; 5] = all.try_into().expect("five");
   journal.keep(&starts[0]);
   for identity in &ids[1..] {
@@ -144,7 +145,7 @@ fn each_record_that_was_durable_is_there_after_a_cut_behind_it() {
   let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
   let mut marks = Vec::new();
   for _ in 0..20 {
-    let identity = Identity::of(&start().task);
+    let identity = Identity::of(&start());
     journal.starting(identity).expect("durable");
     marks.push((journal.state().file.end(), identity.instance_id));
   }
@@ -166,7 +167,7 @@ fn its_size_is_bounded_and_nothing_alive_is_dropped() {
   let ids = fill(&journal);
   let mut largest = 0;
   for _ in 0..20_000 {
-    let identity = Identity::of(&start().task);
+    let identity = Identity::of(&start());
     journal.note(Record::Starting { identity });
     journal.exited(&end(&identity, 0));
     journal.settled(identity.instance_id);
@@ -190,7 +191,7 @@ fn many_that_wait_share_a_flush() {
     for _ in 0..16 {
       scope.spawn(move || {
         for _ in 0..50 {
-          journal.starting(Identity::of(&start().task)).expect("durable");
+          journal.starting(Identity::of(&start())).expect("durable");
         }
       });
     }
@@ -206,7 +207,7 @@ fn without_room_nothing_is_started() {
   let dir = tempfile::tempdir().expect("dir");
   let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
   journal.state().file = JournalFile::full();
-  let identity = Identity::of(&start().task);
+  let identity = Identity::of(&start());
   let error = journal.starting(identity).expect_err("no room");
   assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()));
 }

@@ -12,6 +12,7 @@
 //! a quote and a backslash in them. A regular expression (`~`) goes on to the next space. `*` in a
 //! text value stands for any characters. Nothing here knows rows or SQL.
 
+mod complete;
 mod error;
 mod field;
 mod instant;
@@ -23,6 +24,7 @@ mod suggest;
 mod tests;
 mod value;
 
+pub use complete::Candidates;
 pub use error::FilterError;
 pub use field::{FilterField, FilterScope};
 pub use sort::{SortKey, parse_sort};
@@ -126,6 +128,11 @@ impl Filter {
   /// [`FilterError`] with the column of the first thing that is wrong.
   pub fn parse(text: &str, scope: FilterScope) -> Result<Self, FilterError> {
     parse::parse(text, scope)
+  }
+
+  /// What can be written at a place of a filter, counted in characters.
+  pub fn candidates(text: &str, at: usize, scope: FilterScope) -> Candidates {
+    complete::candidates(text, at, scope)
   }
 
   /// Whether it lets everything through.

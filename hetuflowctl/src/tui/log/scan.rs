@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use hetuflow_core::Stream;
 use regex::bytes::Regex;
@@ -15,7 +16,7 @@ use super::level::Level;
 use super::store::LogSnapshot;
 
 /// Bytes that are looked at in one go; also how soon a cancelled scan ends.
-const BLOCK_BYTES: u64 = 1 << 20;
+const BLOCK_BYTES: u64 = 256 << 10;
 /// A line longer than this is looked at in parts.
 const LINE_BYTES_MAX: usize = 4 << 20;
 /// How far back the level of a line without one is looked for.
@@ -45,11 +46,12 @@ pub struct Report {
   pub range_done: bool,
 }
 
-/// A scan that runs; it ends when this is dropped.
+/// A scan that runs. It owns its thread, which has ended when this is dropped.
 #[derive(Debug)]
 pub struct Scan {
   reports: Receiver<Report>,
   cancel: Arc<AtomicBool>,
+  thread: Option<JoinHandle<()>>,
 }
 
 impl Scan {
@@ -63,15 +65,16 @@ impl Scan {
     let (sender, reports) = channel();
     let cancel = Arc::new(AtomicBool::new(false));
     let run = Run { question, snapshot, sender, cancel: Arc::clone(&cancel), wake };
-    std::thread::spawn(move || {
-      std::thread::sleep(run.question.patience);
+    let work = move || {
+      run.wait();
       for range in ranges {
         if run.range(range).is_none() {
           return;
         }
       }
-    });
-    Self { reports, cancel }
+    };
+    let thread = std::thread::Builder::new().name("log-scan".to_owned()).spawn(work).ok();
+    Self { reports, cancel, thread }
   }
 
   /// The next report that is there.
@@ -83,6 +86,11 @@ impl Scan {
 impl Drop for Scan {
   fn drop(&mut self) {
     self.cancel.store(true, Ordering::Relaxed);
+    if let Some(thread) = self.thread.take() {
+      thread.thread().unpark();
+      // At most one block is still looked at.
+      let _ended = thread.join();
+    }
   }
 }
 
@@ -110,6 +118,18 @@ struct Run {
 }
 
 impl Run {
+  /// Waits while somebody may still be typing; a cancel wakes it.
+  fn wait(&self) {
+    let until = Instant::now() + self.question.patience;
+    while !self.cancel.load(Ordering::Relaxed) {
+      let left = until.saturating_duration_since(Instant::now());
+      if left.is_zero() {
+        return;
+      }
+      std::thread::park_timeout(left);
+    }
+  }
+
   /// `None` when nobody listens any more.
   fn range(&self, lines: Range<u64>) -> Option<()> {
     // Bytes that were let go meanwhile cannot be looked at: the range ends there.

@@ -174,13 +174,15 @@ pub fn preview(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   }
   let free = agent.slots.saturating_sub(agent.running);
   lines.push((format!("slots {}/{} {dot} {free} free", agent.running, agent.slots), Role::Text));
-  lines.push((format!("runs {}", agent.task_types.join(" ")), Role::Text));
+  if !agent.task_types.is_empty() {
+    lines.push((format!("runs {}", agent.task_types.join(" ")), Role::Text));
+  }
   let labels = labels(agent);
   if !labels.is_empty() {
     lines.push((format!("labels {labels}"), Role::Text));
   }
   let mut link = vec![format!("connections {}", count(agent.connections.max(0) as u64))];
-  link.extend(agent.clock_offset_ms.map(|ms| format!("clock {ms:+.0}ms")));
+  link.extend(agent.clock_offset_ms.map(|ms| format!("clock {:+}ms", ms.round() as i64)));
   link.extend(agent.server_id.as_ref().map(|id| format!("on {id}")));
   lines.push((link.join(&format!(" {dot} ")), Role::Dim));
   if !agent.why.is_empty() {

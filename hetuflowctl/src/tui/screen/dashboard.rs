@@ -1,26 +1,25 @@
 //! The first screen: queue, throughput, what needs a person, what runs longest, what fires next.
 
-use hetuflow_core::{
-  Attention, FireRow, Overview, RATE_BUCKET_SECS, Severity, Subject, TaskStatus, Topic,
-};
+use hetuflow_core::{FireRow, Overview, Subject, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::tui::draw::{Ctx, Pane, put, put_cut, put_right};
+use super::dash_figures::{latency, queue, throughput};
+use super::dash_lists::{agents, attention, events, fires, running};
+use crate::tui::draw::{Ctx, put_cut};
 use crate::tui::keys::Action;
-use crate::tui::look::{Role, task_word};
+use crate::tui::look::Role;
 use crate::tui::model::{Hit, Model};
 use crate::tui::store::Row;
-use crate::tui::text::{clean, count, pad, rate, took};
-use crate::tui::widget::chart::{bar, per_second, spark};
+use crate::tui::text::count;
 
 /// Panes that can have the keys: attention, running, fires.
 pub const PANES: usize = 3;
 
 /// A row of a pane: its key, and what it is about.
-type Line = (String, Subject, String);
+pub(super) type Line = (String, Subject, String);
 
-fn lines(overview: &Overview, pane: usize) -> Vec<Line> {
+pub(super) fn lines(overview: &Overview, pane: usize) -> Vec<Line> {
   match pane {
     0 => overview
       .attention
@@ -49,7 +48,7 @@ fn lines(overview: &Overview, pane: usize) -> Vec<Line> {
 
 /// The next fire of each schedule, and how many more of it are near: one that fires each second
 /// would leave no room for the others.
-fn soonest(overview: &Overview) -> Vec<(&FireRow, usize)> {
+pub(super) fn soonest(overview: &Overview) -> Vec<(&FireRow, usize)> {
   let mut found: Vec<(&FireRow, usize)> = Vec::new();
   for fire in &overview.fires {
     match found.iter_mut().find(|(first, _)| first.schedule_id == fire.schedule_id) {
@@ -60,7 +59,7 @@ fn soonest(overview: &Overview) -> Vec<(&FireRow, usize)> {
   found
 }
 
-fn cursor(model: &Model, lines: &[Line], pane: usize) -> usize {
+pub(super) fn cursor(model: &Model, lines: &[Line], pane: usize) -> usize {
   let held = model.dash.get(pane).and_then(Option::as_ref);
   held.and_then(|key| lines.iter().position(|line| line.0 == *key)).unwrap_or(0)
 }
@@ -208,324 +207,6 @@ fn wide(ctx: &Ctx<'_>, overview: &Overview, area: Rect, (buf, one): (&mut Buffer
   agents(ctx, overview, row(area.x + first, second, y, middle), buf);
   one(2, row(area.x + first + second, area.width - first - second, y, middle), buf);
   events(ctx, overview, row(area.x, area.width, y + middle, left - middle), buf);
-}
-
-fn queue(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
-  let inside = Pane { title: "Queue", ..Pane::default() }.draw(ctx, area, buf);
-  let shown = [
-    TaskStatus::Pending,
-    TaskStatus::Locked,
-    TaskStatus::Dispatched,
-    TaskStatus::Running,
-    TaskStatus::WaitingRetry,
-    TaskStatus::Blocked,
-    TaskStatus::Paused,
-    TaskStatus::Cancelling,
-  ];
-  let of = |status: &TaskStatus| overview.counts.get(status.as_str()).copied().unwrap_or(0);
-  let top = shown.iter().map(of).max().unwrap_or(0).max(1);
-  let always =
-    [TaskStatus::Pending, TaskStatus::Dispatched, TaskStatus::Running, TaskStatus::WaitingRetry];
-  let mut y = inside.y;
-  let last = inside.bottom().saturating_sub(1);
-  let roomy = inside.height >= 8;
-  for status in shown.iter().filter(|status| always.contains(status) || of(status) > 0 && roomy) {
-    if y >= last {
-      break;
-    }
-    let (glyph, role) = ctx.look.task(*status);
-    let head = format!("{glyph} {} {:>7} ", pad(task_word(*status), 9, ""), count(of(status)));
-    let x = put(buf, (inside.x + 1, y), inside.right(), &head, ctx.style(role));
-    let cells = usize::from(inside.right().saturating_sub(x + 1));
-    put(
-      buf,
-      (x, y),
-      inside.right(),
-      &bar(ctx.look.glyphs, of(status) as f64, top as f64, cells),
-      ctx.style(role),
-    );
-    y += 1;
-  }
-  let oldest = match overview.oldest_pending_at {
-    Some(at) => format!("oldest pending {}", ctx.age(at)),
-    None => "nothing waits".to_owned(),
-  };
-  let slots =
-    format!("slots {}/{}", count(u64::from(overview.slots_used)), count(u64::from(overview.slots)));
-  let words = format!("{oldest} {} {slots}", ctx.look.glyphs.dot);
-  if y < inside.bottom() {
-    put_cut(buf, (inside.x + 1, y), inside.right(), &words, (ctx.style(Role::Text), ctx.look));
-    y += 1;
-  }
-  if y < inside.bottom() {
-    let today = |name: &str| overview.today.get(name).copied().unwrap_or(0);
-    let words = format!(
-      "today {} done {} {} failed {} {} cancelled",
-      count(today("succeeded")),
-      ctx.look.glyphs.dot,
-      count(today("failed") + today("lost")),
-      ctx.look.glyphs.dot,
-      count(today("cancelled"))
-    );
-    put_cut(buf, (inside.x + 1, y), inside.right(), &words, (ctx.style(Role::Dim), ctx.look));
-  }
-}
-
-fn throughput(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
-  let rates = &overview.rates;
-  let roomy = area.height >= 9;
-  let title = if roomy { "Throughput, last 15m" } else { "Throughput 15m" };
-  let inside = Pane { title, ..Pane::default() }.draw(ctx, area, buf);
-  let mut rows = vec![
-    ("start/s", &rates.started, Role::Info),
-    ("done/s ", &rates.done, Role::Good),
-    ("fail/s ", &rates.failed, Role::Bad),
-  ];
-  if roomy {
-    rows.push(("retry/s", &rates.retried, Role::Warn));
-  }
-  let mut y = inside.y;
-  for (name, values, role) in rows {
-    let now = per_second(values, 12, RATE_BUCKET_SECS);
-    let head = format!("{name} {:>5} ", rate(now));
-    let x = put(
-      buf,
-      (inside.x + 1, y),
-      inside.bottom().max(inside.right()),
-      &head,
-      ctx.style(Role::Text),
-    );
-    let cells = usize::from(inside.right().saturating_sub(x + 1));
-    if y < inside.bottom() {
-      put(buf, (x, y), inside.right(), &spark(ctx.look.glyphs, values, cells), ctx.style(role));
-    }
-    y += 1;
-  }
-  if roomy {
-    return;
-  }
-  for (name, quantiles) in [("wait", overview.wait), ("run ", overview.run)] {
-    if y < inside.bottom() && quantiles.n > 0 {
-      let text = format!("{name} p50 {}  p99 {}", took(quantiles.p50), took(quantiles.p99));
-      put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
-    }
-    y += 1;
-  }
-}
-
-fn latency(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
-  let inside = Pane { title: "Latency", ..Pane::default() }.draw(ctx, area, buf);
-  let head = format!("{:<10} {:>7} {:>7} {:>7} {:>7}", "", "p50", "p95", "p99", "max");
-  put(buf, (inside.x + 1, inside.y), inside.right(), &head, ctx.style(Role::Title));
-  let rows = [("fire late", overview.fire_late), ("wait", overview.wait), ("run", overview.run)];
-  for (y, (name, q)) in (inside.y + 1..inside.bottom()).zip(rows) {
-    let words = [q.p50, q.p95, q.p99, q.max]
-      .map(|it| if q.n == 0 { ctx.look.glyphs.none.to_owned() } else { took(it) });
-    let text =
-      format!("{name:<10} {:>7} {:>7} {:>7} {:>7}", words[0], words[1], words[2], words[3]);
-    put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
-  }
-}
-
-fn cursor_style(
-  model: &Model,
-  ctx: &Ctx<'_>,
-  (pane, here): (usize, bool),
-  line: Rect,
-  buf: &mut Buffer,
-) {
-  if here && model.pane == pane {
-    put(buf, (line.x, line.y), line.right(), ctx.look.glyphs.cursor, ctx.style(Role::Focus));
-    let rest = Rect { x: line.x + 1, width: line.width.saturating_sub(1), ..line };
-    buf.set_style(rest.intersection(buf.area), ctx.look.style(Role::Selected));
-  }
-}
-
-fn attention(
-  model: &Model,
-  ctx: &Ctx<'_>,
-  overview: &Overview,
-  (area, buf): (Rect, &mut Buffer),
-) -> Vec<(Rect, Hit)> {
-  let all = &overview.attention;
-  let title = format!("Needs attention ({})", count(all.len() as u64));
-  let note = format!("{} jump", ctx.look.glyphs.enter);
-  let pane = Pane {
-    title: &title,
-    note: if all.is_empty() { "" } else { &note },
-    focus: model.pane == 0,
-    double: false,
-  };
-  let inside = pane.draw(ctx, area, buf);
-  if all.is_empty() && inside.height > 0 {
-    let jobs = overview.jobs.get("enabled").copied().unwrap_or(0);
-    let words = format!(
-      "quiet: {} jobs enabled {} {} agents known {} no stuck queue, no lost agent, no failing job",
-      count(jobs),
-      ctx.look.glyphs.dot,
-      count(overview.agents.len() as u64),
-      ctx.look.glyphs.dot
-    );
-    put_cut(
-      buf,
-      (inside.x + 1, inside.y),
-      inside.right(),
-      &words,
-      (ctx.style(Role::Good), ctx.look),
-    );
-    return Vec::new();
-  }
-  let at = cursor(model, &lines(overview, 0), 0);
-  let first = at.saturating_sub(usize::from(inside.height).saturating_sub(1));
-  let mut hits = Vec::new();
-  for (row, one) in all.iter().enumerate().skip(first).take(usize::from(inside.height)) {
-    let y = inside.y + u16::try_from(row - first).unwrap_or(0);
-    attention_line(ctx, one, Rect { y, height: 1, ..inside }, buf);
-    cursor_style(model, ctx, (0, row == at), Rect { y, height: 1, ..inside }, buf);
-    hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(0, row)));
-  }
-  hits
-}
-
-fn attention_line(ctx: &Ctx<'_>, one: &Attention, line: Rect, buf: &mut Buffer) {
-  let glyphs = ctx.look.glyphs;
-  let (glyph, role) = match one.severity {
-    Severity::Error => (glyphs.failed, Role::Bad),
-    Severity::Warning => (glyphs.attention, Role::Warn),
-  };
-  let wide = line.width >= 100;
-  let kind = match one.subject.kind {
-    Topic::Schedule => "sched",
-    Topic::TaskInstance => "task",
-    other => other.as_str(),
-  };
-  let name = pad(&clean(&one.name), if wide { 20 } else { 13 }, glyphs.ellipsis);
-  let head = format!("{glyph} {} {name} ", pad(kind, 6, ""));
-  let x = put(buf, (line.x + 1, line.y), line.right(), &head, ctx.style(role));
-  let age = ctx.ago(one.since);
-  let end = put_right(buf, (x, line.y), line.right().saturating_sub(1), &age, ctx.style(Role::Dim));
-  let risk = if one.at_risk > 0 && wide {
-    format!(" {} {} at risk", glyphs.dot, count(one.at_risk))
-  } else {
-    String::new()
-  };
-  let text = format!("{}{risk}", one.message);
-  put_cut(buf, (x, line.y), end.saturating_sub(1), &text, (ctx.style(Role::Text), ctx.look));
-}
-
-fn running(
-  model: &Model,
-  ctx: &Ctx<'_>,
-  overview: &Overview,
-  (area, buf): (Rect, &mut Buffer),
-) -> Vec<(Rect, Hit)> {
-  let total = overview.counts.get("running").copied().unwrap_or(overview.running.len() as u64);
-  let title = format!("Running, longest first ({})", count(total));
-  let inside =
-    Pane { title: &title, focus: model.pane == 1, ..Pane::default() }.draw(ctx, area, buf);
-  if inside.height < 2 {
-    return Vec::new();
-  }
-  let room = usize::from(inside.width).saturating_sub(2);
-  let wide = room >= 56;
-  let job = room.saturating_sub(8 + 2 + 10 + 8 + if wide { 6 } else { 0 });
-  let line = |cells: [&str; 5]| {
-    let tries = if wide { format!(" {}", pad(cells[2], 5, "")) } else { String::new() };
-    let ellipsis = ctx.look.glyphs.ellipsis;
-    format!(
-      "{} {}{tries} {} {:>8}",
-      pad(cells[0], 8, ""),
-      pad(&clean(cells[1]), job, ellipsis),
-      pad(&clean(cells[3]), 9, ellipsis),
-      cells[4]
-    )
-  };
-  let head = line(["TASK", "JOB", "TRY", "AGENT", "RUNNING"]);
-  put(buf, (inside.x + 1, inside.y), inside.right(), &head, ctx.style(Role::Title));
-  let at = cursor(model, &lines(overview, 1), 1);
-  let rows = usize::from(inside.height) - 1;
-  let first = at.saturating_sub(rows.saturating_sub(1));
-  let mut hits = Vec::new();
-  for (row, task) in overview.running.iter().enumerate().skip(first).take(rows) {
-    let y = inside.y + 1 + u16::try_from(row - first).unwrap_or(0);
-    let agent = task.agent_id.as_ref().map(ToString::to_string).unwrap_or_default();
-    let tries = format!("{}/{}", task.attempt, task.attempts_max);
-    let length = task.started_at.map(|at| ctx.age(at)).unwrap_or_default();
-    let text = line([&task.id.short(), &task.job, &tries, &agent, &length]);
-    put(buf, (inside.x + 1, y), inside.right(), &text, ctx.style(Role::Text));
-    cursor_style(model, ctx, (1, row == at), Rect { y, height: 1, ..inside }, buf);
-    hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(1, row)));
-  }
-  hits
-}
-
-fn fires(
-  model: &Model,
-  ctx: &Ctx<'_>,
-  overview: &Overview,
-  (area, buf): (Rect, &mut Buffer),
-) -> Vec<(Rect, Hit)> {
-  let inside =
-    Pane { title: "Next fires", focus: model.pane == 2, ..Pane::default() }.draw(ctx, area, buf);
-  let at = cursor(model, &lines(overview, 2), 2);
-  let rows = usize::from(inside.height);
-  if overview.fires.is_empty() && rows > 0 {
-    put(buf, (inside.x + 1, inside.y), inside.right(), "no fire is planned", ctx.style(Role::Dim));
-  }
-  let first = at.saturating_sub(rows.saturating_sub(1));
-  let mut hits = Vec::new();
-  for (row, (fire, more)) in soonest(overview).into_iter().enumerate().skip(first).take(rows) {
-    let y = inside.y + u16::try_from(row - first).unwrap_or(0);
-    let day = if ctx.format(fire.at, "%F") == ctx.format(ctx.now, "%F") { "" } else { "+" };
-    let clock = format!("{}{day}", ctx.format(fire.at, "%H:%M:%S"));
-    let more = if more > 0 { format!("  +{more}") } else { String::new() };
-    let wait = pad(&ctx.in_words(fire.at), 9, "");
-    let text = format!("{} {wait} {}{more}", pad(&clock, 9, ""), fire.job);
-    put_cut(buf, (inside.x + 1, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
-    cursor_style(model, ctx, (2, row == at), Rect { y, height: 1, ..inside }, buf);
-    hits.push((Rect { y, height: 1, ..inside }, Hit::Dash(2, row)));
-  }
-  hits
-}
-
-fn agents(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
-  let title = format!("Agents ({})", overview.agents.len());
-  let inside = Pane { title: &title, ..Pane::default() }.draw(ctx, area, buf);
-  for (row, agent) in overview.agents.iter().take(usize::from(inside.height)).enumerate() {
-    let y = inside.y + u16::try_from(row).unwrap_or(0);
-    let (glyph, word, role) = ctx.look.agent(agent.status, agent.cordoned);
-    let name = pad(agent.id.as_str(), 12, ctx.look.glyphs.ellipsis);
-    let (slots, _) = super::agents::slots(ctx, agent);
-    let last = match agent.cpu_percent {
-      Some(cpu) if role == Role::Good => format!("cpu {cpu:.0}%"),
-      _ => format!("{glyph} {word}"),
-    };
-    let text = format!("{name} {} {last}", pad(&slots, 17, ""));
-    put_cut(
-      buf,
-      (inside.x + 1, y),
-      inside.right(),
-      &text,
-      (ctx.style(if role == Role::Good { Role::Text } else { role }), ctx.look),
-    );
-  }
-}
-
-fn events(ctx: &Ctx<'_>, overview: &Overview, area: Rect, buf: &mut Buffer) {
-  let title = "Events (failures and changes; 6 for all)";
-  let inside = Pane { title, ..Pane::default() }.draw(ctx, area, buf);
-  for (row, event) in overview.events.iter().take(usize::from(inside.height)).enumerate() {
-    let y = inside.y + u16::try_from(row).unwrap_or(0);
-    let ellipsis = ctx.look.glyphs.ellipsis;
-    let time = ctx.format(event.change.at, "%H:%M:%S%.3f");
-    let kind = pad(&clean(&event.change.event_type), 18, ellipsis);
-    let name = pad(&clean(&event.name), 24, ellipsis);
-    let x = put(buf, (inside.x + 1, y), inside.right(), &format!("{time} "), ctx.style(Role::Dim));
-    let x =
-      put(buf, (x, y), inside.right(), &format!("{kind} "), ctx.style(super::events::role(event)));
-    let text = format!("{name} {}", event.detail);
-    put_cut(buf, (x, y), inside.right(), &text, (ctx.style(Role::Text), ctx.look));
-  }
 }
 
 /// The line below the panes.

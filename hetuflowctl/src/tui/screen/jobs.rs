@@ -38,7 +38,7 @@ pub static COLUMNS: &[Column] = &[
     grow: 2,
     priority: 0,
     right: false,
-    cell: cell!(|ctx, job| name(ctx, job)),
+    cell: cell!(|_ctx, job| name(job)),
   },
   Column {
     name: "KIND",
@@ -117,11 +117,8 @@ pub static COLUMNS: &[Column] = &[
   },
 ];
 
-fn name(ctx: &Ctx<'_>, job: &JobRow) -> CellText {
-  if job.enabled {
-    return (job.name.clone(), Role::Text);
-  }
-  (format!("{}{}", ctx.look.glyphs.paused, job.name), Role::Dim)
+fn name(job: &JobRow) -> CellText {
+  (job.name.clone(), if job.enabled { Role::Text } else { Role::Dim })
 }
 
 fn kind(ctx: &Ctx<'_>, job: &JobRow) -> CellText {

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::task::{attempt_line, log_id};
+use super::tasks::why;
 use crate::tui::draw::{Ctx, Pane, put, put_cut};
 use crate::tui::look::Role;
 use crate::tui::model::Model;
@@ -87,8 +88,9 @@ fn facts(ctx: &Ctx<'_>, detail: &TaskDetail, half: Option<usize>) -> Vec<CellTex
     let cells: Vec<String> = pair.iter().map(|(text, _)| cell(text)).collect();
     lines.push((cells.join("  "), role));
   }
-  if !task.why.is_empty() {
-    lines.push((format!("why: {}", task.why), Role::Warn));
+  let why = why(ctx, task).0;
+  if !why.is_empty() {
+    lines.push((format!("why: {why}"), Role::Warn));
   }
   if let Some(error) = detail.attempts.iter().rev().find_map(|one| one.error_message.as_ref()) {
     lines.push((error.clone(), Role::Dim));

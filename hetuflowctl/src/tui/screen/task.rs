@@ -11,6 +11,7 @@ use crate::tui::log::{LogAttempt, LogPane, LogTarget};
 use crate::tui::look::{Role, task_word};
 use crate::tui::model::{Model, Screen};
 use crate::tui::text::{count, pad, took, width};
+use crate::tui::waiting::{self, Fit};
 use crate::tui::widget::table::CellText;
 
 /// One attempt on one line.
@@ -123,6 +124,13 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
   line(buf, &|buf, y| {
     head(ctx, detail, Rect { y, height: 1, ..area }, buf);
   });
+  if let Some(reason) = waiting::reason(model, ctx) {
+    line(buf, &|buf, y| {
+      let words = format!("why  {}", reason.words(ctx));
+      let style = ctx.style(Role::Warn);
+      put_cut(buf, (area.x + 1, y), area.right(), &words, (style, ctx.look));
+    });
+  }
   let at = chosen(model, detail);
   line(buf, &|buf, y| {
     attempts(ctx, (detail, at), Rect { y, height: 1, ..area }, buf);
@@ -249,9 +257,37 @@ pub fn no_output(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) {
   );
   let note =
     at.map_or_else(String::new, |one| format!("{} bytes", count(one.log_bytes.max(0) as u64)));
+  let reason = waiting::reason(model, ctx).filter(|reason| !reason.agents.is_empty());
+  let title =
+    if reason.is_some() { "agents, and whether they can take it".to_owned() } else { title };
   let inside = Pane { title: &title, note: &note, ..Pane::default() }.draw(ctx, area, buf);
-  if at.is_none() {
+  if let Some(reason) = reason {
+    agents(ctx, &reason.agents, inside, buf);
+  } else if at.is_none() {
     let words = pad("no attempt was made yet", usize::from(inside.width), "");
     put(buf, (inside.x, inside.y), inside.right(), &words, ctx.style(Role::Dim));
+  }
+}
+
+/// Each agent with what lets it take the task, or does not.
+fn agents(ctx: &Ctx<'_>, agents: &[Fit], area: Rect, buf: &mut Buffer) {
+  let name = agents.iter().map(|one| width(&one.agent_id)).max().unwrap_or(0).min(24);
+  let rows = usize::from(area.height);
+  for (at, one) in agents.iter().take(rows).enumerate() {
+    let y = area.y + u16::try_from(at).unwrap_or(0);
+    let more = agents.len() - at;
+    if at + 1 == rows && more > 1 {
+      let words = format!("{} {more} more agents", ctx.look.glyphs.ellipsis);
+      put(buf, (area.x + 1, y), area.right(), &words, ctx.style(Role::Dim));
+      return;
+    }
+    let (glyph, role) = match (one.is_free(), one.fits) {
+      (true, _) => (ctx.look.glyphs.succeeded, Role::Good),
+      (_, true) => (ctx.look.glyphs.pending, Role::Warn),
+      _ => (ctx.look.glyphs.failed, Role::Dim),
+    };
+    let words =
+      format!("{glyph} {}  {}", pad(&one.agent_id, name, ctx.look.glyphs.ellipsis), one.text);
+    put_cut(buf, (area.x + 1, y), area.right(), &words, (ctx.style(role), ctx.look));
   }
 }

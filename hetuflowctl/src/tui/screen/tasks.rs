@@ -131,7 +131,9 @@ fn agent(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
 fn queued(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
   match task.wait_ms {
     Some(millis) => (took(millis as f64), Role::Text),
-    None if task.started_at.is_none() && !task.status.is_final() => {
+    None
+      if task.started_at.is_none() && !task.status.is_final() && task.scheduled_at <= ctx.now =>
+    {
       (ctx.age(task.scheduled_at), Role::Text)
     }
     None => (ctx.look.glyphs.none.to_owned(), Role::Dim),
@@ -156,7 +158,11 @@ fn exit(task: &TaskRow) -> CellText {
   }
 }
 
-fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
+/// Why it is where it is, and until when.
+pub fn why(ctx: &Ctx<'_>, task: &TaskRow) -> CellText {
+  if task.status == TaskStatus::Pending && task.scheduled_at > ctx.now {
+    return (format!("due {}", ctx.in_words(task.scheduled_at)), Role::Dim);
+  }
   if let (TaskStatus::WaitingRetry, Some(at)) = (task.status, task.eligible_at) {
     let more = if task.why.is_empty() {
       String::new()

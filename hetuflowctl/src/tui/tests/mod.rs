@@ -1,10 +1,13 @@
 //! Tests of the whole face.
 
 mod fake_server;
+mod finding;
 mod fuzz;
 mod handling;
+mod marking;
 mod screens;
 mod truth;
+mod waiting;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;

@@ -44,6 +44,19 @@ impl Input {
     &self.text
   }
 
+  /// Characters before the cursor.
+  pub fn at(&self) -> usize {
+    self.at
+  }
+
+  /// Puts a text in place of what stands between a character and the cursor.
+  pub fn replace(&mut self, from: usize, text: &str) {
+    if from < self.at {
+      self.remove(from, self.at);
+    }
+    self.insert(text);
+  }
+
   /// Cells before the cursor.
   pub fn cursor(&self) -> usize {
     width(&self.text[..self.byte(self.at)])

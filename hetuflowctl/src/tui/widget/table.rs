@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::list::ListState;
 use crate::tui::draw::{Ctx, put};
 use crate::tui::look::Role;
-use crate::tui::store::{Entry, View};
+use crate::tui::store::{Entry, Row, View};
 use crate::tui::text::{clean, count, pad, pad_left, width};
 
 /// A cell: words and what they are for.
@@ -161,6 +161,7 @@ impl Table<'_> {
     let lead = match (here, marked) {
       (true, _) => glyphs.cursor,
       (_, true) => glyphs.marked,
+      _ if matches!(&entry.row, Row::Job(job) if !job.enabled) => glyphs.paused,
       _ => " ",
     };
     put(

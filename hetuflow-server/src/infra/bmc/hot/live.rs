@@ -91,6 +91,22 @@ pub async fn mark_acknowledged(
   Ok(conn.execute_sql(sql, values).await? == 1)
 }
 
+/// Marks one attempt as unreachable, if it is not yet.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn mark_row_unreachable(
+  conn: &mut Conn,
+  task: TaskId,
+  fence: i64,
+  now: Ts,
+) -> Result<bool, DbError> {
+  let sql = "update sched_task_hot set unreachable_since = $1, updated_at = $1 \
+    where task_id = $2 and fence = $3 and unreachable_since is null";
+  let values = vec![ts(now), uuid(task.0), Value::BigInt(Some(fence))];
+  Ok(conn.execute_sql(sql, values).await? == 1)
+}
+
 /// Live rows that an agent has in hand, in the order of their ids.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hetuflow_core::{Role, TokenForCreate, TokenKind};
-use hetuflow_server::application::{Application, StartError, init_logging};
+use hetuflow_server::application::{Application, StartError, Verb, VerbError, init_logging};
 use hetuflow_server::config::{self, ConfigError, LoadedConfig};
 
 /// Settings that cannot be used.
@@ -46,6 +46,8 @@ enum Command {
     #[command(subcommand)]
     command: TokenCommand,
   },
+  #[command(flatten)]
+  Older(Verb),
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +92,9 @@ fn main() -> ExitCode {
   if let Some(Command::Config { command }) = &cli.command {
     return show_config(command, &loaded);
   }
-  init_logging(&loaded.config.log);
+  if !matches!(cli.command, Some(Command::Older(_))) {
+    init_logging(&loaded.config.log);
+  }
   let mut runtime = tokio::runtime::Builder::new_multi_thread();
   if loaded.config.server.workers > 0 {
     runtime.worker_threads(loaded.config.server.workers);
@@ -102,6 +106,15 @@ fn main() -> ExitCode {
       return ExitCode::FAILURE;
     }
   };
+  if let Some(Command::Older(verb)) = cli.command {
+    return match runtime.block_on(verb.run(&loaded.config)) {
+      Ok((text, well)) => {
+        println!("{text}");
+        if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+      }
+      Err(error) => refuse_verb(&error),
+    };
+  }
   let outcome = runtime.block_on(run(cli.command.unwrap_or(Command::Start), &loaded));
   runtime.shutdown_timeout(std::time::Duration::from_secs(1));
   match outcome {
@@ -142,8 +155,8 @@ async fn run(command: Command, loaded: &LoadedConfig) -> Result<ExitCode, StartE
       println!("{}", Application::create_token(&loaded.config, new).await?);
       Ok(ExitCode::SUCCESS)
     }
-    // Answered before the runtime was built.
-    Command::Config { .. } => Ok(ExitCode::SUCCESS),
+    // Answered before.
+    Command::Config { .. } | Command::Older(_) => Ok(ExitCode::SUCCESS),
   }
 }
 
@@ -159,6 +172,22 @@ fn refuse_config(error: &ConfigError) -> ExitCode {
     }
   }
   ExitCode::from(EXIT_CONFIG)
+}
+
+fn refuse_verb(error: &VerbError) -> ExitCode {
+  eprintln!("error: {error}");
+  let mut source = std::error::Error::source(error);
+  while let Some(cause) = source {
+    eprintln!("  {cause}");
+    source = cause.source();
+  }
+  for rule in error.rules() {
+    eprintln!("  {rule}");
+  }
+  if let Some(hint) = error.hint() {
+    eprintln!("help: {hint}");
+  }
+  if error.is_unreachable() { ExitCode::from(EXIT_UNAVAILABLE) } else { ExitCode::FAILURE }
 }
 
 fn show_config(command: &ConfigCommand, loaded: &LoadedConfig) -> ExitCode {

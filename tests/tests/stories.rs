@@ -19,6 +19,8 @@ mod agent_survival;
 mod bytes;
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/controls.rs"]
+mod controls;
 #[path = "stories/database_link.rs"]
 mod database_link;
 #[path = "stories/examples.rs"]
@@ -33,10 +35,14 @@ mod feed_socket;
 mod interruptions;
 #[path = "stories/limits.rs"]
 mod limits;
+#[path = "stories/log_search.rs"]
+mod log_search;
 #[path = "stories/main_job.rs"]
 mod main_job;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/older.rs"]
+mod older;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
@@ -49,3 +55,5 @@ mod submit;
 mod two_servers;
 #[path = "stories/watches.rs"]
 mod watches;
+#[path = "stories/why.rs"]
+mod why;

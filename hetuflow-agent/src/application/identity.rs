@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use hetuflow_core::{AgentCapabilities, AgentId, PROTOCOL_VERSION};
+use hetuflow_core::{AgentCapabilities, AgentId, PROTOCOL_VERSION, TASK_TYPES_FEATURE};
 
 use crate::config::Settings;
 use crate::connection::Introduction;
@@ -142,6 +142,7 @@ pub fn introduction(
       max_concurrent_tasks: settings.polling.max_concurrent_tasks,
       labels: agent.labels.clone(),
       supported_task_types: settings.task_types.keys().cloned().collect(),
+      features: vec![TASK_TYPES_FEATURE.to_owned()],
       ..AgentCapabilities::default()
     },
     metadata,

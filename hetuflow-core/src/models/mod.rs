@@ -3,17 +3,23 @@
 mod agent;
 mod apply;
 mod job;
+mod log_grep;
 mod page;
 mod resource_limits;
 mod schedule;
 mod task;
 mod task_config;
+mod v0;
+mod why;
 
 pub use agent::*;
 pub use apply::*;
 pub use job::*;
+pub use log_grep::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
 pub use schedule::*;
 pub use task::*;
 pub use task_config::*;
+pub use v0::*;
+pub use why::*;

@@ -160,7 +160,6 @@ fn check_parameters(parameters: Option<&Value>, errors: &mut Vec<FieldError>) {
   let Some(parameters) = parameters else { return };
   if !parameters.is_object() {
     errors.push(FieldError::new("json.type", "/parameters", "parameters are an object"));
-    return;
   }
   let text = parameters.to_string();
   if text.len() > PARAMETERS_BYTES_MAX {

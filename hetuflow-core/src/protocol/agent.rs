@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::message::{MessageError, PROTOCOL_VERSION, invalid};
 use super::task::ScheduledTask;
 use crate::types::{
-  AgentStatus, CommandKind, Labels, ReconcileAction, TaskId, TaskInstanceId, TaskInstanceStatus, Ts,
+  AgentStatus, CommandKind, Labels, ReconcileAction, TaskId, TaskInstanceId, TaskInstanceStatus,
+  TaskTypes, Ts,
 };
 
 /// What an agent can do.
@@ -20,7 +21,7 @@ pub struct AgentCapabilities {
   pub max_concurrent_tasks: u32,
   /// Labels that selectors match.
   pub labels: Labels,
-  /// Task types it serves; none means any.
+  /// Task types it serves; none means any, unless `features` holds [`TASK_TYPES_FEATURE`].
   pub supported_task_types: Vec<String>,
   /// Resources by name, as `memory_mb`.
   #[cfg_attr(feature = "with-openapi", schema(value_type = Object))]
@@ -29,6 +30,20 @@ pub struct AgentCapabilities {
   pub features: Vec<String>,
   /// Anything else.
   pub metadata: HashMap<String, String>,
+}
+
+/// The feature of an agent whose list of task types is whole: what is not in it, it cannot serve.
+pub const TASK_TYPES_FEATURE: &str = "task_types";
+
+impl AgentCapabilities {
+  /// The task types that it serves.
+  pub fn task_types(&self) -> TaskTypes {
+    let whole = self.features.iter().any(|feature| feature == TASK_TYPES_FEATURE);
+    match self.supported_task_types.as_slice() {
+      [] if !whole => TaskTypes::Any,
+      types => TaskTypes::These(types.to_vec()),
+    }
+  }
 }
 
 /// What a server tells an agent about its own settings.

@@ -90,10 +90,17 @@ pub struct FeedFrame {
 pub struct Resync {
   /// The epoch to go on in.
   pub epoch: String,
-  /// The number to go on from.
+  /// The number to go on from: everything after it follows.
   pub from_seq: i64,
   /// Why, for people.
   pub reason: String,
+  /// The first number that still exists, where the journal was cut; the numbers between the last
+  /// one that the reader has and this one are gone. Not each of them was ever used.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub first_seq: Option<i64>,
+  /// How many commits the reader misses, where that is known.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub missed: Option<i64>,
 }
 
 /// The feed lives; sent when nothing else was for a while.

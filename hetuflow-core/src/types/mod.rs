@@ -26,7 +26,9 @@ pub use filter::{
 pub use id::*;
 pub use interval::{check_interval, next_interval};
 pub use name::{NAME_CHARS_MAX, check_name};
-pub use selector::{LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, check_labels};
+pub use selector::{
+  LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,
+};
 pub use status::{
   InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,
 };

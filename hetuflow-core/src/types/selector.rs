@@ -117,6 +117,25 @@ fn any_matches(wanted: &str, value: &str) -> bool {
   })
 }
 
+/// The task types that an agent serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskTypes {
+  /// Whatever comes: an agent that named none and does not say that its list is whole.
+  Any,
+  /// These alone.
+  These(Vec<String>),
+}
+
+impl TaskTypes {
+  /// Whether a task of this type may go there; a task without a type goes anywhere.
+  pub fn serve(&self, wanted: Option<&str>) -> bool {
+    match (self, wanted) {
+      (_, None) | (Self::Any, _) => true,
+      (Self::These(served), Some(wanted)) => served.iter().any(|one| one == wanted),
+    }
+  }
+}
+
 /// What decides who may run a task: all tasks with equal demands form one class.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SelectorClass {
@@ -142,14 +161,10 @@ impl SelectorClass {
 
   /// Whether an agent with these labels, namespaces and task types may serve the class.
   ///
-  /// No namespaces or no task types at all means any.
-  pub fn admits(&self, labels: &Labels, namespaces: &[NamespaceId], types: &[String]) -> bool {
+  /// No namespaces at all means any.
+  pub fn admits(&self, labels: &Labels, namespaces: &[NamespaceId], types: &TaskTypes) -> bool {
     let namespace = namespaces.is_empty() || namespaces.contains(&self.namespace_id);
-    let task_type = match &self.task_type {
-      None => true,
-      Some(wanted) => types.is_empty() || types.contains(wanted),
-    };
-    namespace && task_type && self.selector.matches(labels)
+    namespace && types.serve(self.task_type.as_deref()) && self.selector.matches(labels)
   }
 }
 
@@ -193,6 +208,14 @@ mod tests {
     }
   }
 
+  #[test]
+  fn an_empty_list_of_types_is_any_or_none() {
+    let whole = TaskTypes::These(vec!["mail".to_owned()]);
+    assert!(whole.serve(Some("mail")) && whole.serve(None) && !whole.serve(Some("fax")));
+    assert!(!TaskTypes::These(Vec::new()).serve(Some("mail")));
+    assert!(TaskTypes::Any.serve(Some("mail")));
+  }
+
   proptest! {
     #[test]
     fn equal_demands_have_one_class(key in "[a-z]{1,8}", value in "[a-z]{1,8}") {
@@ -204,7 +227,7 @@ mod tests {
       prop_assert_eq!(class.class_id(), class.clone().class_id());
       let other = SelectorClass { task_type: Some(value), ..class.clone() };
       prop_assert_ne!(class.class_id(), other.class_id());
-      prop_assert!(class.admits(&labels(&[(&key, class.selector.0[&key].as_str())]), &[], &[]));
+      prop_assert!(class.admits(&labels(&[(&key, class.selector.0[&key].as_str())]), &[], &TaskTypes::Any));
     }
   }
 }

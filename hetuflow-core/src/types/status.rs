@@ -207,6 +207,8 @@ pub enum TaskEvent {
   DeadlinePassed,
   /// Its attempt ended and another one is allowed.
   RetryAllowed,
+  /// Its attempt was stopped so that another one takes its place.
+  Restarted,
   /// Its attempt ended with success.
   AttemptSucceeded,
   /// Its attempt ended without success and no other is allowed.
@@ -235,6 +237,7 @@ impl TaskEvent {
       SkipAsked,
       DeadlinePassed,
       RetryAllowed,
+      Restarted,
       AttemptSucceeded,
       AttemptFailed,
       AttemptCancelled,
@@ -264,6 +267,7 @@ pub const fn task_transition(from: TaskStatus, event: TaskEvent) -> Option<TaskS
     (S::Pending | S::Blocked | S::WaitingRetry, E::DeadlinePassed) => S::Expired,
     // A task that somebody asked to stop is not tried again.
     (S::Locked | S::Dispatched | S::Running | S::Paused, E::RetryAllowed) => S::WaitingRetry,
+    (_, E::Restarted) if from.is_on_agent() => S::WaitingRetry,
     (_, E::AttemptSucceeded) if from.is_on_agent() => S::Succeeded,
     (_, E::AttemptFailed) if from.is_on_agent() => S::Failed,
     (_, E::AttemptCancelled) if from.is_on_agent() => S::Cancelled,

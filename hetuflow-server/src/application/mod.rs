@@ -6,6 +6,8 @@ mod logging;
 mod open_files;
 mod serve;
 mod start;
+mod verbs;
 
 pub use logging::init_logging;
 pub use start::{Application, StartError};
+pub use verbs::{Verb, VerbError};

@@ -24,7 +24,7 @@ use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, Remot
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
   NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc,
-  SvcError, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
+  SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -356,8 +356,8 @@ impl Parts {
       tracker: background.tracker(),
       stop: background.soft.clone(),
     });
-    let api =
-      api_state((&store, server, auth == AuthMode::Off), (&tasks, &tokens, &feed), &gateway);
+    let doors = (auth == AuthMode::Off, config.compat.v0_api);
+    let api = api_state((&store, server), doors, (&tasks, &tokens, &feed), &gateway);
     Self {
       store,
       roster,
@@ -451,7 +451,8 @@ async fn retain(db: Db, ttl: Duration, stop: tokio_util::sync::CancellationToken
 }
 
 fn api_state(
-  (store, server, open): (&Store, &ServerId, bool),
+  (store, server): (&Store, &ServerId),
+  (open, v0_api): (bool, bool),
   (tasks, tokens, feed): (&Arc<TaskSvc>, &Arc<TokenSvc>, &Arc<FeedSvc>),
   gateway: &Arc<GatewayState>,
 ) -> Arc<ApiState> {
@@ -470,6 +471,8 @@ fn api_state(
     lists: ListSvc::new(store.clone()),
     watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
+    v0: V0Svc::new(store.clone(), tasks.clone()),
+    v0_api,
     tokens: tokens.clone(),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{AgentId, Labels, NamespaceId, SelectorClass, TaskInstanceId};
+use hetuflow_core::{AgentId, Labels, NamespaceId, SelectorClass, TaskInstanceId, TaskTypes};
 
 use super::AgentLink;
 use crate::infra::bmc::hot::ClaimSlot;
@@ -24,8 +24,8 @@ pub struct Member {
   pub labels: Labels,
   /// Namespaces it serves; none means all.
   pub namespaces: Vec<NamespaceId>,
-  /// Task types it serves; none means all.
-  pub task_types: Vec<String>,
+  /// Task types it serves.
+  pub task_types: TaskTypes,
   /// Takes nothing new.
   pub cordoned: bool,
   /// The connection.
@@ -253,7 +253,7 @@ mod tests {
       connection_epoch: 1,
       labels: Labels::new(),
       namespaces: Vec::new(),
-      task_types: Vec::new(),
+      task_types: TaskTypes::Any,
       cordoned: false,
       link: Arc::new(NoLink),
     }

@@ -1,4 +1,5 @@
-//! Carries stored stops to the agents connected here, again and again until they are done.
+//! Carries stored stops, holds and signals to the agents connected here; all but signals again and
+//! again until they are done.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use hetuflow_core::{TaskControl, TaskControlKind, TaskInstanceId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Roster;
-use crate::infra::bmc::hot;
+use super::{Member, Roster};
+use crate::infra::bmc::hot::{self, StopIntent};
 use crate::infra::db::DbError;
 use crate::service::Store;
 
@@ -23,7 +24,8 @@ const LOOK_IDLE: Duration = Duration::from_secs(10);
 pub struct StopRouter {
   store: Store,
   roster: Arc<Roster>,
-  sent: HashMap<TaskInstanceId, Instant>,
+  /// What was asked for last, and when.
+  sent: HashMap<TaskInstanceId, (Option<String>, Instant)>,
 }
 
 impl StopRouter {
@@ -59,24 +61,47 @@ impl StopRouter {
     self.sent.retain(|id, _| stops.iter().any(|stop| stop.instance_id == *id));
     let now = Instant::now();
     for stop in &stops {
-      let recent = self.sent.get(&stop.instance_id).is_some_and(|at| now - *at < RESEND_AFTER);
+      let sent = self.sent.get(&stop.instance_id);
+      let recent =
+        sent.is_some_and(|(kind, at)| *kind == stop.stop_kind && now - *at < RESEND_AFTER);
       let Some(member) = self.roster.get(&stop.agent_id).filter(|_| !recent) else { continue };
-      let kind = stop.stop_kind.as_deref().and_then(|kind| kind.parse().ok());
-      let control_type = kind.unwrap_or(TaskControlKind::Stop);
-      let control = TaskControl {
-        task_id: stop.task_id,
-        instance_id: stop.instance_id,
-        control_type,
-        reason: stop.stop_reason.clone(),
-        force: control_type == TaskControlKind::Kill,
-        signal: None,
-        grace_secs: stop.stop_grace_ms.map(|ms| ms as f64 / 1000.0),
-        fence: stop.fence,
-      };
-      if member.link.control(control) {
-        self.sent.insert(stop.instance_id, now);
+      if stop.signal().is_some() {
+        self.send_signal(stop, &member).await?;
+      } else if member.link.control(control_of(stop)) {
+        self.sent.insert(stop.instance_id, (stop.stop_kind.clone(), now));
       }
     }
     Ok(stops.len())
+  }
+
+  /// A signal is no state that could be asked for twice: it is taken first, then sent.
+  async fn send_signal(&self, intent: &StopIntent, member: &Member) -> Result<(), DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = hot::take_signal(&mut tx, intent).await;
+    if tx.end::<_, DbError>(outcome).await? && !member.link.control(control_of(intent)) {
+      let task = intent.task_id;
+      tracing::warn!(task.id = %task, "the agent of task {task} took no signal");
+    }
+    Ok(())
+  }
+}
+
+/// What the agent is told.
+fn control_of(intent: &StopIntent) -> TaskControl {
+  let kind = intent.stop_kind.as_deref().and_then(|kind| kind.parse().ok());
+  let signal = intent.signal().map(str::to_owned);
+  let control_type = match &signal {
+    Some(_) => TaskControlKind::Signal,
+    None => kind.unwrap_or(TaskControlKind::Stop),
+  };
+  TaskControl {
+    task_id: intent.task_id,
+    instance_id: intent.instance_id,
+    control_type,
+    reason: intent.stop_reason.clone(),
+    force: control_type == TaskControlKind::Kill,
+    signal,
+    grace_secs: intent.stop_grace_ms.map(|ms| ms as f64 / 1000.0),
+    fence: intent.fence,
   }
 }

@@ -22,6 +22,8 @@ pub struct Config {
   pub scheduler: SchedulerConfig,
   /// `[retention]`
   pub retention: RetentionConfig,
+  /// `[compat]`
+  pub compat: CompatConfig,
   /// `[log]`
   pub log: LogConfig,
 }
@@ -96,6 +98,13 @@ pub struct RetentionConfig {
   pub events_ttl: Duration,
 }
 
+/// What is kept for older programs.
+#[derive(Debug, Clone)]
+pub struct CompatConfig {
+  /// Serve the routes without a version: `/api/tasks`, `/api/agents`, `/api/cron-jobs`.
+  pub v0_api: bool,
+}
+
 /// What the server says about itself.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
@@ -123,6 +132,7 @@ impl Config {
       retention: RetentionConfig {
         events_ttl: text.duration("retention.events_ttl", DAY * 7, SEC..=DAY * 3660),
       },
+      compat: CompatConfig { v0_api: text.flag("compat.v0_api", true) },
       log: LogConfig {
         level: text.text("log.level", "info"),
         format: text.text("log.format", "text"),

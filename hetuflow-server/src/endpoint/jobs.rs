@@ -34,10 +34,14 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::post("/api/v1/jobs/{ref}/enable", enable)
       .summary("Switch a job on")
       .in_namespace()
+      .dry_runs()
+      .header("If-Match", "the version that was seen; 412 when it is another now")
       .answers::<JobEntity>(),
     Operation::post("/api/v1/jobs/{ref}/disable", disable)
       .summary("Switch a job off")
       .in_namespace()
+      .dry_runs()
+      .header("If-Match", "the version that was seen; 412 when it is another now")
       .answers::<JobEntity>(),
     Operation::post("/api/v1/jobs/{ref}/run", run)
       .summary("Run a job now")
@@ -70,6 +74,7 @@ fn crud() -> Vec<Operation> {
       .answers_page::<JobEntity>(),
     Operation::post("/api/v1/jobs", create)
       .summary("Make a job with its schedules")
+      .dry_runs()
       .body::<JobForCreate>()
       .answers::<JobEntity>()
       .status(201),
@@ -84,12 +89,15 @@ fn crud() -> Vec<Operation> {
     Operation::patch("/api/v1/jobs/{ref}", update)
       .summary("Change a job; makes a version")
       .in_namespace()
+      .dry_runs()
       .header("If-Match", "the version that was seen; 412 when it is another now")
       .body::<JobForUpdate>()
       .answers::<JobEntity>(),
     Operation::delete("/api/v1/jobs/{ref}", delete)
       .summary("Remove a job and its schedules; its history stays")
-      .in_namespace(),
+      .in_namespace()
+      .dry_runs()
+      .header("If-Match", "the version that was seen; 412 when it is another now"),
   ]
 }
 
@@ -120,9 +128,12 @@ async fn query(
 async fn create(
   State(api): Api,
   caller: Caller,
+  mut args: Args,
   JsonBody(new): JsonBody<JobForCreate>,
 ) -> Result<Response, ApiError> {
-  let made = api.jobs.create(&caller.0, new).await?;
+  let dry = args.dry_run()?;
+  args.finish()?;
+  let made = api.jobs.dry(dry).create(&caller.0, new).await?;
   Ok(tagged(StatusCode::CREATED, &made))
 }
 
@@ -140,23 +151,24 @@ async fn get(
 async fn update(
   State(api): Api,
   caller: Caller,
-  (Ref(name), IfMatch(version), args): (Ref, IfMatch, Args),
+  (Ref(name), IfMatch(version), mut args): (Ref, IfMatch, Args),
   JsonBody(change): JsonBody<JobForUpdate>,
 ) -> Result<Response, ApiError> {
+  let dry = args.dry_run()?;
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  let job = api.jobs.update(&caller.0, which, change, version).await?;
+  let job = api.jobs.dry(dry).update(&caller.0, which, change, version).await?;
   Ok(tagged(StatusCode::OK, &job))
 }
 
 async fn delete(
   State(api): Api,
   caller: Caller,
-  Ref(name): Ref,
-  args: Args,
+  (Ref(name), IfMatch(version), mut args): (Ref, IfMatch, Args),
 ) -> Result<StatusCode, ApiError> {
+  let dry = args.dry_run()?;
   let namespace = args.only_namespace()?;
-  api.jobs.delete(&caller.0, namespace.as_ref(), &name).await?;
+  api.jobs.dry(dry).delete(&caller.0, (namespace.as_ref(), &name), version).await?;
   Ok(StatusCode::NO_CONTENT)
 }
 
@@ -171,29 +183,29 @@ async fn apply(
 async fn enable(
   State(api): Api,
   caller: Caller,
-  Ref(name): Ref,
-  args: Args,
+  (Ref(name), seen, args): (Ref, IfMatch, Args),
 ) -> Result<Response, ApiError> {
-  switch(&api, &caller, (name, args), JobStatus::Enabled).await
+  switch(&api, &caller, (name, seen, args), JobStatus::Enabled).await
 }
 
 async fn disable(
   State(api): Api,
   caller: Caller,
-  Ref(name): Ref,
-  args: Args,
+  (Ref(name), seen, args): (Ref, IfMatch, Args),
 ) -> Result<Response, ApiError> {
-  switch(&api, &caller, (name, args), JobStatus::Disabled).await
+  switch(&api, &caller, (name, seen, args), JobStatus::Disabled).await
 }
 
 async fn switch(
   api: &ApiState,
   caller: &Caller,
-  (name, args): (String, Args),
+  (name, IfMatch(version), mut args): (String, IfMatch, Args),
   status: JobStatus,
 ) -> Result<Response, ApiError> {
+  let jobs = api.jobs.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
-  let job = api.jobs.set_status(&caller.0, namespace.as_ref(), &name, status).await?;
+  let which = (namespace.as_ref(), name.as_str());
+  let job = jobs.set_status(&caller.0, which, (status, version)).await?;
   Ok(tagged(StatusCode::OK, &job))
 }
 

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -16,11 +17,13 @@ use super::operation::Operation;
 use super::query::{Args, Ref};
 use super::state::ApiState;
 use super::task_instances::instance_id;
-use crate::service::{LogRange, LogReader};
+use crate::service::{GrepWish, LogRange, LogReader};
 
 type Api = State<Arc<ApiState>>;
 /// Records of frames: `u32` little-endian length, then the frame; length 0 ends a complete log.
 const FRAMED: &str = "application/vnd.hetuflow.output";
+/// Matches of one answer where nothing is said.
+const GREP_LIMIT: u64 = 100;
 const RAW: &str = "application/octet-stream";
 
 /// The route of output.
@@ -32,6 +35,12 @@ pub(super) fn operations() -> Vec<Operation> {
       .query("follow", "boolean", "go on until the attempt is over")
       .query("stream", "string", "only stdout, stderr or system")
       .query("tail_bytes", "integer", "begin so many bytes before the end")
+      .query("grep", "string", "answer with the lines that fit this expression, as JSON")
+      .query("ignore_case", "boolean", "with grep: capitals do not matter")
+      .query("invert", "boolean", "with grep: lines that do not fit")
+      .query("context", "integer", "with grep: lines around each, at most 20")
+      .query("limit", "integer", "with grep: matches, 1 to 1,000; 100 where not said")
+      .query("cursor", "string", "with grep: go on where the answer before ended")
       .answers_bytes(RAW),
   ]
 }
@@ -42,6 +51,9 @@ async fn read(
   (Ref(id), right, headers): (Ref, StreamRight, HeaderMap),
   mut args: Args,
 ) -> Result<Response, ApiError> {
+  if let Some(pattern) = args.text("grep") {
+    return grep(&api, &caller, (&id, pattern), args).await;
+  }
   let range = LogRange {
     from_offset: args.value("from_offset")?.unwrap_or(0),
     follow: args.value("follow")?.unwrap_or(false),
@@ -58,6 +70,28 @@ async fn read(
   let content = if framed { FRAMED } else { RAW };
   let headers = [(header::CONTENT_TYPE, content), (header::CACHE_CONTROL, "no-store")];
   Ok((headers, body).into_response())
+}
+
+/// A bounded search, answered with lines.
+async fn grep(
+  api: &ApiState,
+  caller: &Caller,
+  (id, pattern): (&str, String),
+  mut args: Args,
+) -> Result<Response, ApiError> {
+  let wish = GrepWish {
+    pattern,
+    ignore_case: args.value("ignore_case")?.unwrap_or(false),
+    invert: args.value("invert")?.unwrap_or(false),
+    context: args.value("context")?.unwrap_or(0),
+    limit: args.value("limit")?.unwrap_or(GREP_LIMIT),
+    stream: args.text("stream").map(|name| stream_of(&name)).transpose()?,
+    from_offset: args.value("from_offset")?.unwrap_or(0),
+    cursor: args.text("cursor"),
+  };
+  args.finish()?;
+  let found = api.logs.grep(&caller.0, instance_id(id)?, &wish).await?;
+  Ok(([(header::CACHE_CONTROL, "no-store")], Json(found)).into_response())
 }
 
 fn stream_of(name: &str) -> Result<Stream, ApiError> {

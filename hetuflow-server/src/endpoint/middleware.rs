@@ -13,6 +13,7 @@ use hetuflow_core::ErrorCode;
 use tracing::Instrument;
 
 use super::error::ApiError;
+use super::v0::is_older;
 
 /// Longest time to the head of an answer; a long poll waits up to 60 s.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(75);
@@ -41,9 +42,13 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     path = request.uri().path(),
     request.id = id,
   );
+  let older = is_older(request.uri().path());
   let mut response = CURRENT.scope(id, serve(request, next).instrument(span)).await;
   if let Some(header) = header {
     response.headers_mut().insert(REQUEST_ID, header);
+  }
+  if older {
+    response.headers_mut().insert("deprecation", HeaderValue::from_static("true"));
   }
   let nosniff = HeaderValue::from_static("nosniff");
   response.headers_mut().insert("x-content-type-options", nosniff);

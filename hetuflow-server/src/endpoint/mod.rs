@@ -6,6 +6,7 @@
 
 mod agents;
 mod auth;
+mod control;
 mod docs;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod system;
 mod task_instances;
 mod tasks;
 mod tokens;
+mod v0;
 mod version_header;
 
 #[cfg(test)]

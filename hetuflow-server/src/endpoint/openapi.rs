@@ -130,6 +130,9 @@ fn one(operation: &Operation, error: &Value) -> Value {
       "content": { "application/json": { "schema": body.schema } },
     });
   }
+  if operation.older {
+    value["deprecated"] = json!(true);
+  }
   if matches!(operation.door, Door::Public) {
     value["security"] = json!([]);
   }

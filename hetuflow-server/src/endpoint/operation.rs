@@ -49,6 +49,8 @@ pub(super) struct Operation {
   pub(super) content: &'static str,
   /// The status of the answer.
   pub(super) status: u16,
+  /// It belongs to the older interface.
+  pub(super) older: bool,
 }
 
 /// The kind of thing that a path is about.
@@ -76,6 +78,7 @@ impl Operation {
       answer: None,
       content: "application/json",
       status: 200,
+      older: false,
     }
   }
 
@@ -94,9 +97,21 @@ impl Operation {
     Self::new((Method::PATCH, MethodFilter::PATCH), path, h)
   }
 
+  /// A PUT.
+  pub(super) fn put<H: Handler<T, Arc<ApiState>>, T: 'static>(path: &'static str, h: H) -> Self {
+    Self::new((Method::PUT, MethodFilter::PUT), path, h)
+  }
+
   /// A DELETE, which answers 204.
   pub(super) fn delete<H: Handler<T, Arc<ApiState>>, T: 'static>(path: &'static str, h: H) -> Self {
     Self::new((Method::DELETE, MethodFilter::DELETE), path, h).status(204)
+  }
+
+  /// It belongs to the older interface.
+  pub(super) fn older(mut self) -> Self {
+    self.older = true;
+    self.tag = "older";
+    self
   }
 
   /// What it does, in one line.
@@ -158,6 +173,11 @@ impl Operation {
     self.content = content;
     self.answer = Some(Described::text());
     self
+  }
+
+  /// It can be tried: done, answered and undone.
+  pub(super) fn dry_runs(self) -> Self {
+    self.query("dry_run", "boolean", "true: answer what would be, and change nothing")
   }
 
   /// One query parameter.

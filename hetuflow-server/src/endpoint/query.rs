@@ -122,6 +122,14 @@ impl Args {
     }
   }
 
+  /// Whether a change is only tried: `dry_run=true`.
+  ///
+  /// # Errors
+  /// 400 `filter.value`.
+  pub(super) fn dry_run(&mut self) -> Result<bool, ApiError> {
+    Ok(self.value("dry_run")?.unwrap_or(false))
+  }
+
   /// Only the namespace is known here.
   ///
   /// # Errors

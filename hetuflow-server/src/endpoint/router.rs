@@ -10,8 +10,8 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, docs, events, gateway_figures, jobs, logs, namespaces, schedules, system, task_instances,
-  tasks, tokens,
+  agents, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules, system,
+  task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -21,6 +21,7 @@ pub(super) fn operations() -> Vec<Operation> {
     jobs::operations(),
     schedules::operations(),
     tasks::operations(),
+    control::operations(),
     task_instances::operations(),
     logs::operations(),
     agents::operations(),
@@ -29,6 +30,7 @@ pub(super) fn operations() -> Vec<Operation> {
     gateway_figures::operations(),
     events::operations(),
     docs::operations(),
+    v0::operations(),
   ];
   rooms.into_iter().flatten().collect()
 }
@@ -39,7 +41,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
   let mut public = Router::new();
   let mut token = Router::new();
   let mut stream = Router::new();
-  for operation in operations() {
+  for operation in operations().into_iter().filter(|one| state.v0_api || !one.older) {
     let door = match operation.door {
       Door::Public => &mut public,
       Door::Token => &mut token,

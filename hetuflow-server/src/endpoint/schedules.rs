@@ -45,7 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .optional_body::<PauseRequest>(),
     Operation::post("/api/v1/schedules/{ref}/resume", resume).summary("Let a schedule go on"),
   ];
-  all.extend(switches.map(|one| one.in_namespace().answers::<ScheduleEntity>()));
+  all.extend(switches.map(|one| one.in_namespace().dry_runs().answers::<ScheduleEntity>()));
   let count = "how many, 1 to 1,000";
   let from = "after this instant; now where not said";
   all.extend([
@@ -89,6 +89,7 @@ fn crud() -> Vec<Operation> {
       .summary("Make a schedule of a job")
       .query("job", "string", "the job, where the body does not name it")
       .in_namespace()
+      .dry_runs()
       .body::<ScheduleForCreate>()
       .answers::<ScheduleEntity>()
       .status(201),
@@ -103,12 +104,15 @@ fn crud() -> Vec<Operation> {
     Operation::patch("/api/v1/schedules/{ref}", update)
       .summary("Change a schedule; its planning starts anew at now")
       .in_namespace()
+      .dry_runs()
       .header("If-Match", "the revision that was seen; 412 when it is another now")
       .body::<ScheduleForUpdate>()
       .answers::<ScheduleEntity>(),
     Operation::delete("/api/v1/schedules/{ref}", delete)
       .summary("Remove a schedule; its fires stay")
-      .in_namespace(),
+      .in_namespace()
+      .dry_runs()
+      .header("If-Match", "the revision that was seen; 412 when it is another now"),
   ]
 }
 
@@ -144,9 +148,10 @@ async fn create(
   JsonBody(new): JsonBody<ScheduleForCreate>,
 ) -> Result<Response, ApiError> {
   let job = args.text("job");
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let job = (namespace.as_ref(), job.as_deref());
-  let made = api.schedules.create(&caller.0, job, new).await?;
+  let made = schedules.create(&caller.0, job, new).await?;
   Ok(tagged(StatusCode::CREATED, &made))
 }
 
@@ -164,23 +169,24 @@ async fn get(
 async fn update(
   State(api): Api,
   caller: Caller,
-  (Ref(name), IfMatch(rev), args): (Ref, IfMatch, Args),
+  (Ref(name), IfMatch(rev), mut args): (Ref, IfMatch, Args),
   JsonBody(change): JsonBody<ScheduleForUpdate>,
 ) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  let schedule = api.schedules.update(&caller.0, which, change, rev).await?;
+  let schedule = schedules.update(&caller.0, which, change, rev).await?;
   Ok(tagged(StatusCode::OK, &schedule))
 }
 
 async fn delete(
   State(api): Api,
   caller: Caller,
-  Ref(name): Ref,
-  args: Args,
+  (Ref(name), IfMatch(rev), mut args): (Ref, IfMatch, Args),
 ) -> Result<StatusCode, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
-  api.schedules.delete(&caller.0, (namespace.as_ref(), &name)).await?;
+  schedules.delete(&caller.0, (namespace.as_ref(), &name), rev).await?;
   Ok(StatusCode::NO_CONTENT)
 }
 
@@ -188,44 +194,48 @@ async fn enable(
   State(api): Api,
   caller: Caller,
   Ref(name): Ref,
-  args: Args,
+  mut args: Args,
 ) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &api.schedules.set_enabled(&caller.0, which, true).await?))
+  Ok(tagged(StatusCode::OK, &schedules.set_enabled(&caller.0, which, true).await?))
 }
 
 async fn disable(
   State(api): Api,
   caller: Caller,
   Ref(name): Ref,
-  args: Args,
+  mut args: Args,
 ) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &api.schedules.set_enabled(&caller.0, which, false).await?))
+  Ok(tagged(StatusCode::OK, &schedules.set_enabled(&caller.0, which, false).await?))
 }
 
 async fn pause(
   State(api): Api,
   caller: Caller,
-  (Ref(name), args): (Ref, Args),
+  (Ref(name), mut args): (Ref, Args),
   MaybeJson(request): MaybeJson<PauseRequest>,
 ) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &api.schedules.pause(&caller.0, which, request.reason).await?))
+  Ok(tagged(StatusCode::OK, &schedules.pause(&caller.0, which, request.reason).await?))
 }
 
 async fn resume(
   State(api): Api,
   caller: Caller,
   Ref(name): Ref,
-  args: Args,
+  mut args: Args,
 ) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &api.schedules.resume(&caller.0, which).await?))
+  Ok(tagged(StatusCode::OK, &schedules.resume(&caller.0, which).await?))
 }
 
 async fn trigger(

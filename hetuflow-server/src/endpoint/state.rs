@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{
   AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc,
-  TaskSvc, TokenSvc, WatchSvc,
+  TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -38,6 +38,8 @@ pub struct ApiState {
   pub agents: AgentSvc,
   /// Tokens.
   pub tokens: Arc<TokenSvc>,
+  /// The older words for tasks, agents and cron jobs.
+  pub v0: V0Svc,
   /// The server itself.
   pub system: SystemSvc,
   /// Counts of the gateway.
@@ -46,6 +48,8 @@ pub struct ApiState {
   pub gateway_connections: Figures,
   /// No token is asked for: `[auth] mode = off`.
   pub open: bool,
+  /// The routes without a version are served: `[compat] v0_api`.
+  pub v0_api: bool,
   /// Streams end when this is cancelled, so that a stop need not wait for their readers.
   pub shutdown: CancellationToken,
   /// When the server started.

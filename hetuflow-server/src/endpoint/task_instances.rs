@@ -6,48 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use hetuflow_core::{
   CancelRequest, ErrorCode, Page, TaskControlKind, TaskInstanceEntity, TaskInstanceFilter,
-  TaskInstanceId, signal_number,
+  TaskInstanceId,
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::auth::Caller;
+use super::control::{ControlRequest, SignalRequest, order};
 use super::error::{Answer, ApiError};
 use super::json_body::{JsonBody, MaybeJson};
 use super::operation::Operation;
 use super::query::{Args, ListQuery, Order, Ref};
 use super::state::ApiState;
+use crate::service::ControlOrder;
 
 type Api = State<Arc<ApiState>>;
-
-/// What is to be done with an attempt.
-#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
-pub struct ControlRequest {
-  /// What.
-  pub control_type: TaskControlKind,
-  /// Why, for people.
-  #[serde(default)]
-  pub reason: Option<String>,
-  /// Without grace.
-  #[serde(default)]
-  pub force: bool,
-  /// The signal, by name, for `signal`.
-  #[serde(default)]
-  pub signal: Option<String>,
-  /// Grace before the kill, in seconds.
-  #[serde(default)]
-  pub grace_secs: Option<f64>,
-}
-
-/// A signal for an attempt.
-#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
-pub struct SignalRequest {
-  /// Its name.
-  pub signal: String,
-  /// Why, for people.
-  #[serde(default)]
-  pub reason: Option<String>,
-}
 
 /// The routes of attempts.
 pub(super) fn operations() -> Vec<Operation> {
@@ -65,7 +36,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .summary("Read an attempt")
       .answers::<TaskInstanceEntity>(),
     Operation::post("/api/v1/task-instances/{id}/control", control)
-      .summary("Stop, kill, pause or signal an attempt")
+      .summary("Stop, kill, skip, hold, start anew or signal an attempt")
       .body::<ControlRequest>()
       .answers::<TaskInstanceEntity>(),
     Operation::post("/api/v1/task-instances/{id}/cancel", cancel)
@@ -122,13 +93,7 @@ async fn control(
   Ref(id): Ref,
   JsonBody(request): JsonBody<ControlRequest>,
 ) -> Answer<TaskInstanceEntity> {
-  let signal = request.signal;
-  if request.control_type == TaskControlKind::Signal || signal.is_some() {
-    check_signal(signal.as_deref().unwrap_or_default())?;
-  }
-  let cancel =
-    CancelRequest { reason: request.reason, force: request.force, grace_secs: request.grace_secs };
-  steer(&api, &caller, &id, (request.control_type, cancel, signal)).await
+  steer(&api, &caller, &id, request.order()).await
 }
 
 async fn cancel(
@@ -137,7 +102,7 @@ async fn cancel(
   Ref(id): Ref,
   MaybeJson(request): MaybeJson<CancelRequest>,
 ) -> Answer<TaskInstanceEntity> {
-  steer(&api, &caller, &id, (TaskControlKind::Stop, request, None)).await
+  steer(&api, &caller, &id, order(TaskControlKind::Stop, request)).await
 }
 
 async fn kill(
@@ -147,7 +112,7 @@ async fn kill(
   MaybeJson(request): MaybeJson<CancelRequest>,
 ) -> Answer<TaskInstanceEntity> {
   let request = CancelRequest { force: true, ..request };
-  steer(&api, &caller, &id, (TaskControlKind::Kill, request, None)).await
+  steer(&api, &caller, &id, order(TaskControlKind::Kill, request)).await
 }
 
 async fn signal(
@@ -156,28 +121,14 @@ async fn signal(
   Ref(id): Ref,
   JsonBody(request): JsonBody<SignalRequest>,
 ) -> Answer<TaskInstanceEntity> {
-  check_signal(&request.signal)?;
-  let cancel = CancelRequest { reason: request.reason, ..CancelRequest::default() };
-  steer(&api, &caller, &id, (TaskControlKind::Signal, cancel, Some(request.signal))).await
+  steer(&api, &caller, &id, request.order()).await
 }
 
 async fn steer(
   api: &ApiState,
   caller: &Caller,
   id: &str,
-  order: (TaskControlKind, CancelRequest, Option<String>),
+  order: ControlOrder,
 ) -> Answer<TaskInstanceEntity> {
-  Ok(Json(api.tasks.control(&caller.0, instance_id(id)?, order).await?))
-}
-
-fn check_signal(name: &str) -> Result<(), ApiError> {
-  if signal_number(name).is_some() {
-    return Ok(());
-  }
-  let shown: String = name.chars().take(40).flat_map(char::escape_default).collect();
-  let message = format!("\"{shown}\" is not a signal");
-  Err(
-    ApiError::new(ErrorCode::ValidationError, "signal.unknown", "/signal", message)
-      .hint("TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
-  )
+  Ok(Json(api.tasks.control(&caller.0, instance_id(id)?, &order).await?))
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use hetuflow_core::{
   BulkResponse, CancelRequest, ErrorCode, Page, TaskActions, TaskActionsResponse, TaskBulkCreate,
   TaskEntity, TaskFilter, TaskForCreate, TaskForUpdate, TaskInstanceEntity, TaskInstanceFilter,
-  TaskStatus,
+  TaskStatus, TaskWhy,
 };
 
 use super::auth::Caller;
@@ -76,6 +76,10 @@ pub(super) fn operations() -> Vec<Operation> {
       .in_namespace()
       .answers::<TaskEntity>()
       .status(201),
+    Operation::get("/api/v1/tasks/{ref}/why", why)
+      .summary("Why a task does not run yet, agent by agent")
+      .in_namespace()
+      .answers::<TaskWhy>(),
     Operation::get("/api/v1/tasks/{ref}/instances", instances)
       .summary("Attempts of a task, newest first")
       .in_namespace()
@@ -257,6 +261,11 @@ async fn retry(
 ) -> Result<Response, ApiError> {
   let namespace = args.only_namespace()?;
   made((api.tasks.retry(&caller.0, namespace.as_ref(), &name).await?, false))
+}
+
+async fn why(State(api): Api, caller: Caller, Ref(name): Ref, args: Args) -> Answer<TaskWhy> {
+  let namespace = args.only_namespace()?;
+  Ok(Json(api.tasks.why(&caller.0, namespace.as_ref(), &name).await?))
 }
 
 async fn instances(

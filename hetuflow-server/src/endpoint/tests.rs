@@ -19,7 +19,7 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, WatchSvc,
+  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -53,6 +53,8 @@ impl House {
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone(), Arc::clone(&tasks)),
+      v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
+      v0_api: true,
       tasks,
       logs: Arc::new(LogSvc::new(store.clone())),
       watches: WatchSvc::new(store.clone(), Arc::clone(&feed), (server_id.clone(), own)),

@@ -21,7 +21,9 @@ use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
 use super::upgrade::GatewayState;
 use super::writer::write_loop;
 use crate::broker::{Grant, Member};
-use crate::service::{Actor, HeartbeatNote, RefusedReports, Report, ReportBatch, ReportSource};
+use crate::service::{
+  Actor, HeartbeatNote, RefusedInbox, RefusedReports, Report, ReportBatch, ReportSource,
+};
 
 /// Refused messages in a row after which a connection is ended.
 const REFUSALS_MAX: u32 = 100;
@@ -53,7 +55,6 @@ impl Ending {
 }
 
 type Reading = SplitStream<WebSocket>;
-type Refusals = mpsc::UnboundedReceiver<RefusedReports>;
 
 /// Runs a connection.
 pub(super) async fn run(state: Arc<GatewayState>, mut socket: WebSocket, opening: Opening) {
@@ -126,8 +127,7 @@ impl Session {
     let acked_seq = u64::try_from(registered.found.agent.acked_seq).unwrap_or(0);
     let (sender, receiver) = mpsc::channel(OUTGOING_MAX);
     let (acked, acks) = watch::channel(acked_seq);
-    // Bounded by what waits for the store: one item per group that was written.
-    let (refusals, refused) = mpsc::unbounded_channel();
+    let refused = Arc::new(RefusedInbox::default());
     let link = Arc::new(SocketLink { sender, zstd });
     let (sink, stream) = socket.split();
     let hard = CancellationToken::new();
@@ -138,7 +138,7 @@ impl Session {
       agent_id: agent_id.clone(),
       agent_epoch: registered.request.agent_epoch,
       acked: Arc::new(acked),
-      refused: refusals,
+      refused: refused.clone(),
     };
     link.send(&registration::welcome(&state, &registered));
     let old = state.roster.join(member_of(&registered, link.clone()));
@@ -157,7 +157,7 @@ impl Session {
       refused_log: RefusedLog::default(),
       clock_told: false,
     };
-    let ending = session.read_loop(stream, refused).await;
+    let ending = session.read_loop(stream, &refused).await;
     session.link.close_with(ending.code, &ending.reason);
     drop(session);
     hard.cancel();
@@ -169,13 +169,13 @@ impl Session {
     }
   }
 
-  async fn read_loop(&mut self, mut stream: Reading, mut refused: Refusals) -> Ending {
+  async fn read_loop(&mut self, mut stream: Reading, refused: &RefusedInbox) -> Ending {
     let stop = self.state.stop.clone();
     let silence_max = self.state.settings.silence_max;
     loop {
       let frame = tokio::select! {
         frame = tokio::time::timeout(silence_max, stream.next()) => frame,
-        Some(refusals) = refused.recv() => {
+        refusals = refused.take() => {
           self.tell_refused(&refusals);
           continue;
         }
@@ -285,9 +285,9 @@ impl Session {
         let update: Update = message.read()?;
         let id = self.source.agent_id.clone();
         self.state.roster.update(&id, |member| {
+          member.task_types = update.capabilities.task_types();
           member.labels = update.capabilities.labels;
           member.labels.insert("agent".to_owned(), id.to_string());
-          member.task_types = update.capabilities.supported_task_types;
         });
         self.acknowledge(message.message_id);
         Ok(())
@@ -427,7 +427,7 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
       .iter()
       .filter_map(|name| hetuflow_core::NamespaceId::new(name.as_str()).ok())
       .collect(),
-    task_types: agent.capabilities.supported_task_types.clone(),
+    task_types: agent.capabilities.task_types(),
     cordoned: agent.cordoned,
     link,
   }

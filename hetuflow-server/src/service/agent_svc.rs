@@ -117,7 +117,8 @@ impl AgentSvc {
     let event = if cordoned { "agent.cordoned" } else { "agent.uncordoned" };
     tell(&mut work, &agent.id, event, json!({ "cordoned": cordoned }));
     work.end(outcome).await?;
-    // Whoever holds its connection must look again.
+    // Whoever holds its connection must look again; the next claim already knows.
+    self.store.bus.look_anew.store(true, std::sync::atomic::Ordering::Release);
     self.store.bus.control.notify_one();
     self.store.bus.dispatch.notify_one();
     self.get(actor, id).await

@@ -206,6 +206,9 @@ pub(super) fn blank_end(
   }
 }
 
+/// What stands beside a task that is stopped to be started anew.
+const RESTART: &str = "restart";
+
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
 const GIVEN_BACK: [&str; 2] = ["not_started(agent_shutdown)", "not_started(executor_lost)"];
@@ -217,8 +220,13 @@ async fn decide(
   row: &HotRow,
   end: &FinishedAttempt,
 ) -> Result<(TaskEvent, Option<Ts>), DbError> {
+  let restart = row.stop_kind.as_deref() == Some(RESTART) && row.status == TaskStatus::Cancelling;
   let natural = match end.status {
     TaskInstanceStatus::Succeeded => return Ok((TaskEvent::AttemptSucceeded, None)),
+    // Whether a lost one still runs nobody knows: that is for the policy of losses.
+    status if restart && status != TaskInstanceStatus::Lost => {
+      return Ok((TaskEvent::Restarted, Some(end.completed_at)));
+    }
     TaskInstanceStatus::Cancelled => return Ok((TaskEvent::AttemptCancelled, None)),
     TaskInstanceStatus::Skipped => return Ok((TaskEvent::AttemptSkipped, None)),
     TaskInstanceStatus::Lost => TaskEvent::AttemptLost,

@@ -236,7 +236,7 @@ impl FeedReader {
             return item;
           }
         }
-        Ok(Err(broadcast::error::RecvError::Lagged(_))) => return self.resync("too slow"),
+        Ok(Err(broadcast::error::RecvError::Lagged(_))) => return self.resync_when_slow().await,
         Ok(Err(broadcast::error::RecvError::Closed)) => {
           return FeedItem::Closed("the server stops".to_owned());
         }
@@ -246,10 +246,9 @@ impl FeedReader {
 
   async fn read_replay(&mut self) -> Result<Option<FeedItem>, crate::infra::db::DbError> {
     let mut conn = self.feed.store.db.read().await?;
-    let (oldest, newest) = event_bmc::bounds(&mut conn).await?;
+    let oldest = event_bmc::bounds(&mut conn).await?.0;
     if self.cursor > 0 && oldest > self.cursor + 1 && self.told < oldest - 1 {
-      self.cursor = newest;
-      return Ok(Some(self.resync("the journal no longer reaches back that far")));
+      return Ok(Some(self.resync_at_cut(oldest)));
     }
     let mut batches = event_bmc::list_after(&mut conn, self.cursor, BATCH_MAX).await?;
     batches.retain(|batch| batch.seq <= self.live_from);
@@ -261,13 +260,30 @@ impl FeedReader {
     Ok(None)
   }
 
-  fn resync(&mut self, reason: &str) -> FeedItem {
+  /// The journal was cut: what is left of it follows.
+  fn resync_at_cut(&mut self, oldest: i64) -> FeedItem {
+    self.cursor = oldest - 1;
+    self.told = self.cursor;
+    let reason = "the journal no longer reaches back that far".to_owned();
+    let epoch = self.feed.epoch.clone();
+    let from_seq = self.cursor;
+    FeedItem::Resync(Resync { epoch, from_seq, reason, first_seq: Some(oldest), missed: None })
+  }
+
+  /// The reader fell behind: it goes on with what comes now.
+  async fn resync_when_slow(&mut self) -> FeedItem {
     self.frames = self.frames.resubscribe();
     let from_seq = (*self.feed.position.borrow()).unwrap_or(self.cursor).max(self.cursor);
+    let missed = self.count_missed(from_seq).await.ok();
     self.cursor = from_seq;
     self.told = from_seq;
-    let epoch = self.feed.epoch.clone();
-    FeedItem::Resync(Resync { epoch, from_seq, reason: reason.to_owned() })
+    let (epoch, reason) = (self.feed.epoch.clone(), "too slow".to_owned());
+    FeedItem::Resync(Resync { epoch, from_seq, reason, first_seq: None, missed })
+  }
+
+  async fn count_missed(&self, until: i64) -> Result<i64, crate::infra::db::DbError> {
+    let mut conn = self.feed.store.db.read().await?;
+    event_bmc::count_between(&mut conn, (self.cursor, until), self.namespace.as_ref()).await
   }
 
   fn select(&mut self, batch: &EventBatch) -> Option<FeedItem> {

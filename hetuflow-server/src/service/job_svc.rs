@@ -29,6 +29,12 @@ impl JobSvc {
     Self { store }
   }
 
+  /// The same use cases; with `true` changes are tried, answered and undone.
+  #[must_use]
+  pub fn dry(&self, dry: bool) -> Self {
+    Self { store: self.store.dry(dry) }
+  }
+
   /// Makes a job with its schedules, all or nothing.
   ///
   /// # Errors
@@ -99,15 +105,15 @@ impl JobSvc {
   /// Removes a job and its schedules; its history stays readable.
   ///
   /// # Errors
-  /// 404, 403, 409 for the hidden job.
+  /// 404, 403, 409 for the hidden job; 412 when it is not at the version that was seen.
   pub async fn delete(
     &self,
     actor: &Actor,
-    namespace: Option<&NamespaceId>,
-    reference: &str,
+    which: (Option<&NamespaceId>, &str),
+    version: Option<i64>,
   ) -> SvcResult<()> {
     let mut work = self.store.work().await?;
-    let outcome = delete_one(&mut work, actor, namespace, reference).await;
+    let outcome = delete_one(&mut work, actor, which, version).await;
     work.end(outcome).await
   }
 
@@ -118,12 +124,11 @@ impl JobSvc {
   pub async fn set_status(
     &self,
     actor: &Actor,
-    namespace: Option<&NamespaceId>,
-    reference: &str,
-    status: JobStatus,
+    which: (Option<&NamespaceId>, &str),
+    (status, version): (JobStatus, Option<i64>),
   ) -> SvcResult<JobEntity> {
     let change = JobForUpdate { status: Some(status), ..JobForUpdate::default() };
-    self.update(actor, (namespace, reference), change, None).await
+    self.update(actor, which, change, version).await
   }
 
   /// All versions, newest first.
@@ -142,7 +147,11 @@ impl JobSvc {
   }
 }
 
-async fn create_all(
+/// Inserts a checked job with its schedules.
+///
+/// # Errors
+/// 404 for the namespace, 409 for a name in use.
+pub(super) async fn create_all(
   work: &mut Work,
   actor: &Actor,
   namespace: &NamespaceId,
@@ -160,7 +169,11 @@ async fn create_all(
   Ok(job)
 }
 
-async fn update_one(
+/// Changes a job; `version` is the one that the asker saw, where it says so.
+///
+/// # Errors
+/// As [`JobSvc::update`].
+pub(super) async fn update_one(
   work: &mut Work,
   actor: &Actor,
   (namespace, reference): (Option<&NamespaceId>, &str),
@@ -191,13 +204,16 @@ async fn update_one(
 async fn delete_one(
   work: &mut Work,
   actor: &Actor,
-  namespace: Option<&NamespaceId>,
-  reference: &str,
+  (namespace, reference): (Option<&NamespaceId>, &str),
+  version: Option<i64>,
 ) -> SvcResult<()> {
   actor.require_role(Role::Viewer)?;
   let job = find_job(&mut work.tx, actor, namespace, reference).await?;
   actor.require(Role::Editor, &job.namespace_id)?;
   refuse_adhoc(&job)?;
+  if version.is_some_and(|version| version != job.version) {
+    return Err(stale(job.version));
+  }
   remove_job(work, &job).await
 }
 

@@ -118,6 +118,11 @@ impl LogReader {
     }
   }
 
+  /// Whether everything was read and the attempt is over, so that nothing more can come.
+  pub fn is_over(&self) -> bool {
+    self.over && self.ready.is_empty()
+  }
+
   /// Reads on; `false` when nothing new was there.
   async fn fill(&mut self) -> SvcResult<bool> {
     let mut conn = self.store.db.read().await?;

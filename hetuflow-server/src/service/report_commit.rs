@@ -10,8 +10,8 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end};
-use super::report_svc::{Group, RefusedReport, RefusedReports, Report};
-use super::{JobCache, LiveAttempts, Store};
+use super::report_svc::{Group, Report};
+use super::{JobCache, LiveAttempts, RefusedReport, RefusedReports, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
 use crate::infra::bmc::log_bmc::{self, LogChunk};
 use crate::infra::bmc::{agent_bmc, event_bmc};
@@ -19,8 +19,6 @@ use crate::infra::db::{Conn, DbError};
 
 /// Dead letters of one group at most; a hostile agent must not fill the store.
 const DEAD_LETTERS_MAX: usize = 20;
-/// Refused reports of one agent that are answered, in one group.
-const ANSWERS_MAX: usize = 20;
 
 /// What a commit needs.
 pub(super) struct CommitContext {
@@ -53,12 +51,9 @@ struct Folded<'a> {
 impl<'a> Folded<'a> {
   /// A report changes nothing: its agent is told.
   fn refuse(&mut self, code: &'static str, agent: &'a AgentId, update: &TaskInstanceUpdate) {
-    let refused = self.refused.entry(agent).or_default();
-    refused.total += 1;
-    if refused.shown.len() < ANSWERS_MAX {
-      let TaskInstanceUpdate { instance_id, task_id, fence, .. } = *update;
-      refused.shown.push(RefusedReport { code, instance_id, task_id, fence });
-    }
+    let TaskInstanceUpdate { instance_id, task_id, fence, .. } = *update;
+    let report = RefusedReport { code, instance_id, task_id, fence };
+    self.refused.entry(agent).or_default().push(report);
   }
 
   /// As [`Folded::refuse`], and it is kept for people to look at.
@@ -85,8 +80,7 @@ pub(super) async fn commit(context: &CommitContext, group: &Group) -> Result<(),
   ends.wake(&context.store);
   for (source, _) in group {
     if let Some(refused) = folded.refused.remove(&source.agent_id) {
-      // A connection that is over needs no answer.
-      let _gone = source.refused.send(refused);
+      source.refused.add(refused);
     }
   }
   Ok(())
@@ -212,35 +206,60 @@ async fn write_starts(
 ) -> Result<(), DbError> {
   let mut rows = Vec::new();
   let mut stale = Vec::new();
+  let mut holds = Vec::new();
   for (task_id, folds) in &folded.tasks {
     for fold in folds.iter().filter(|fold| fold.end.is_none()) {
       if !context.live.belongs_to(fold.instance_id, fold.agent, fold.fence) {
         stale.extend(fold.started.map(|update| (fold.agent, update)));
         continue;
       }
-      match (fold.started, fold.paused) {
-        (Some(update), _) => {
-          let started_at = started_at(update).unwrap_or(now);
-          rows.push(LiveRow { task_id: *task_id, fence: fold.fence, started_at });
-        }
-        (None, None) if fold.acknowledged => {
-          hot::mark_acknowledged(tx, *task_id, fold.fence, now).await?;
-        }
-        _ => {}
+      if let Some(update) = fold.started {
+        let started_at = started_at(update).unwrap_or(now);
+        rows.push(LiveRow { task_id: *task_id, fence: fold.fence, started_at });
+      } else if fold.acknowledged && fold.paused.is_none() {
+        hot::mark_acknowledged(tx, *task_id, fold.fence, now).await?;
       }
-      if fold.paused == Some(true) && hot::mark_paused(tx, *task_id, fold.fence, now).await? {
-        let lock = hot::lock_rows(tx, &[*task_id]).await?;
-        if let Some(row) = lock.first() {
-          let data = json!({"status": "paused", "instance_id": fold.instance_id});
-          ends.note(&row.namespace_id, *task_id, "task.paused", data, now);
-        }
+      if fold.paused == Some(true) {
+        holds.push((*task_id, fold.fence, fold.instance_id));
       }
     }
   }
-  for row in hot::mark_running(tx, &rows, now).await? {
-    note_start(ends, &row, row.started_at.unwrap_or(now));
+  let moved = hot::mark_running(tx, &rows, now).await?;
+  for row in &moved {
+    note_start(ends, row, row.started_at.unwrap_or(now));
   }
+  rows.retain(|row| !moved.iter().any(|moved| moved.task_id == row.task_id));
+  write_holds(tx, ends, (&rows, &holds), now).await?;
   stale.into_iter().for_each(|(agent, update)| folded.refuse("stale", agent, update));
+  Ok(())
+}
+
+/// Attempts that go on, `resumed`, and attempts that are held.
+async fn write_holds(
+  tx: &mut Conn,
+  ends: &mut Ends,
+  (resumed, held): (&[LiveRow], &[(TaskId, i64, TaskInstanceId)]),
+  now: Ts,
+) -> Result<(), DbError> {
+  for row in resumed {
+    if hot::mark_resumed(tx, row.task_id, row.fence, now).await? {
+      let locked = hot::lock_rows(tx, &[row.task_id]).await?;
+      if let Some(row) = locked.first() {
+        let data = json!({"status": "running", "instance_id": row.instance_id});
+        ends.note(&row.namespace_id, row.task_id, "task.resumed", data, now);
+      }
+    }
+  }
+  for (task_id, fence, instance_id) in held {
+    if hot::mark_paused(tx, *task_id, *fence, now).await? {
+      let locked = hot::lock_rows(tx, &[*task_id]).await?;
+      if let Some(row) = locked.first() {
+        let data =
+          json!({"status": "paused", "instance_id": instance_id, "reason": row.stop_reason});
+        ends.note(&row.namespace_id, *task_id, "task.paused", data, now);
+      }
+    }
+  }
   Ok(())
 }
 

@@ -7,11 +7,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{AgentId, OutputFrame, TaskId, TaskInstanceId, TaskInstanceUpdate};
-use tokio::sync::{Notify, mpsc, watch};
+use hetuflow_core::{AgentId, OutputFrame, TaskInstanceUpdate};
+use tokio::sync::{Notify, watch};
 
 use super::report_commit::{CommitContext, commit};
-use super::{JobCache, LiveAttempts, Store};
+use super::{JobCache, LiveAttempts, RefusedInbox, Store};
 
 /// Most items in one transaction.
 const GROUP_ITEMS_MAX: usize = 1000;
@@ -44,28 +44,6 @@ pub struct ReportBatch {
   pub bytes: usize,
 }
 
-/// A report that changed nothing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RefusedReport {
-  /// `stale`, `foreign` or `transition`.
-  pub code: &'static str,
-  /// The attempt that it speaks of.
-  pub instance_id: TaskInstanceId,
-  /// Its task.
-  pub task_id: TaskId,
-  /// Under which fence.
-  pub fence: i64,
-}
-
-/// The reports of one group that changed nothing.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RefusedReports {
-  /// How many.
-  pub total: u64,
-  /// The first of them.
-  pub shown: Vec<RefusedReport>,
-}
-
 /// Where an agent's reports come from and its acknowledgements go.
 #[derive(Debug, Clone)]
 pub struct ReportSource {
@@ -76,7 +54,7 @@ pub struct ReportSource {
   /// Told the last committed number.
   pub acked: Arc<watch::Sender<u64>>,
   /// Told what changed nothing, after the commit.
-  pub refused: mpsc::UnboundedSender<RefusedReports>,
+  pub refused: Arc<RefusedInbox>,
 }
 
 #[derive(Debug)]

@@ -89,15 +89,19 @@ pub(super) async fn create_one(
 /// Removes one.
 ///
 /// # Errors
-/// 404, 403.
+/// 404, 403, 412.
 pub(super) async fn delete_one(
   work: &mut Work,
   actor: &Actor,
   which: ScheduleRef<'_>,
+  rev: Option<i64>,
 ) -> SvcResult<()> {
   actor.require_role(Role::Viewer)?;
   let row = find_schedule(&mut work.tx, actor, which).await?;
   actor.require(Role::Editor, &row.namespace_id)?;
+  if rev.is_some_and(|rev| rev != row.rev) {
+    return Err(stale(row.rev));
+  }
   delete_schedule(work, &row).await
 }
 

@@ -32,6 +32,12 @@ impl ScheduleSvc {
     Self { store, tasks }
   }
 
+  /// The same use cases; with `true` changes are tried, answered and undone.
+  #[must_use]
+  pub fn dry(&self, dry: bool) -> Self {
+    Self { store: self.store.dry(dry), ..self.clone() }
+  }
+
   /// Makes a schedule of a job, named by `new.job_id` or `job`.
   ///
   /// # Errors
@@ -105,10 +111,15 @@ impl ScheduleSvc {
   /// Removes one.
   ///
   /// # Errors
-  /// 404, 403.
-  pub async fn delete(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<()> {
+  /// 404, 403; 412 when it is not at the revision that was seen.
+  pub async fn delete(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    rev: Option<i64>,
+  ) -> SvcResult<()> {
     let mut work = self.store.work().await?;
-    let outcome = delete_one(&mut work, actor, which).await;
+    let outcome = delete_one(&mut work, actor, which, rev).await;
     work.end(outcome).await
   }
 

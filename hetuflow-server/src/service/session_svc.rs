@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, NamespaceId,
+  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, Labels, NamespaceId,
   Reconcile, ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
 };
 use serde_json::json;
@@ -56,6 +56,13 @@ pub struct Registration {
   pub same_journal: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
+}
+
+/// Labels that the agent was given here and does not bring itself.
+fn given_labels(known: &AgentEntity) -> Labels {
+  let own = &known.capabilities.labels;
+  let given = known.labels.iter().filter(|(key, _)| !own.contains_key(*key) && *key != "agent");
+  given.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 impl SessionSvc {
@@ -112,7 +119,8 @@ impl SessionSvc {
     let journal = &request.journal_id;
     let same_journal =
       !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal);
-    let mut labels = request.capabilities.labels.clone();
+    let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
+    labels.extend(request.capabilities.labels.clone());
     labels.insert("agent".to_owned(), id.to_string());
     let mut namespaces = request.namespaces.clone();
     if namespaces.is_empty() && !request.namespace_id.is_empty() {

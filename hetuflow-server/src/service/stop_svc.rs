@@ -2,8 +2,7 @@
 //! outlive a restart of this one.
 
 use hetuflow_core::{
-  CancelRequest, FieldError, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId,
-  TaskInstanceEntity, TaskInstanceId, TaskStatus, Ts,
+  CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus, Ts,
 };
 use serde_json::json;
 
@@ -32,39 +31,8 @@ impl TaskSvc {
     self.stop(actor, &task, kind, request).await
   }
 
-  /// Does something with an attempt that is alive.
-  ///
-  /// # Errors
-  /// 409 for an attempt that is over; 422 for what is not built yet.
-  pub async fn control(
-    &self,
-    actor: &Actor,
-    id: TaskInstanceId,
-    (kind, request, signal): (TaskControlKind, CancelRequest, Option<String>),
-  ) -> SvcResult<TaskInstanceEntity> {
-    let attempt = self.instance(actor, id).await?;
-    if attempt.status.is_final() {
-      let message = format!("attempt is {}", attempt.status);
-      return Err(SvcError::conflict("attempt.terminal", "/", message));
-    }
-    match kind {
-      TaskControlKind::Stop | TaskControlKind::Kill | TaskControlKind::Skip => {
-        let task = self.get(actor, None, &attempt.task_id.to_string()).await?;
-        self.stop(actor, &task, kind, &request).await?;
-        self.instance(actor, id).await
-      }
-      _ => {
-        let message = format!("control {kind} is not built yet");
-        let _signal = signal;
-        Err(SvcError::invalid(vec![
-          FieldError::new("control.unsupported", "/control_type", message)
-            .with_hint("use stop, kill or skip"),
-        ]))
-      }
-    }
-  }
-
-  async fn stop(
+  /// Asks for a stop of this kind, however far the task is.
+  pub(super) async fn stop(
     &self,
     actor: &Actor,
     task: &TaskEntity,

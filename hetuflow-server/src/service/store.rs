@@ -19,12 +19,21 @@ pub struct Store {
   pub db: Db,
   /// The wakes.
   pub bus: Arc<Bus>,
+  /// Transactions are tried and undone.
+  dry: bool,
 }
 
 impl Store {
   /// Puts the two together.
   pub fn new(db: Db, bus: Arc<Bus>) -> Self {
-    Self { db, bus }
+    Self { db, bus, dry: false }
+  }
+
+  /// The same store; with `true` its [`Work`] is done, answered and undone, so that the asker hears
+  /// what would be and nothing is.
+  #[must_use]
+  pub fn dry(&self, dry: bool) -> Self {
+    Self { dry, ..self.clone() }
   }
 
   /// A connection for reading.
@@ -46,7 +55,7 @@ impl Store {
       Err(error) => return tx.end(Err(SvcError::from(error))).await,
     };
     let bus = Arc::clone(&self.bus);
-    Ok(Work { tx, now, bus, journal: Journal::default(), replans: false })
+    Ok(Work { tx, now, bus, journal: Journal::default(), replans: false, dry: self.dry })
   }
 }
 
@@ -59,6 +68,7 @@ pub struct Work {
   bus: Arc<Bus>,
   journal: Journal,
   replans: bool,
+  dry: bool,
 }
 
 impl Work {
@@ -85,6 +95,10 @@ impl Work {
   /// # Errors
   /// The given error, or that of the commit.
   pub async fn end<T>(mut self, outcome: SvcResult<T>) -> SvcResult<T> {
+    if self.dry {
+      self.roll_back().await;
+      return outcome;
+    }
     let outcome = match outcome {
       Ok(value) => event_bmc::append(&mut self.tx, &self.journal, self.now)
         .await

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobId, JobSpec, JobStatus,
-  NamespaceId, Role, SelectorClass, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus,
-  TriggerSource, Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobStatus, NamespaceId,
+  Role, SelectorClass, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus, TriggerSource,
+  Ts,
 };
 use sha2::{Digest, Sha256};
 
+use super::hidden_job::HiddenJob;
 use super::task_svc::{TaskSvc, find_job};
 use super::{Actor, Store, SvcError, SvcResult};
 use crate::infra::bmc::hot::{JobGuards, NewTask};
@@ -141,10 +142,16 @@ impl TaskSvc {
   ) -> SvcResult<(NewTask, String)> {
     let mut errors = Vec::new();
     new.check(&mut errors);
+    let legacy = source == TriggerSource::Legacy;
+    if legacy {
+      // Any JSON is a payload, and the variable with the name is the server's own.
+      errors.retain(|error| !matches!(error.code.as_str(), "json.type" | "env.reserved"));
+    }
     SvcError::check(errors)?;
     let namespace = actor.namespace(new.namespace_id.as_ref());
-    // A command of one's own is remote code execution, as a new job is.
-    let role = if new.config.is_some() { Role::Editor } else { Role::Operator };
+    // A command of one's own is remote code execution, as a new job is; a type runs only what
+    // the agents' own settings say.
+    let role = if new.config.is_some() && !legacy { Role::Editor } else { Role::Operator };
     actor.require(role, &namespace)?;
     let reference = match (&new.job, new.job_id) {
       (Some(name), _) => name.clone(),
@@ -210,7 +217,7 @@ impl TaskSvc {
         let job = if named {
           find_job(conn, namespace, &key.1).await?
         } else {
-          self.adhoc_job(conn, namespace).await?
+          HiddenJob::adhoc().find_or_make(&self.store, conn, namespace).await?
         };
         let job = Arc::new(job);
         self.jobs.remember(namespace, &key.1, &job);
@@ -248,53 +255,6 @@ impl TaskSvc {
     let made = job_bmc::ensure_class(&mut tx, &class).await;
     tx.end(made).await?;
     Ok(id)
-  }
-
-  /// The hidden job of commands without a job, made when the first one comes.
-  async fn adhoc_job(&self, conn: &mut Conn, namespace: &NamespaceId) -> SvcResult<JobEntity> {
-    if let Some(job) = job_bmc::get_by_name(conn, namespace, ADHOC_JOB).await? {
-      return Ok(job);
-    }
-    let now = Ts::now();
-    let job = JobEntity {
-      id: JobId::generate(),
-      namespace_id: namespace.clone(),
-      name: ADHOC_JOB.to_owned(),
-      description: "commands without a job".to_owned(),
-      environment: Default::default(),
-      config: TaskConfig::default(),
-      status: JobStatus::Enabled,
-      labels: Default::default(),
-      version: 1,
-      owner: String::new(),
-      created_by: None,
-      created_at: now,
-      updated_by: None,
-      updated_at: now,
-    };
-    let spec = JobSpec {
-      job_id: job.id,
-      job_version: 1,
-      job_name: job.name.clone(),
-      namespace_id: namespace.clone(),
-      config: TaskConfig::default(),
-      environment: Default::default(),
-    };
-    let mut tx = self.store.db.begin_hot().await?;
-    let made = async {
-      job_bmc::create(&mut tx, &job).await?;
-      job_bmc::create_version(&mut tx, &spec, None, now).await
-    }
-    .await;
-    match tx.end(made).await {
-      Ok(()) => Ok(job),
-      // Somebody else made it in between, or the namespace does not exist.
-      Err(DbError::Unique { .. }) => job_bmc::get_by_name(conn, namespace, ADHOC_JOB)
-        .await?
-        .ok_or_else(|| SvcError::not_found("job", ADHOC_JOB)),
-      Err(DbError::Other(_)) => Err(SvcError::not_found("namespace", namespace.as_str())),
-      Err(error) => Err(error.into()),
-    }
   }
 
   async fn earlier_task(&self, conn: &mut Conn, row: &NewTask) -> SvcResult<TaskId> {

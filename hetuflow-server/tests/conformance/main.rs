@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod controls;
 mod engines;
 mod feed;
 mod hand_out;
@@ -40,6 +41,8 @@ both_engines! {
   hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  controls::holds_are_wishes_until_the_agent_answers,
+  controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
   planner::buffer_one_keeps_one_instant,

@@ -260,3 +260,57 @@ async fn many_tasks_are_acted_on_each_by_itself_and_names_are_guessed() {
   let (status, body) = house.ask(&admin, (Method::POST, path), none).await;
   assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (422, &json!("bulk.size")), "{body}");
 }
+
+#[tokio::test]
+async fn changes_can_be_tried_and_need_what_was_seen() {
+  let house = House::new().await;
+  let admin = house.admin().await;
+  // What would be refused is refused; what would be made is answered, and is not there.
+  let (status, _) =
+    house.ask(&admin, (POST, "/api/v1/jobs?dry_run=true"), json!({ "name": "a/b" })).await;
+  assert_eq!(status.as_u16(), 422);
+  let (status, job) = house.ask(&admin, (POST, "/api/v1/jobs?dry_run=true"), backup()).await;
+  assert_eq!((status.as_u16(), &job["name"]), (201, &json!("backup")), "{job}");
+  let (status, _) = house.ask(&admin, (GET, "/api/v1/jobs/backup"), Value::Null).await;
+  assert_eq!(status.as_u16(), 404);
+  house.ask(&admin, (POST, "/api/v1/jobs"), backup()).await;
+  for (method, path, body) in [
+    (PATCH, "/api/v1/jobs/backup?dry_run=true", json!({ "owner": "me" })),
+    (POST, "/api/v1/jobs/backup/disable?dry_run=true", Value::Null),
+    (Method::DELETE, "/api/v1/jobs/backup?dry_run=true", Value::Null),
+    (POST, "/api/v1/schedules/own/pause?dry_run=true", Value::Null),
+    (PATCH, "/api/v1/schedules/own?dry_run=true", json!({ "cron_expression": "0 1 * * *" })),
+    (POST, "/api/v1/schedules?job=backup&dry_run=true", json!({ "name": "new", "cron": "@daily" })),
+    (Method::DELETE, "/api/v1/schedules/own?dry_run=true", Value::Null),
+  ] {
+    let (status, answer) = house.ask(&admin, (method.clone(), path), body).await;
+    assert!(status.is_success(), "{method} {path}: {status} {answer}");
+  }
+  let (_, job) = house.ask(&admin, (GET, "/api/v1/jobs/backup"), Value::Null).await;
+  assert_eq!(
+    (&job["owner"], &job["status"], &job["version"]),
+    (&json!(""), &json!("enabled"), &json!(1))
+  );
+  let (_, page) = house.ask(&admin, (GET, "/api/v1/schedules"), Value::Null).await;
+  assert_eq!(page["data"].as_array().map(Vec::len), Some(3));
+  let (_, own) = house.ask(&admin, (GET, "/api/v1/schedules/own"), Value::Null).await;
+  assert_eq!((&own["status"], &own["rev"]), (&json!("enabled"), &json!(1)));
+  // Nobody removes or switches what somebody else has changed meanwhile.
+  for (method, path) in [
+    (Method::DELETE, "/api/v1/jobs/backup"),
+    (POST, "/api/v1/jobs/backup/disable"),
+    (Method::DELETE, "/api/v1/schedules/own"),
+  ] {
+    let seen = |version: &str| {
+      Request::builder()
+        .method(method.clone())
+        .uri(path)
+        .header(header::AUTHORIZATION, format!("Bearer {admin}"))
+        .header(header::IF_MATCH, version)
+        .body(Body::empty())
+        .expect("a request")
+    };
+    let (status, body) = house.send(seen("\"7\"")).await;
+    assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{method} {path}: {body}");
+  }
+}

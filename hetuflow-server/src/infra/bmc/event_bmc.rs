@@ -148,6 +148,23 @@ pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64), DbError> {
   Ok((value(first), value(last)))
 }
 
+/// How many rows lie after one number and up to another, of one namespace or of all.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn count_between(
+  conn: &mut Conn,
+  (after, until): (i64, i64),
+  namespace: Option<&NamespaceId>,
+) -> Result<i64, DbError> {
+  let sql = "select count(*) from sched_event_batch where seq > $1 and seq <= $2 \
+    and ($3 = '' or namespace_id = $3)";
+  let namespace = namespace.map_or("", NamespaceId::as_str);
+  let values = vec![Value::BigInt(Some(after)), Value::BigInt(Some(until)), super::text(namespace)];
+  let rows: Vec<Row1<i64>> = conn.fetch_sql(sql, values).await?;
+  Ok(rows.first().map_or(0, |row| row.0))
+}
+
 /// Drops the journal before an instant; returns how many rows went. The newest row always stays:
 /// the numbers go on from it, and readers know by it how far the journal is.
 ///

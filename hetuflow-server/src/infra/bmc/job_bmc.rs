@@ -239,3 +239,18 @@ pub async fn list_classes(
   let rows: Vec<(i64, sqlx::types::Json<SelectorClass>)> = conn.fetch(&select).await?;
   Ok(rows.into_iter().map(|(id, class)| (id, class.0)).collect())
 }
+
+/// Names of the jobs of a namespace whose tasks are of a type, at most 200.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn names_of_type(
+  conn: &mut Conn,
+  namespace: &NamespaceId,
+  task_type: &str,
+) -> Result<Vec<String>, DbError> {
+  let sql = "select name from sched_job where namespace_id = $1 \
+    and config ->> 'task_type' = $2 and logical_deletion is null order by name limit 200";
+  let rows: Vec<Row1<String>> = conn.fetch_sql(sql, vec![text(namespace), text(task_type)]).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
+}

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  ADHOC_JOB, AgentEntity, AgentRow, AgentStatus, Attention, JobId, NamespaceId, SelectorClass,
-  Severity, Subject, TaskStatus, Topic, TriggerSource, Ts, format_duration,
+  ADHOC_JOB, AgentEntity, AgentRow, AgentStatus, AgentWhy, Attention, JobId, NamespaceId,
+  SelectorClass, Severity, Subject, TaskStatus, Topic, TriggerSource, Ts, format_duration,
 };
 
 use super::jobs::problem;
@@ -17,6 +17,7 @@ use crate::infra::bmc::watch_tasks::{self, DueClass, ListedTask};
 use crate::infra::bmc::{job_bmc, watch_agents, watch_schedules};
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
+use crate::service::fit::{judge, may_run, summary};
 
 /// Entries that are told.
 const ENTRIES_MAX: usize = 30;
@@ -191,7 +192,10 @@ fn stuck(
   let tasks = due.tasks.unsigned_abs();
   let wish = demands(class);
   let (severity, message) = if fitting.is_empty() {
-    (Severity::Error, format!("{tasks} tasks wait and no connected agent may run them{wish}"))
+    let judged: Vec<AgentWhy> = agents.iter().map(|agent| judge(agent, class, 0)).collect();
+    let why = summary(&judged);
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    (Severity::Error, format!("{tasks} tasks wait and no connected agent may run them{wish}{why}"))
   } else if fitting.iter().any(free) {
     (Severity::Error, format!("{tasks} tasks wait although agents have free slots{wish}"))
   } else {
@@ -201,16 +205,6 @@ fn stuck(
   let it =
     entry(("queue_stuck", severity), (Topic::Namespace, &due.namespace_id), (message, tasks));
   Attention { since: due.oldest, ..it }
-}
-
-fn may_run(agent: &AgentEntity, class: &SelectorClass) -> bool {
-  let types = &agent.capabilities.supported_task_types;
-  let served = &agent.namespaces;
-  agent.status != AgentStatus::Offline
-    && !agent.cordoned
-    && class.selector.matches(&agent.labels)
-    && (served.is_empty() || served.iter().any(|name| name == class.namespace_id.as_str()))
-    && class.task_type.as_ref().is_none_or(|wanted| types.is_empty() || types.contains(wanted))
 }
 
 fn demands(class: &SelectorClass) -> String {

@@ -148,9 +148,11 @@ pub async fn reschedule_retry(
   for (task, fence, eligible_at) in ends {
     let sql = "update sched_task_hot set status = 'waiting_retry', eligible_at = $1, \
       instance_id = null, agent_id = null, agent_epoch = null, locked_at = null, \
-      started_at = null, unreachable_since = null, updated_at = $2 \
+      started_at = null, unreachable_since = null, stop_kind = null, stop_reason = null, \
+      stop_grace_ms = null, updated_at = $2 \
       where task_id = $3 and fence = $4 \
-        and status in ('locked', 'dispatched', 'running', 'paused')";
+        and (status in ('locked', 'dispatched', 'running', 'paused') \
+          or (status = 'cancelling' and stop_kind = 'restart'))";
     let values = vec![
       super::super::ts(*eligible_at),
       super::super::ts(now),

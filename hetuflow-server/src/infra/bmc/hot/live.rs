@@ -1,11 +1,11 @@
-//! Moves of live rows that are not claims and not ends: starts, pauses, silence, asked stops.
+//! Moves of live rows that are not claims and not ends: starts, silence, ends without a start.
 
 use hetuflow_core::{AgentId, ServerId, TaskId, TaskInstanceId, TaskStatus, Ts};
 use sea_query::Value;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::{text, text_option, ts, uuid};
+use super::super::{text, ts, uuid};
 use super::finish::HOT_COLUMNS;
 use super::{HotRow, hex, wrong_engine};
 use crate::infra::db::{Conn, DbError, Row1};
@@ -41,7 +41,7 @@ pub async fn mark_running(
         started_at = s.value ->> 2, unreachable_since = null, updated_at = $2 \
       from json_each($1) s \
       where task_id = unhex(s.value ->> 0) and fence = s.value ->> 1 \
-        and status in ('locked', 'dispatched', 'paused') returning {columns}"
+        and status in ('locked', 'dispatched') returning {columns}"
     );
     let list: Vec<serde_json::Value> = rows
       .iter()
@@ -61,7 +61,7 @@ pub async fn mark_running(
       unreachable_since = null, updated_at = $4 \
     from unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) as r(task_id, fence, started_at) \
     where h.task_id = r.task_id and h.fence = r.fence \
-      and h.status in ('locked', 'dispatched', 'paused') returning {HOT_COLUMNS}"
+      and h.status in ('locked', 'dispatched') returning {HOT_COLUMNS}"
   );
   let pg = conn.pg().ok_or_else(wrong_engine)?;
   let moved = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -87,22 +87,6 @@ pub async fn mark_acknowledged(
 ) -> Result<bool, DbError> {
   let sql = "update sched_task_hot set status = 'dispatched', updated_at = $1 \
     where task_id = $2 and fence = $3 and status = 'locked'";
-  let values = vec![ts(now), uuid(task.0), Value::BigInt(Some(fence))];
-  Ok(conn.execute_sql(sql, values).await? == 1)
-}
-
-/// Marks one running attempt as paused.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn mark_paused(
-  conn: &mut Conn,
-  task: TaskId,
-  fence: i64,
-  now: Ts,
-) -> Result<bool, DbError> {
-  let sql = "update sched_task_hot set status = 'paused', updated_at = $1 \
-    where task_id = $2 and fence = $3 and status = 'running'";
   let values = vec![ts(now), uuid(task.0), Value::BigInt(Some(fence))];
   Ok(conn.execute_sql(sql, values).await? == 1)
 }
@@ -254,71 +238,6 @@ pub async fn unreachable_before(
   let sql = "select task_id, fence, unreachable_since from sched_task_hot \
     where unreachable_since < $1 order by task_id limit 1000";
   conn.fetch_sql(sql, vec![ts(before)]).await
-}
-
-/// What somebody asked of a live task.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StopMark {
-  /// `stop`, `kill`, `skip`, `restart`.
-  pub kind: String,
-  /// Why.
-  pub reason: Option<String>,
-  /// Grace before the kill, in place of the job's.
-  pub grace_ms: Option<i64>,
-}
-
-/// Stores that an attempt on an agent is asked to stop. Returns whether it was on an agent.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn request_stop(
-  conn: &mut Conn,
-  task: TaskId,
-  mark: &StopMark,
-  now: Ts,
-) -> Result<bool, DbError> {
-  let sql = "update sched_task_hot set status = 'cancelling', stop_kind = $1, stop_reason = $2, \
-      stop_grace_ms = $3, updated_at = $4 \
-    where task_id = $5 \
-      and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling')";
-  let values = vec![
-    text(&mark.kind),
-    text_option(mark.reason.as_deref()),
-    Value::BigInt(mark.grace_ms),
-    ts(now),
-    uuid(task.0),
-  ];
-  Ok(conn.execute_sql(sql, values).await? == 1)
-}
-
-/// A stored stop that an agent must hear.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
-pub struct StopIntent {
-  /// The task.
-  pub task_id: TaskId,
-  /// The attempt.
-  pub instance_id: TaskInstanceId,
-  /// Its fence.
-  pub fence: i64,
-  /// Its agent.
-  pub agent_id: AgentId,
-  /// What was asked for.
-  pub stop_kind: Option<String>,
-  /// Why.
-  pub stop_reason: Option<String>,
-  /// Grace before the kill.
-  pub stop_grace_ms: Option<i64>,
-}
-
-/// Stops that are not carried out yet.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn pending_stops(conn: &mut Conn) -> Result<Vec<StopIntent>, DbError> {
-  let sql = "select task_id, instance_id, fence, agent_id, stop_kind, stop_reason, stop_grace_ms \
-    from sched_task_hot where status = 'cancelling' and instance_id is not null \
-      and agent_id is not null order by task_id limit 10000";
-  conn.fetch_sql(sql, Vec::new()).await
 }
 
 /// A task that ends without an attempt: which, and the row as it was.

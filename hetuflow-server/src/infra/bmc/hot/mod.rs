@@ -5,12 +5,18 @@
 //! before instances before the event lock, every stored move guarded by fence and status.
 
 mod claim;
+mod control;
 mod enqueue;
 mod finish;
 mod live;
 mod marks;
+mod waiting;
 
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
+pub use control::{
+  StopIntent, StopMark, mark_paused, mark_resumed, pending_stops, request_hold, request_signal,
+  request_stop, take_signal,
+};
 pub use enqueue::{
   Birth, JobGuards, NewTask, check_jobs, enqueue, enqueue_plain, is_plain, stored_tasks,
 };
@@ -19,12 +25,13 @@ pub use finish::{
   insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
-  LiveRow, LostCandidate, OpenClaim, StopIntent, StopMark, Unstarted, any_orphans,
-  clear_unreachable, count_live, finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans,
-  mark_paused, mark_row_unreachable, mark_running, mark_unreachable, open_claims, pending_stops,
-  reprioritise_if_waiting, request_stop, return_claims, unreachable_before, waiting_past_deadline,
+  LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,
+  finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans, mark_row_unreachable,
+  mark_running, mark_unreachable, open_claims, reprioritise_if_waiting, return_claims,
+  unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
+pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, waiting_row};
 
 use uuid::Uuid;
 

@@ -39,10 +39,10 @@ mod limits;
 mod log_search;
 #[path = "stories/main_job.rs"]
 mod main_job;
-#[path = "stories/operate.rs"]
-mod operate;
 #[path = "stories/older.rs"]
 mod older;
+#[path = "stories/operate.rs"]
+mod operate;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

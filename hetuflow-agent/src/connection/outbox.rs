@@ -112,7 +112,8 @@ impl Outbox {
       if rush && self.pending.is_empty() {
         self.gather_until = Some(now + GATHER);
       }
-      if let Some(start) = self.states.remove(&id) {
+      // Only a start is told by its end as well; that it waited here is of no interest any more.
+      if let Some(start) = self.states.remove(&id).filter(|state| state.started_at_us.is_some()) {
         update.started_at_us = start.started_at_us;
         update.start_skew_us = start.start_skew_us;
         update.pid = start.pid;

@@ -169,3 +169,14 @@ async fn a_new_connection_sends_again_under_the_same_numbers() {
   );
   assert_eq!(send_all(&mut outbox, now), [batch(5, 1)]);
 }
+
+#[tokio::test]
+async fn an_end_keeps_its_own_start_when_only_the_waiting_was_not_sent() {
+  let (mut outbox, now, id) = (Outbox::default(), Instant::now(), TaskInstanceId::generate());
+  outbox.update(update(id, TaskInstanceStatus::Dispatched), OnStored::nothing(), now);
+  let mut end = update(id, TaskInstanceStatus::Succeeded);
+  end.started_at_us = Some(5);
+  outbox.update(end, OnStored::nothing(), now);
+  assert_eq!(outbox.next(500, now), Some(batch(1, 1)));
+  assert_eq!(outbox.unsent(1).next().expect("one").started_at_us, Some(5));
+}

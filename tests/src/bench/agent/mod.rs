@@ -86,11 +86,13 @@ async fn processes(tasks: usize, report: &mut Report) -> Result<()> {
     })
     .await?;
   let took = (own_cpu_us()? - cpu.0, tree_cpu_us(executor) - cpu.1);
-  let board = server.board();
-  let begun = ids.iter().filter_map(|id| board.ends[id].started_at_us).min().unwrap_or_default();
-  let ended = ids.iter().filter_map(|id| board.ends[id].timestamp_us).max().unwrap_or_default();
-  let good = ids.iter().filter(|id| board.ends[*id].exit_code == Some(0)).count();
-  drop(board);
+  let (begun, ended, good) = {
+    let board = server.board();
+    let of = |id| &board.ends[id];
+    let begun = ids.iter().filter_map(|id| of(id).started_at_us).min().unwrap_or_default();
+    let ended = ids.iter().filter_map(|id| of(id).timestamp_us).max().unwrap_or_default();
+    (begun, ended, ids.iter().filter(|id| of(id).exit_code == Some(0)).count())
+  };
   let rate = tasks as f64 / ((ended - begun) as f64 / 1e6);
   report.value("processes", rate, "/s");
   let share = 100.0 * rate / bare.two_at_a_time;
@@ -151,10 +153,11 @@ async fn precision(report: &mut Report) -> Result<()> {
   let instants: Vec<Ts> = (0..500).map(|n| Ts::from_micros(start + n * 15_000)).collect();
   let ids = server.hand_out(json!({"cmd": "exec", "args": ["/bin/true"]}), &instants)?;
   server.until("all ends", LIMIT, |board| ids.iter().all(|id| board.ends.contains_key(id))).await?;
-  let board = server.board();
-  let skew = ids.iter().filter_map(|id| board.ends[id].start_skew_us);
-  let skew = Sample::new(skew.map(|us| us as f64 / 1e3).collect());
-  drop(board);
+  let skew = {
+    let board = server.board();
+    let skew = ids.iter().filter_map(|id| board.ends[id].start_skew_us);
+    Sample::new(skew.map(|us| us as f64 / 1e3).collect())
+  };
   ensure!(skew.len() == ids.len(), "not every start has told how late it was");
   report.value("start behind its instant in a flood of output, p50", skew.p50(), "ms");
   let name = "start behind its instant in a flood of output, p99";

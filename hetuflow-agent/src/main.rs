@@ -134,6 +134,7 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
   let threads = if settings.process.noop { 2 } else { 1 };
   let runtime = tokio::runtime::Builder::new_multi_thread()
     .worker_threads(threads)
+    .thread_name("hf-agent")
     .max_blocking_threads(64)
     .enable_all()
     .build()
@@ -164,6 +165,7 @@ fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
   let _log = start_logging(&log);
   let runtime = tokio::runtime::Builder::new_multi_thread()
     .worker_threads(2)
+    .thread_name("hf-executor")
     .max_blocking_threads(64)
     .enable_all()
     .build();

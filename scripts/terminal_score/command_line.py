@@ -109,7 +109,7 @@ def codes(facts, rig):
     9: rig.run("job", "list", env={"HETUFLOW_SERVER": fake_url, "HETUFLOW_TOKEN": "x"}),
     10: rig.run("apply", "-f", manifest, "--dry-run", "--exit-code"),
     11: rig.run("cancel", failing, "0123456789abcdef", "--yes"),
-    12: rig.run("wait", failing),
+    12: rig.run("wait", failing, "--exit-status", "simple"),
     13: rig.run("events", "--from-seq", "1", "--strict", "--count", "1"),  # events were deleted above
     124: rig.run("run", "--cmd", "sleep 5", "--wait", "--timeout", "300ms"),
   }

@@ -58,7 +58,7 @@ def ended_at(task):
 def waiting(facts, rig):
   """L5"""
   late = []
-  for script, wanted in (("sleep 0.8", 0), ("sleep 0.8; exit 3", 12)) * 2:
+  for script, wanted in (("sleep 0.8", 0), ("sleep 0.8; exit 3", 3)) * 2:
     task = rig.task(script)
     done = rig.run("wait", task)
     now = time.time()
@@ -71,7 +71,7 @@ def waiting(facts, rig):
   time.sleep(0.4)
   rig.run("cancel", task, "--yes")
   process.communicate(timeout=15)
-  facts.add("cancelled", process.returncode == 12, f"exit {process.returncode}")
+  facts.add("cancelled", process.returncode == 121, f"exit {process.returncode}")
   done = rig.run("wait", task)
   facts.add("already ended", done.code == 12 and done.seconds < 0.25, f"{done.seconds * 1e3:.0f} ms")
   ids = [rig.task("sleep 0.1") for _ in range(10)]

@@ -124,6 +124,7 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     flush_interval: settings.process.output_flush_interval,
     confine: settings.process.confine.clone(),
     task_types: settings.task_types.clone(),
+    journal_sync: settings.process.journal_sync,
     noop: settings.process.noop,
   }
 }

@@ -116,6 +116,8 @@ pub struct ProcessSection {
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.
   pub confine: ConfineSection,
+  /// Whether each start is on the disk before it is made.
+  pub journal_sync: bool,
   /// End every task at once, without a process; for benchmarks.
   pub noop: bool,
 }

@@ -179,6 +179,7 @@ fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection
       MILLI..=Duration::from_secs(10),
     ),
     confine: confine(text),
+    journal_sync: text.flag("agent.process.journal_sync", false),
     noop: text.flag("agent.process.noop", false),
   };
   if !(OUTPUT_BUFFER_MIN..=1 << 40).contains(&section.output_buffer) {

@@ -66,6 +66,11 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   ("agent.process.resource_monitor_interval", "Longest time between two measures of a task.", None),
   (
+    "agent.process.journal_sync",
+    "Whether each start is on the disk before it is made; only tells more after the host has died.",
+    None,
+  ),
+  (
     "agent.process.noop",
     "Ends every task at once without a process; only in builds for benchmarks.",
     None,

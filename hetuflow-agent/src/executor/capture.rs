@@ -8,6 +8,9 @@ use super::SmallOutput;
 /// With this much collected a chunk is worth sending.
 const FLUSH_BYTES: usize = 192 << 10;
 
+/// What a chunk takes beside its bytes while it waits.
+const FRAME_BYTES: usize = 512;
+
 /// Collected bytes in capture order, with their streams.
 #[derive(Debug)]
 pub struct Capture {
@@ -131,8 +134,8 @@ impl Capture {
         start += raw.len();
         let (codec, data) = OutputFrame::pack(raw);
         let Some(mut share) = hold.split(raw.len()) else { break };
-        // What compression saved is free for others.
-        drop(share.split(raw.len() - data.len()));
+        // What compression saved is free for others; a frame takes some bytes for itself, too.
+        drop(share.split(raw.len().saturating_sub(data.len() + FRAME_BYTES)));
         let place = &mut self.stream_offsets[usize::from(stream.number()) - 1];
         let frame = OutputFrame {
           instance_id: self.instance_id,
@@ -239,7 +242,8 @@ mod tests {
       seen,
       [(Stream::Stdout, 0, 0, 5000), (Stream::Stderr, 5000, 0, 3), (Stream::Stdout, 5003, 5000, 4)]
     );
-    let held: usize = frames.iter().map(|(f, _)| f.data.len()).sum();
+    let held = |f: &OutputFrame| (f.data.len() + FRAME_BYTES).min(f.raw_len as usize);
+    let held: usize = frames.iter().map(|(frame, _)| held(frame)).sum();
     assert_eq!(memory.available_permits(), (1 << 20) - held, "only packed bytes are held");
     assert!(!log.is_small() && log.is_empty());
     drop(frames);

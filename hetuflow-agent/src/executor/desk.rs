@@ -33,6 +33,8 @@ use crate::executor::room::{Parts, output_memory};
 const TURN: usize = 256;
 /// Output that is with the agent and not stored yet; more stays here.
 const WINDOW_BYTES: usize = 8 << 20;
+/// Bytes on their way into the socket; no more is put together before they are gone.
+const OUT_BYTES: usize = 1 << 20;
 /// An executor without an agent and without work leaves after this time.
 const LINGER: Duration = Duration::from_secs(10);
 /// How long an agent may take to say hello.
@@ -85,6 +87,8 @@ struct Desk {
   reader: Option<FrameReader<OwnedReadHalf>>,
   writer: Option<OwnedWriteHalf>,
   out: Vec<u8>,
+  /// How much of `out` is written.
+  written: usize,
   turns: u64,
   ticked: Instant,
   retire: bool,
@@ -92,6 +96,13 @@ struct Desk {
   clock: SteadyClock,
   /// When a server was last in reach, as far as an agent has said.
   contact_us: i64,
+}
+
+async fn write_some(writer: Option<&mut OwnedWriteHalf>, bytes: &[u8]) -> io::Result<usize> {
+  match writer {
+    Some(writer) => writer.write(bytes).await,
+    None => std::future::pending().await,
+  }
 }
 
 async fn next_frame(reader: Option<&mut FrameReader<OwnedReadHalf>>) -> io::Result<Option<Frame>> {
@@ -184,6 +195,7 @@ impl Desk {
       reader: None,
       writer: None,
       out: Vec::new(),
+      written: 0,
       turns: 0,
       ticked: Instant::now(),
       retire: false,
@@ -210,6 +222,12 @@ impl Desk {
     for Entry { identity, stage, stop } in entries {
       let id = identity.instance_id;
       let phase = match stage {
+        // It may have been started just before the host died, with a record that was not on the
+        // disk: nobody starts it again. The server knows by the boot id.
+        Stage::Waiting(_) if !same_boot => {
+          self.journal.settled(id);
+          continue;
+        }
         Stage::Waiting(start) => HeldPhase::Waiting(start),
         Stage::Exited { ended, started } => {
           let pid = started.and_then(|(pid, _)| u32::try_from(pid).ok());
@@ -253,19 +271,18 @@ impl Desk {
     // Kept over the turns: a guest who is in the door must not be thrown out by other events.
     let mut coming = Box::pin(first_agent(&listener));
     loop {
-      if let Err(error) = self.write().await {
-        // Its reader tells when it is gone.
-        tracing::debug!(%error, "the agent does not listen any more");
-        self.writer = None;
-      }
+      self.fill();
       if self.is_idle() && self.retire || stopping && self.is_dead() {
         return tracing::info!("nothing is in hand; the executor leaves");
       }
       self.turns += 1;
       let lonely = self.reader.is_none() && self.is_idle();
       tokio::select! {
-        // What has ended makes room before more is started.
+        // What has ended makes room before more is started. Reading goes on while a write waits:
+        // two full sockets would wait for each other.
         biased;
+        written = write_some(self.writer.as_mut(), &self.out[self.written..]),
+          if self.writer.is_some() && !self.out.is_empty() => self.note_written(written),
         count = self.events.recv_many(&mut waiting, TURN) => {
           if count == 0 {
             return;
@@ -298,6 +315,7 @@ impl Desk {
     (self.reader, self.writer) = (Some(reader), Some(writer));
     self.retire = false;
     self.out.clear();
+    self.written = 0;
     self.window = 0;
     self.next = 0;
     let welcome = Welcome {
@@ -466,30 +484,11 @@ impl Desk {
     }
   }
 
-  /// Writes what the agent has not heard yet, as far as the window goes.
-  async fn write(&mut self) -> io::Result<()> {
-    if self.writer.is_none() {
-      return Ok(());
-    }
-    self.fill();
-    if !self.out.is_empty() && self.ticked.elapsed() >= TICK_INTERVAL {
-      self.ticked = Instant::now();
-      self.say(&FromExecutor::Tick(self.turns));
-    }
-    if let Some(agent) = &mut self.writer
-      && !self.out.is_empty()
-    {
-      let written = agent.write_all(&self.out).await;
-      self.out.clear();
-      if self.out.capacity() > WINDOW_BYTES {
-        self.out.shrink_to(64 << 10);
-      }
-      written?;
-    }
-    Ok(())
-  }
-
+  /// Adds to what is being written what the agent has not heard yet, as far as the window goes.
   fn fill(&mut self) {
+    if self.writer.is_none() || self.out.len() - self.written >= OUT_BYTES {
+      return;
+    }
     for (number, kept) in self.kept.range(self.next..) {
       match &kept.told {
         Told::Output(_) if self.window >= WINDOW_BYTES => break,
@@ -505,6 +504,30 @@ impl Desk {
         }
       }
       self.next = number + 1;
+      if self.out.len() - self.written >= OUT_BYTES {
+        break;
+      }
+    }
+    if !self.out.is_empty() && self.ticked.elapsed() >= TICK_INTERVAL {
+      self.ticked = Instant::now();
+      self.say(&FromExecutor::Tick(self.turns));
+    }
+  }
+
+  fn note_written(&mut self, written: io::Result<usize>) {
+    match written {
+      Ok(count) => {
+        self.written += count;
+        if self.written == self.out.len() {
+          self.out.clear();
+          self.written = 0;
+        }
+      }
+      Err(error) => {
+        // Its reader tells when it is gone.
+        tracing::debug!(%error, "the agent does not listen any more");
+        self.writer = None;
+      }
     }
   }
 

@@ -67,6 +67,8 @@ pub struct ExecutorSettings {
   /// How tasks are held together, measured and limited.
   #[serde(default)]
   pub confine: ConfineSection,
+  /// Whether each start is on the disk before it is made.
+  pub journal_sync: bool,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.

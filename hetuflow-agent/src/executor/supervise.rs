@@ -67,7 +67,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let Prepared { launch, run_dir } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
-    && let Err(error) = journal.starting(Identity::of(start))
+    && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {
     remove(run_dir.as_deref());
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));

@@ -84,6 +84,7 @@ impl Bench {
           crate::config::TaskType { cmd: "wc".to_owned(), args: vec!["-c".to_owned()], cwd: None },
         )]),
         confine,
+        journal_sync: false,
         noop: false,
       },
       base: BaseEnvironment::new(base.map(|(k, v)| (k.into(), v.into()))),

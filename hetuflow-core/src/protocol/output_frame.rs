@@ -171,9 +171,11 @@ impl OutputFrame {
   /// Packs raw bytes: zstd where it is worth it, plain otherwise.
   pub fn pack(raw: &[u8]) -> (Codec, Vec<u8>) {
     if raw.len() >= COMPRESS_CHUNK_MIN
-      && let Ok(packed) = zstd::bulk::compress(raw, 1)
+      && let Ok(mut packed) = zstd::bulk::compress(raw, 1)
       && packed.len() < raw.len()
     {
+      // It was made with room for the worst case, and may wait for long.
+      packed.shrink_to_fit();
       return (Codec::Zstd, packed);
     }
     (Codec::Plain, raw.to_vec())

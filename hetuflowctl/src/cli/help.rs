@@ -53,7 +53,7 @@ Exit codes of hetuflowctl
   130  Ctrl-C
   143  SIGTERM
 
-run --wait (and wait, logs -f with --exit-status task, one target) hand back the task's own code:
+run --wait, wait for the end of one task, and logs -f --exit-status task hand back the task's own code:
 
   the task exited N                         N
   killed by signal S                        128 + S

@@ -140,7 +140,7 @@ pub struct WaitArgs {
   /// The first one is enough
   #[arg(long)]
   pub any: bool,
-  /// Exit code: 0 and 12, or the task's own (one target)
+  /// Exit code: 0 and 12 (simple), or the task's own (task; what happens for one task)
   #[arg(long, value_enum, value_name = "WHICH")]
   pub exit_status: Option<ExitStatus>,
 }

@@ -239,7 +239,7 @@ async fn waits_and_events(engine: Engine) -> Result<()> {
       (&["wait", &bad, "--exit-status", "task"], 4),
       (&["wait", &long, "--timeout", "300ms"], 124),
       (&["task", "kill", &long], 0),
-      (&["wait", &long, "--timeout", "60s"], 12),
+      (&["wait", &long, "--timeout", "60s"], 121),
     ],
   )
   .await?;

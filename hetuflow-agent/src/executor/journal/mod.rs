@@ -1,9 +1,10 @@
 //! What the executor must not forget, whatever becomes of its process or of the host.
 //!
-//! One file of checksummed records. `starting` is durable before a process is started, by one flush
-//! for all that wait for it; everything else is written at once and becomes durable with the next
-//! flush, since only the host's own death could lose it and then nothing runs any more. A record
-//! that was torn by a crash ends the file. What is over is left out when the file is written anew.
+//! One file of checksummed records. `starting` is written before a process is started, and with
+//! `journal_sync` flushed to the disk as well, by one flush for all that wait for it; everything else
+//! is written at once, since only the host's own death could lose it and then nothing runs any more
+//! (decision 0012). A record that was torn by a crash ends the file. What is over is left out when
+//! the file is written anew.
 
 mod file;
 mod record;
@@ -167,16 +168,20 @@ impl Journal {
     self.note(Record::Waiting { start: text });
   }
 
-  /// Takes note that an attempt is about to be started; durable when this returns. Blocks.
+  /// Takes note that an attempt is about to be started: known to whoever reads the journal after
+  /// this process, and with `sync` also after the host's own death. Blocks.
   ///
   /// # Errors
-  /// When it cannot be made durable: the attempt must not be started then.
-  pub fn starting(&self, identity: Identity) -> io::Result<()> {
+  /// When it cannot be written: the attempt must not be started then.
+  pub fn starting(&self, identity: Identity, sync: bool) -> io::Result<()> {
     let mut state = self.state();
     if let Some(why) = &state.broken {
       return Err(io::Error::other(why.clone()));
     }
     let end = self.append(&mut state, Record::Starting { identity })?;
+    if !sync {
+      return Ok(());
+    }
     let file = state.file.generation();
     while state.file.generation() == file && state.durable < end {
       if state.flushing {

@@ -63,7 +63,7 @@ fn fill(journal: &Journal) -> [Identity; 5] {
   let ids: [Identity; 5] = all.try_into().expect("five");
   journal.keep(&starts[0]);
   for identity in &ids[1..] {
-    journal.starting(*identity).expect("durable");
+    journal.starting(*identity, true).expect("durable");
   }
   for identity in &ids[2..] {
     journal.started(identity.instance_id, 4000, 55, 8);
@@ -147,7 +147,7 @@ fn each_record_that_was_durable_is_there_after_a_cut_behind_it() {
   let mut marks = Vec::new();
   for _ in 0..20 {
     let identity = Identity::of(&start());
-    journal.starting(identity).expect("durable");
+    journal.starting(identity, true).expect("durable");
     marks.push((journal.state().file.end(), identity.instance_id));
   }
   drop(journal);
@@ -192,7 +192,7 @@ fn many_that_wait_share_a_flush() {
     for _ in 0..16 {
       scope.spawn(move || {
         for _ in 0..50 {
-          journal.starting(Identity::of(&start())).expect("durable");
+          journal.starting(Identity::of(&start()), true).expect("durable");
         }
       });
     }
@@ -209,6 +209,6 @@ fn without_room_nothing_is_started() {
   let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
   journal.state().file = JournalFile::full();
   let identity = Identity::of(&start());
-  let error = journal.starting(identity).expect_err("no room");
+  let error = journal.starting(identity, true).expect_err("no room");
   assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()));
 }

@@ -102,7 +102,7 @@ mod tests {
   fn fields_operators_and_words_are_offered() {
     assert_eq!(offered("sta"), (0, "state=".to_owned()));
     assert_eq!(offered("job=a !a"), (7, "agent= age attempt".to_owned()));
-    assert_eq!(offered("age"), (0, "age< age> age<= age>=".to_owned()));
+    assert_eq!(offered("age"), (0, "age< age> age<= age>= agent=".to_owned()));
     assert_eq!(offered("run"), (0, "run< run> run<= run>=".to_owned()));
     assert_eq!(offered("state=f"), (6, "failed final".to_owned()));
     assert_eq!(offered("state!=failed,lo"), (14, "locked lost".to_owned()));

@@ -32,18 +32,24 @@ const AT_ONCE: usize = 16;
 /// # Errors
 /// When a task is not there or the server refuses.
 pub async fn run(session: &Session, args: &WaitArgs) -> Result<Outcome, CtlError> {
-  let which = args.exit_status.unwrap_or(ExitStatus::Simple);
-  let outcome = waited(session, args, which).await;
-  if which == ExitStatus::Task { outcome.map_err(CtlError::beside_a_task) } else { outcome }
+  let outcome = waited(session, args).await;
+  match args.exit_status {
+    Some(ExitStatus::Task) => outcome.map_err(CtlError::beside_a_task),
+    _ => outcome,
+  }
 }
 
-async fn waited(
-  session: &Session,
-  args: &WaitArgs,
-  which: ExitStatus,
-) -> Result<Outcome, CtlError> {
+/// Whose exit code is handed back where nobody says: the task's own for one task that is waited for
+/// to its end.
+fn which(args: &WaitArgs, tasks: usize) -> ExitStatus {
+  let own = tasks == 1 && !args.any && args.until == Until::Done;
+  args.exit_status.unwrap_or(if own { ExitStatus::Task } else { ExitStatus::Simple })
+}
+
+async fn waited(session: &Session, args: &WaitArgs) -> Result<Outcome, CtlError> {
   let goal = Goal::new(&args.until)?;
   let tasks = chosen::tasks(session, &args.targets.targets, TARGETS_MAX).await?.tasks;
+  let which = which(args, tasks.len());
   if which == ExitStatus::Task && tasks.len() > 1 {
     return Err(CtlError::usage("--exit-status task needs one target"));
   }

@@ -207,7 +207,7 @@ impl Agent {
     let grace = self.grace.unwrap_or(GIVE_UP_GRACE);
     let _already_gone = self.orders.send(Order::Leave { grace: Some(grace) });
     let _in_time = tokio::time::timeout(grace + STOP_LIMIT, &mut self.scheduler).await;
-    let _executor_gone = self.commands.send(Command::KillAll);
+    let _executor_gone = self.commands.send(Command::Abandon);
     self.let_go.cancel();
     self.stop_sampling.cancel();
     self.tracker.close();

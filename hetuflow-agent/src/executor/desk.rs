@@ -92,6 +92,7 @@ struct Desk {
   turns: u64,
   ticked: Instant,
   retire: bool,
+  abandoned: bool,
   idle_since: Instant,
   clock: SteadyClock,
   /// When a server was last in reach, as far as an agent has said.
@@ -199,6 +200,7 @@ impl Desk {
       turns: 0,
       ticked: Instant::now(),
       retire: false,
+      abandoned: false,
       idle_since: Instant::now(),
       clock,
       // The deadline of what is found here begins anew: the agent has only just come back.
@@ -313,7 +315,7 @@ impl Desk {
     tracing::info!(version = hello.version, attempts = self.held.len(), "an agent is here");
     self.executor.surround(hello.surroundings);
     (self.reader, self.writer) = (Some(reader), Some(writer));
-    self.retire = false;
+    (self.retire, self.abandoned) = (false, false);
     self.out.clear();
     self.written = 0;
     self.window = 0;
@@ -392,6 +394,16 @@ impl Desk {
         }
         self.pass(Command::Stop(id, order));
       }
+      Command::Abandon => {
+        tracing::warn!(attempts = self.held.len(), "what is in hand is nobody's any more");
+        self.abandoned = true;
+        let kept: Vec<u64> = self.kept.keys().copied().collect();
+        kept.into_iter().for_each(|number| self.stored(number));
+        let waiting = self.held.iter().filter(|(_, h)| matches!(h.phase, HeldPhase::Waiting(_)));
+        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        waiting.into_iter().for_each(|id| self.command(Command::Forget(id)));
+        self.pass(Command::Abandon);
+      }
       Command::Contact(at_us) => self.contact_us = self.contact_us.max(at_us),
       command => self.pass(command),
     }
@@ -462,6 +474,9 @@ impl Desk {
   fn keep(&mut self, instance_id: TaskInstanceId, told: Told, hold: Hold) {
     self.last_number += 1;
     self.kept.insert(self.last_number, Kept { instance_id, told, _hold: hold });
+    if self.abandoned {
+      self.stored(self.last_number);
+    }
   }
 
   /// A server has it.

@@ -71,6 +71,8 @@ pub enum Command {
   Resume(TaskInstanceId),
   /// A server has answered a sign of life that was sent at this instant of the steady clock.
   Contact(i64),
+  /// Nobody will ever store what is kept, nor what is still to come: end everything and forget it.
+  Abandon,
   /// Kill every group at once: the agent dies.
   KillAll,
 }

@@ -216,7 +216,7 @@ impl Executor {
       Command::Signal(id, signal) => self.tell(id, Control::Signal(signal)),
       Command::Pause(id) => self.tell(id, Control::Freeze(true)),
       Command::Resume(id) => self.tell(id, Control::Freeze(false)),
-      Command::KillAll => {
+      Command::KillAll | Command::Abandon => {
         for control in self.running.values() {
           let order = StopOrder { force: true, ..StopOrder::default() };
           let _ended_meanwhile = control.send(Control::Stop(order));

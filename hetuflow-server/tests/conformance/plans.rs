@@ -32,7 +32,7 @@ async fn check_pg(store: &TestStore, rows: usize) {
   let mut tx = store.db.begin_hot().await.unwrap();
   let pg = tx.pg().unwrap();
   if rows > 0 {
-    sqlx::query("analyze sched_task_hot").execute(&mut *pg).await.unwrap();
+    sqlx::raw_sql("analyze sched_task_hot").execute(&mut *pg).await.unwrap();
   }
   let finish = "delete from sched_task_hot h using unnest($1::uuid[], $2::bigint[]) \
     as r(task_id, fence) where h.task_id = r.task_id and h.fence = r.fence \

@@ -97,6 +97,7 @@ async fn a_link_held_beyond_silence_loses_nothing(engine: Engine) -> Result<()> 
   let (api, gate) = (cluster.api(), cluster.dir().join("gate"));
   let ids = submit_all(&api, &gated(&truth, &gate, 12)).await?;
   wait_starts(&truth, 8).await?;
+  wait_status(&api, &ids[0], &["running"]).await?;
   proxy.hold(true);
   wait_offline(&api, "agent-0").await?;
   let silent = wait_status(&api, &ids[0], &["running"]).await?;

@@ -223,7 +223,7 @@ async fn a_claim_for_an_agent_that_was_given_up(engine: Engine) -> Result<()> {
   assert_eq!(done["attempt"], 2);
   // The attempts that were given up live on in the executor; the agent is told to stop them.
   wait::until_ok("what was given up to be killed", LIMIT, || async {
-    let alive = alive(cluster.dir(), "sleep 0.1");
+    let alive = alive(cluster.dir(), "/runs/");
     if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
   })
   .await?;
@@ -282,7 +282,7 @@ async fn an_exclusive_task_is_stopped_by_its_agent(engine: Engine) -> Result<()>
   };
   let missing = json!({ "config": { "command": "true", "delivery": "exclusive" } });
   let (status, refused) = api.post("/tasks", &missing).await?;
-  assert_eq!((status.as_u16(), &refused["errors"][0]["code"]), (400, &json!("policy.incomplete")));
+  assert_eq!((status.as_u16(), &refused["errors"][0]["code"]), (422, &json!("policy.incomplete")));
   let id = submit(&api, &exclusive("[ $HETUFLOW_ATTEMPT = 2 ] || sleep 1234567")).await?;
   wait_status(&api, &id, &["running"]).await?;
   proxy.hold(true);

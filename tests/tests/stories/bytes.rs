@@ -168,7 +168,8 @@ async fn output_is_harmless_on_a_terminal(engine: Engine) -> Result<()> {
     "parameters": { "p": "\u{1b}]0;title\u{7}" } });
   let id = submit(&cluster.api(), &words).await?;
   wait_status(&cluster.api(), &id, &["failed"]).await?;
-  for args in [format!("describe task {id}"), "ls tasks".to_owned(), "ls tasks -o wide".to_owned()]
+  for args in
+    [format!("describe task {id} --no-pager"), "ls tasks".to_owned(), "ls tasks -o wide".to_owned()]
   {
     assert_eq!(harm(&on_a_terminal(&mut cluster, &args).await?), None, "{args}");
   }

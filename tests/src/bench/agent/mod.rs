@@ -33,9 +33,6 @@ const BUFFER: u64 = 64 << 20;
 /// # Errors
 /// When something does not start or answer.
 pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
-  if std::env::var_os("HF_AWAY").is_some() {
-    return away(report).await;
-  }
   processes(options.tasks.unwrap_or(5000), report).await?;
   rest(options.seconds.unwrap_or(10), report).await?;
   precision(report).await?;

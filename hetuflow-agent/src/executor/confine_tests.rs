@@ -326,3 +326,16 @@ fn a_group_that_cannot_be_made_is_no_obstacle() {
   assert!(groups.cell("x", &Limits::default()).is_none());
   assert_eq!(groups.in_force().words(), "memory:sampled,pids:sampled,cpu:sampled,file_size:rlimit");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exclusive_attempts_need_what_holds_a_tree_together() {
+  let config =
+    json!({ "command": "true", "delivery": "exclusive", "disconnect": { "stop_after": 60 } });
+  let story = run(CgroupChoice::Off, config.clone()).await;
+  let Cause::NotStarted { reason, message } = &story.ended.cause else { panic!("it was started") };
+  assert_eq!(reason, "not_started(refused)");
+  assert!(message.contains("control groups"), "{message}");
+  let story = run(CgroupChoice::Auto, config).await;
+  let held = crate::process::in_force_here(CgroupChoice::Auto).keeper != "none";
+  assert_eq!(story.ended.exit == Some(Exit::Code(0)), held, "{:?}", story.ended.cause);
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{Stream, TaskConfig};
+use hetuflow_core::{Delivery, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
@@ -62,6 +62,11 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let surroundings = shared.surroundings.get();
   if !surroundings.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
     return Err(refused("tasks as root are not allowed here (agent.allow_root_tasks)"));
+  }
+  if config.delivery() == Delivery::Exclusive && shared.cgroups.in_force().keeper == "none" {
+    let why = "exclusive delivery needs control groups, and none can be made here: what escapes \
+      from a stop would live on beside the next attempt";
+    return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
   let Prepared { launch, run_dir } = prepared;

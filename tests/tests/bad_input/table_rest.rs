@@ -207,11 +207,15 @@ pub const ROWS: &[Row] = &[
   ),
   row(
     "B107",
-    "no cgroup can be made: it starts, says so, and searches for processes; `exclusive` is refused anyway",
+    "no cgroup can be made: it starts, says so, and searches for processes; `exclusive` is refused",
     Done(&[
       Unit(
         "hetuflow-agent/src/executor/confine_tests.rs",
         "a_payload_that_escapes_is_dead_after_a_stop",
+      ),
+      Unit(
+        "hetuflow-agent/src/executor/confine_tests.rs",
+        "exclusive_attempts_need_what_holds_a_tree_together",
       ),
       Unit("hetuflow-agent/src/process/cgroups.rs", "nothing_is_taken_where_nothing_can_be_made"),
     ]),

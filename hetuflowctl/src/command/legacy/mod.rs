@@ -6,8 +6,8 @@ mod rows;
 use serde_json::{Value, json};
 
 use crate::cli::{
-  LegacyAgents, LegacyCronJob, LegacyDispatch, LegacyTask, LegacyTasks, LegacyVerb, Targets, Until,
-  WaitArgs,
+  ExitStatus, LegacyAgents, LegacyCronJob, LegacyDispatch, LegacyTask, LegacyTasks, LegacyVerb,
+  Targets, Until, WaitArgs,
 };
 use crate::client::{Call, CtlError};
 use crate::command::session::Session;
@@ -51,7 +51,7 @@ async fn dispatch(session: &Session, args: &LegacyDispatch) -> Result<Outcome, C
     targets: Targets { targets: vec![id] },
     until: Until::Done,
     any: false,
-    exit_status: None,
+    exit_status: Some(ExitStatus::Simple),
   };
   task::wait::run(session, &wait).await
 }

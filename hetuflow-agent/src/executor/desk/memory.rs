@@ -1,0 +1,62 @@
+//! What a desk finds when it opens: the journal of an executor before it.
+
+use hetuflow_core::TaskInstanceId;
+
+use super::Desk;
+use super::kept::Told;
+use crate::executor::journal::{Entry, Stage};
+use crate::executor::{Held, HeldPhase, Hold, SteadyClock, orphan};
+
+impl Desk {
+  /// Puts back what the journal knows. What was started and whose end nobody saw is looked for.
+  pub(super) fn remember(
+    &mut self,
+    entries: Vec<Entry>,
+    same_boot: bool,
+    clock: SteadyClock,
+  ) -> Vec<(TaskInstanceId, orphan::Found)> {
+    let mut orphans = Vec::new();
+    for Entry { identity, stage, stop } in entries {
+      let id = identity.instance_id;
+      let phase = match stage {
+        // It may have been started just before the host died, with a record that was not on the
+        // disk: nobody starts it again. The server knows by the boot id.
+        Stage::Waiting(_) if !same_boot => {
+          self.journal.settled(id);
+          continue;
+        }
+        Stage::Waiting(start) => HeldPhase::Waiting(start),
+        Stage::Exited { ended, started } => {
+          let pid = started.and_then(|(pid, _)| u32::try_from(pid).ok());
+          let started_us = started.map(|(_, at_us)| at_us);
+          self.keep(id, Told::Ended(ended), Hold::default());
+          HeldPhase::Ended { pid, started_us }
+        }
+        // Nothing has survived the host's own start; the server knows by the boot id.
+        Stage::Starting | Stage::Started { .. } if !same_boot => {
+          self.journal.settled(id);
+          continue;
+        }
+        Stage::Starting => {
+          let found = orphan::find(id, clock.now_us());
+          let phase = match &found {
+            orphan::Found::Alive { pid, at_us, .. } => HeldPhase::Running {
+              pid: u32::try_from(pid.as_raw_nonzero().get()).ok(),
+              at_us: *at_us,
+              paused: false,
+            },
+            orphan::Found::Gone => HeldPhase::Starting,
+          };
+          orphans.push((id, found));
+          phase
+        }
+        Stage::Started { pid, ticks, at_us } => {
+          orphans.push((id, orphan::look(pid, ticks, at_us)));
+          HeldPhase::Running { pid: u32::try_from(pid).ok(), at_us, paused: false }
+        }
+      };
+      self.held.insert(id, Held { identity, phase, stop });
+    }
+    orphans
+  }
+}

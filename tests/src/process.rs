@@ -170,8 +170,8 @@ fn start(recipe: &Recipe) -> Result<Child> {
     .with_context(|| format!("start {} ({})", recipe.name, recipe.program.display()))
 }
 
-/// The living processes that carry `marker` (`NAME=value`) in their environment or work in `dir`:
-/// "pid command line" of each. Zombies do not count.
+/// The living processes that carry `marker` (`NAME=value`, or nothing) in their environment or work
+/// in `dir`: "pid command line" of each. Zombies do not count.
 pub fn find(marker: &str, dir: &Path) -> Vec<(u32, String)> {
   let own = std::process::id();
   let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -180,7 +180,9 @@ pub fn find(marker: &str, dir: &Path) -> Vec<(u32, String)> {
       let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
       let path = entry.path();
       let environ = std::fs::read(path.join("environ")).unwrap_or_default();
-      let marked = environ.split(|byte| *byte == 0).any(|word| word == marker.as_bytes());
+      // Every environment ends in an empty word; no marker must not mean everybody.
+      let mut words = environ.split(|byte| *byte == 0);
+      let marked = !marker.is_empty() && words.any(|word| word == marker.as_bytes());
       let inside = std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
       let words = std::fs::read(path.join("cmdline")).unwrap_or_default();
       let line = String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned();

@@ -17,6 +17,10 @@ use super::{Command, Event, Hold, Launcher, Place, Surroundings};
 
 /// Commands written in one turn.
 const TURN: usize = 256;
+/// Numbers of stored events that are told at once.
+const STORED_MAX: usize = 64;
+/// How long they may wait for a command to ride with.
+const STORED_WAIT: Duration = Duration::from_millis(10);
 /// Between two tries to have an executor.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Between two tries while an executor is just leaving.
@@ -178,7 +182,8 @@ impl Remote {
   /// Returns when the agent leaves.
   async fn talk(&mut self) -> io::Result<()> {
     let mut commands = Vec::with_capacity(TURN);
-    let mut stored = Vec::with_capacity(TURN);
+    let mut stored = Vec::with_capacity(STORED_MAX);
+    let mut due = None;
     loop {
       tokio::select! {
         count = self.commands.recv_many(&mut commands, TURN) => {
@@ -186,7 +191,13 @@ impl Remote {
             return self.write(&[ToExecutor::Bye]).await;
           }
         }
-        _ = self.stored.1.recv_many(&mut stored, TURN * 4) => {}
+        _ = self.stored.1.recv_many(&mut stored, STORED_MAX), if stored.len() < STORED_MAX => {
+          // Nobody waits for it but memory: a wake of the executor for each would cost more.
+          due.get_or_insert_with(|| Instant::now() + STORED_WAIT);
+        }
+        () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+          due = Some(Instant::now());
+        }
         frame = self.attached.reader.next() => match frame? {
           Some(frame) => self.hear(frame)?,
           None => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -196,7 +207,9 @@ impl Remote {
           return self.write(&[ToExecutor::Bye]).await;
         }
       }
-      if !commands.is_empty() || !stored.is_empty() {
+      let ripe = stored.len() >= STORED_MAX || due.is_some_and(|due| due <= Instant::now());
+      if !commands.is_empty() || ripe {
+        due = None;
         self.take_all(&mut commands, &mut stored).await?;
       }
     }

@@ -87,12 +87,17 @@ pub struct Start {
   pub spec: Arc<JobSpec>,
   /// The server's limits, for what the job does not say.
   pub limits: DefaultLimits,
+  /// Which executor of this agent it was meant for: one that came later must not have it, since
+  /// its agent has told by then that it was not started.
+  #[serde(skip)]
+  pub executor: u64,
 }
 
 impl Start {
   /// Another one, to be kept.
   pub fn copy(&self) -> Self {
-    Self { task: self.task.clone(), spec: Arc::clone(&self.spec), limits: self.limits }
+    let (task, spec) = (self.task.clone(), Arc::clone(&self.spec));
+    Self { task, spec, limits: self.limits, executor: self.executor }
   }
 }
 
@@ -131,7 +136,12 @@ pub struct StopOrder {
 pub enum Event {
   /// An executor was attached: all that it has in hand. What was started and is not among it is
   /// gone; what it has to tell of the others follows.
-  Attached(Vec<Held>),
+  Attached {
+    /// Counts the executors of this agent; starts name the one that they are meant for.
+    executor: u64,
+    /// What it has.
+    held: Vec<Held>,
+  },
   /// The process runs, and has outlived its first moments.
   Started {
     /// The attempt.

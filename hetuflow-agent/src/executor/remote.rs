@@ -23,6 +23,8 @@ const STORED_MAX: usize = 64;
 const STORED_WAIT: Duration = Duration::from_millis(10);
 /// Between two tries to have an executor.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// It doubles up to this.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Between two tries while an executor is just leaving.
 const LEAVING_PAUSE: Duration = Duration::from_millis(10);
 /// How long the executor may take to answer the first message.
@@ -58,6 +60,8 @@ pub struct Remote {
   stored: (UnboundedSender<u64>, UnboundedReceiver<u64>),
   tick: Arc<AtomicU64>,
   leave: CancellationToken,
+  /// Counts executors; what was meant for an earlier one is not passed on.
+  number: u64,
 }
 
 impl Attached {
@@ -141,7 +145,7 @@ impl Remote {
     events: UnboundedSender<Event>,
     (tick, leave): (Arc<AtomicU64>, CancellationToken),
   ) -> Self {
-    Self { attached, commands, events, stored: unbounded_channel(), tick, leave }
+    Self { attached, commands, events, stored: unbounded_channel(), tick, leave, number: 0 }
   }
 
   /// Passes on what is said on both sides, until the agent leaves. An executor that is gone is
@@ -161,6 +165,7 @@ impl Remote {
       tracing::warn!(error = %lost, "the executor is gone; starting a new one");
       // Numbers of the old one mean nothing to the new one.
       self.stored = unbounded_channel();
+      let mut pause = RETRY_PAUSE;
       loop {
         tokio::select! {
           attached = self.attached.again() => match attached {
@@ -172,10 +177,14 @@ impl Remote {
           },
           () = self.leave.cancelled() => return,
         }
-        tokio::time::sleep(RETRY_PAUSE).await;
+        tokio::select! {
+          () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_PAUSE_MAX),
+          () = self.leave.cancelled() => return,
+        }
       }
       let held = std::mem::take(&mut self.attached.welcome.held);
-      let _agent_leaves = self.events.send(Event::Attached(held));
+      self.number += 1;
+      let _agent_leaves = self.events.send(Event::Attached { executor: self.number, held });
     }
   }
 
@@ -188,6 +197,7 @@ impl Remote {
       tokio::select! {
         count = self.commands.recv_many(&mut commands, TURN) => {
           if count == 0 {
+            self.take_all(&mut commands, &mut stored).await?;
             return self.write(&[ToExecutor::Bye]).await;
           }
         }
@@ -226,7 +236,10 @@ impl Remote {
     while let Ok(number) = self.stored.1.try_recv() {
       stored.push(number);
     }
-    let mut messages: Vec<ToExecutor> = commands.drain(..).map(ToExecutor::Command).collect();
+    let number = self.number;
+    let meant = |one: &Command| !matches!(one, Command::Start(start) if start.executor != number);
+    let mut messages: Vec<ToExecutor> =
+      commands.drain(..).filter(meant).map(ToExecutor::Command).collect();
     if !stored.is_empty() {
       messages.push(ToExecutor::Stored(std::mem::take(stored)));
     }

@@ -134,7 +134,7 @@ impl Bench {
       deadline_at: None,
     };
     change(&mut task);
-    let start = Start { task, spec: Arc::new(spec), limits: DefaultLimits::default() };
+    let start = Start { task, spec: Arc::new(spec), limits: DefaultLimits::default(), executor: 0 };
     self.commands.send(Command::Start(Box::new(start))).expect("alive");
     id
   }
@@ -150,7 +150,7 @@ impl Bench {
       match self.event().await {
         Event::Started { pid: started, .. } => pid = started,
         Event::Output { frame, .. } => frames.push(*frame),
-        Event::Frozen { .. } | Event::Attached(_) => {}
+        Event::Frozen { .. } | Event::Attached { .. } => {}
         Event::Ended(ended, _) => {
           let pid = pid.or_else(|| ended.started.and_then(|(pid, _)| pid));
           return Story { pid, frames, ended: *ended };

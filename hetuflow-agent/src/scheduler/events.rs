@@ -25,7 +25,10 @@ impl Scheduler {
           ended += 1;
           self.note_end(*end, hold);
         }
-        Event::Attached(held) => self.meet_executor(held),
+        Event::Attached { executor, held } => {
+          self.executor = executor;
+          self.meet_executor(held);
+        }
       }
     }
     if ended > 0 {

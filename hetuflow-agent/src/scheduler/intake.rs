@@ -45,7 +45,8 @@ impl Scheduler {
         return;
       }
     }
-    let mut attempt = Attempt::new(Start { task, spec, limits: self.limits });
+    let mut attempt =
+      Attempt::new(Start { task, spec, limits: self.limits, executor: self.executor });
     let now = Ts::from_micros(now_us);
     if attempt.is_expired(now) || self.leaving {
       let mut update = attempt.update(instance_id, TaskInstanceStatus::NotStarted, now);

@@ -77,6 +77,8 @@ pub struct Scheduler {
   pub(super) leave_at: Option<Instant>,
   pub(super) leaving: bool,
   pub(super) leaves_tasks: bool,
+  /// Which executor starts are meant for.
+  pub(super) executor: u64,
   pub(super) commands: UnboundedSender<Command>,
   pub(super) reports: Box<dyn Fn(Report) + Send + Sync>,
   pub(super) counters: Arc<Counters>,
@@ -112,6 +114,7 @@ impl Scheduler {
       leave_at: None,
       leaving: false,
       leaves_tasks: false,
+      executor: 0,
       commands,
       reports,
       counters,
@@ -219,6 +222,7 @@ impl Scheduler {
       self.queued -= 1;
       self.active += 1;
       start.limits = self.limits;
+      start.executor = self.executor;
       let _executor_gone = self.commands.send(Command::Start(start));
     }
   }

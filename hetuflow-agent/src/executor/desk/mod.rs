@@ -163,11 +163,12 @@ impl Desk {
       self.turns += 1;
       let lonely = self.reader.is_none() && self.is_idle();
       tokio::select! {
-        // What has ended makes room before more is started. Reading goes on while a write waits:
-        // two full sockets would wait for each other.
+        // Reading goes on while a write waits: two full sockets would wait for each other. Orders
+        // come before output, or a flood of it would hold a start or a stop back.
         biased;
         written = write_some(self.writer.as_mut(), &self.out[self.written..]),
           if self.writer.is_some() && !self.out.is_empty() => self.note_written(written),
+        frame = next_frame(self.reader.as_mut()), if self.reader.is_some() => self.listen(frame),
         count = self.events.recv_many(&mut waiting, TURN) => {
           if count == 0 {
             return;
@@ -175,7 +176,6 @@ impl Desk {
           waiting.drain(..).for_each(|event| self.hear(event));
         }
         () = self.executor.note_ended() => {}
-        frame = next_frame(self.reader.as_mut()), if self.reader.is_some() => self.listen(frame),
         guest = &mut coming, if self.reader.is_none() => {
           coming.set(first_agent(&listener));
           self.come(guest);
@@ -242,7 +242,7 @@ impl Desk {
 
   fn hear(&mut self, event: Event) {
     match event {
-      Event::Attached(_) => {}
+      Event::Attached { .. } => {}
       Event::Started { instance_id, pid, at_us } => {
         if let Some(held) = self.held.get_mut(&instance_id) {
           held.phase = HeldPhase::Running { pid, at_us, paused: false };

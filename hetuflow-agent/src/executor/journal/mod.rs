@@ -244,8 +244,12 @@ impl Journal {
     // It is true whether or not it could be written.
     state.apply(record);
     written?;
-    if state.file.end() >= state.compact_at && !state.flushing {
-      self.rewrite(state)?;
+    if state.file.end() >= state.compact_at
+      && !state.flushing
+      && let Err(error) = self.rewrite(state)
+    {
+      tracing::error!(%error, "the journal cannot be written anew; the old file goes on");
+      state.compact_at = state.file.end() + COMPACT_BYTES;
     }
     Ok(state.file.end())
   }

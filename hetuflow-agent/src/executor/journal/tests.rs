@@ -35,6 +35,7 @@ fn start() -> Start {
     task: ScheduledTask { task_instance, task, fence: 3, attempt: 1, deadline_at: None },
     spec: Arc::new(spec),
     limits: DefaultLimits::default(),
+    executor: 0,
   }
 }
 

@@ -161,6 +161,7 @@ fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
     dir: state_dir.join("log"),
     keep: EXECUTOR_LOGS,
     name: "hetuflow-executor",
+    stderr: false,
   };
   let _log = start_logging(&log);
   let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -27,8 +27,12 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
     if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
   });
-  let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-  let to_stderr = if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter());
+  // A file that nobody rotates stands behind the executor's stderr.
+  let wants_stderr = section.stderr || to_file.is_none();
+  let to_stderr = wants_stderr.then(|| {
+    let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
+  });
   // A second agent in one process (a test) keeps the first one's log.
   let _already_started = tracing_subscriber::registry().with(to_stderr).with(to_file).try_init();
   if let Some(problem) = problem {
@@ -62,6 +66,7 @@ mod tests {
       dir: dir.to_owned(),
       keep: 3,
       name: "hetuflow-agent",
+      stderr: true,
     }
   }
 

@@ -161,7 +161,7 @@ impl Desk {
         return tracing::info!("nothing is in hand; the executor leaves");
       }
       self.turns += 1;
-      let lonely = self.reader.is_none() && self.is_idle();
+      let lonely = self.reader.is_none() && self.is_written_down();
       tokio::select! {
         // Reading goes on while a write waits: two full sockets would wait for each other. Orders
         // come before output, or a flood of it would hold a start or a stop back.

@@ -11,6 +11,8 @@ mod support;
 mod agent_copies;
 #[path = "stories/agent_disk.rs"]
 mod agent_disk;
+#[path = "stories/agent_faults.rs"]
+mod agent_faults;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]

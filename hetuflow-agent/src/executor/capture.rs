@@ -5,6 +5,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::SmallOutput;
 
+/// In the first moments, when nothing is sent yet, so much is collected.
+const FIRST_BYTES: usize = 192 << 10;
+
 /// What a chunk takes beside its bytes while it waits.
 const FRAME_BYTES: usize = 512;
 
@@ -39,7 +42,7 @@ impl Capture {
       accepted: 0,
       dropped: 0,
       sent: false,
-      piece: CHUNK_BYTES_MAX,
+      piece: FIRST_BYTES,
     }
   }
 

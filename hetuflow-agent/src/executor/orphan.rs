@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -33,7 +34,13 @@ pub enum Found {
   },
   /// It does not.
   Gone,
+  /// None was found, and one may be in the middle of its start: a process outlives its parent's
+  /// death there, and has no environment of its own for a moment.
+  Unsure,
 }
+
+/// How long a start may take whose parent has died.
+const START_LIMIT: Duration = Duration::from_millis(300);
 
 /// Looks for the process with this number that was started then.
 pub fn look(pid: i32, ticks: u64, at_us: i64) -> Found {
@@ -56,7 +63,7 @@ pub fn find(instance_id: TaskInstanceId, now_us: i64) -> Found {
   });
   // The first one leads the group; the others are its children.
   let first = marked.filter_map(|pid| Some((start_ticks(Pid::from_raw(pid)?)?, pid))).min();
-  first.map_or(Found::Gone, |(ticks, pid)| look(pid, ticks, now_us))
+  first.map_or(Found::Unsure, |(ticks, pid)| look(pid, ticks, now_us))
 }
 
 /// Follows it to its end, which is said then.
@@ -66,8 +73,15 @@ pub async fn follow(
   found: Found,
   mut controls: UnboundedReceiver<Control>,
 ) {
+  let found = match found {
+    Found::Unsure => {
+      tokio::time::sleep(START_LIMIT).await;
+      find(instance_id, shared.clock.now_us())
+    }
+    sure => sure,
+  };
   let cause = match found {
-    Found::Gone => Cause::Unseen,
+    Found::Gone | Found::Unsure => Cause::Unseen,
     Found::Alive { pid, handle, at_us } => {
       let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
       shared.say(Event::Started { instance_id, pid: number, at_us });

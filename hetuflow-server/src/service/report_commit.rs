@@ -376,7 +376,12 @@ fn lawful_end(
     TaskStatus::Paused => TaskInstanceStatus::Paused,
     _ => TaskInstanceStatus::Cancelling,
   };
-  let begun = fold.started.is_some() || update.started_at_us.is_some();
+  // What has ended by itself was started, whether or not somebody lived to tell when.
+  let by_itself = matches!(
+    update.status,
+    TaskInstanceStatus::Succeeded | TaskInstanceStatus::Failed | TaskInstanceStatus::Timeout
+  );
+  let begun = by_itself || fold.started.is_some() || update.started_at_us.is_some();
   if at == TaskInstanceStatus::Dispatched && begun {
     at = TaskInstanceStatus::Running;
   }

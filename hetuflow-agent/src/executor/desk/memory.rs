@@ -45,7 +45,7 @@ impl Desk {
               at_us: *at_us,
               paused: false,
             },
-            orphan::Found::Gone => HeldPhase::Starting,
+            orphan::Found::Gone | orphan::Found::Unsure => HeldPhase::Starting,
           };
           orphans.push((id, found));
           phase

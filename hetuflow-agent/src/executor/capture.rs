@@ -1,9 +1,11 @@
 //! The output of one attempt between its pipes and the reports.
 
-use hetuflow_core::{CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, OutputFrame, Stream, TaskInstanceId, Ts};
+use hetuflow_core::{
+  CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, LogHasher, OutputFrame, Stream, TaskInstanceId, Ts, gap_line,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::SmallOutput;
+use super::{LogEnd, SmallOutput};
 
 /// With this much collected a chunk is worth sending.
 const FLUSH_BYTES: usize = 192 << 10;
@@ -22,7 +24,11 @@ pub struct Capture {
   offset: u64,
   stream_offsets: [u64; 3],
   accepted: u64,
+  /// Dropped and not declared yet.
   dropped: u64,
+  /// Dropped and declared.
+  declared: u64,
+  hasher: LogHasher,
   sent: bool,
 }
 
@@ -39,6 +45,8 @@ impl Capture {
       stream_offsets: [0; 3],
       accepted: 0,
       dropped: 0,
+      declared: 0,
+      hasher: LogHasher::default(),
       sent: false,
     }
   }
@@ -75,11 +83,14 @@ impl Capture {
     if self.dropped > 0 {
       let (dropped, limit) = (self.dropped, self.limit);
       self.dropped = 0;
-      self.say(&format!("hetuflow: {dropped} bytes dropped, max_output_size is {limit}\n"));
+      self.declared += dropped;
+      self.say(&gap_line(dropped, &format!("max_output_size is {limit}")));
     }
   }
 
+  /// The last `count` bytes are of this stream.
   fn note_run(&mut self, stream: Stream, count: usize) {
+    self.hasher.add(stream, &self.buffer[self.buffer.len() - count..]);
     match self.runs.last_mut() {
       _ if count == 0 => {}
       Some((last, length)) if *last == stream => *length += count,
@@ -115,6 +126,12 @@ impl Capture {
   /// Bytes in all, sent or not.
   pub fn total(&self) -> u64 {
     self.offset + self.buffer.len() as u64
+  }
+
+  /// What is to be told of the log, once nothing is added any more.
+  pub fn end(&self) -> LogEnd {
+    let digest = (self.total() > 0).then(|| self.hasher.clone().finish());
+    LogEnd { digest, dropped: self.declared }
   }
 
   /// Packs what is collected, one frame for each run of one stream; `hold` covers all of it.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
+  JobSpec, LogDigest, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
 };
 use serde::{Deserialize, Serialize};
 
@@ -188,9 +188,21 @@ pub struct Ended {
   pub output: Option<SmallOutput>,
   /// Bytes of output in all.
   pub log_bytes: u64,
+  /// What else is to be told of them.
+  #[serde(default)]
+  pub log: LogEnd,
   /// What it has used, where it was started; without its times.
   #[serde(default)]
   pub metrics: Option<TaskMetrics>,
+}
+
+/// What is told of a log at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+  /// What its bytes come to; none without a byte, or where nobody has seen all of them.
+  pub digest: Option<LogDigest>,
+  /// Bytes that were dropped; the log says where.
+  pub dropped: u64,
 }
 
 /// Why an attempt ended.

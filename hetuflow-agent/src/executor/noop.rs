@@ -1,7 +1,7 @@
 //! Ends every task at once without a process: measures everything but the process.
 
 use super::room::Shared;
-use super::{Cause, Ended, Event, Exit, Hold, Start};
+use super::{Cause, Ended, Event, Exit, Hold, LogEnd, Start};
 
 /// Says that the attempt was started and has succeeded.
 pub fn run(shared: &Shared, start: &Start) {
@@ -15,6 +15,7 @@ pub fn run(shared: &Shared, start: &Start) {
     at_us,
     output: None,
     log_bytes: 0,
+    log: LogEnd::default(),
     metrics: None,
   };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));

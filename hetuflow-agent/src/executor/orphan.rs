@@ -16,7 +16,7 @@ use super::confine::grip_of_orphan;
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
-use super::{Cause, Ended, Event, Hold};
+use super::{Cause, Ended, Event, Hold, LogEnd};
 use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
@@ -86,6 +86,7 @@ pub async fn follow(
     at_us,
     output: None,
     log_bytes: 0,
+    log: LogEnd::default(),
     metrics: None,
   };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));

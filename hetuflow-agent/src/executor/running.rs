@@ -333,6 +333,7 @@ impl Running {
       Some(over) if cause == Cause::Itself => over_limit(over),
       _ => cause,
     };
+    let log = self.capture.end();
     Ended {
       instance_id: self.instance_id,
       cause,
@@ -341,6 +342,7 @@ impl Running {
       at_us,
       output: self.capture.take_small(),
       log_bytes,
+      log,
       metrics: usage.as_ref().map(metrics),
     }
   }

@@ -13,7 +13,7 @@ use super::confine::{grip, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
-use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, LogEnd, Start, effective};
 use crate::process::{ReadOutcome, Spawned, spawn, start_ticks};
 
 /// Attempts whose first moments are watched by threads of their own at the same time; beyond that
@@ -46,7 +46,10 @@ pub async fn supervise(
     Err(cause) => {
       let at_us = shared.clock.now_us();
       let (started, exit, output, metrics) = (None, None, None, None);
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes: 0, metrics };
+      let log = LogEnd::default();
+      let log_bytes = 0;
+      let ended =
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, metrics };
       (Box::new(ended), None)
     }
   };
@@ -102,7 +105,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let cause = over.map_or(Cause::Itself, over_limit);
       let started = Some((pid, begun_us));
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes, metrics };
+      let log = capture.end();
+      let ended =
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, metrics };
       return Ok(First::Over(Box::new(ended), run_dir));
     }
   }

@@ -14,6 +14,8 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
   if ended.log_bytes > 0 {
     update.log_bytes = Some(ended.log_bytes);
   }
+  update.log_hash = ended.log.digest;
+  update.log_dropped = Some(ended.log.dropped).filter(|bytes| *bytes > 0);
   if let Some(output) = ended.output {
     update.output_index = output.index;
     update.set_output(output.bytes);
@@ -61,15 +63,16 @@ mod tests {
   use hetuflow_core::{TaskId, TaskInstanceId, Ts};
 
   use super::*;
+  use crate::executor::LogEnd;
 
   fn end(cause: Cause, exit: Option<Exit>) -> (TaskInstanceStatus, String) {
     let id = TaskInstanceId::generate();
     let mut update =
       TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
-    let (started, output) = (None, None);
+    let (started, output, log) = (None, None, LogEnd::default());
     let metrics = Some(TaskMetrics { cpu_time: 0.5, ..TaskMetrics::default() });
     let ended =
-      Ended { instance_id: id, cause, started, exit, at_us: 0, output, log_bytes: 0, metrics };
+      Ended { instance_id: id, cause, started, exit, at_us: 0, output, log_bytes: 0, log, metrics };
     update.started_at_us = Some(5_000);
     update.timestamp = 9;
     let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };

@@ -10,6 +10,7 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end};
+use super::report_clean::{clean_text, left_behind};
 use super::report_svc::{Group, Report};
 use super::{JobCache, LiveAttempts, RefusedReport, RefusedReports, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
@@ -407,13 +408,8 @@ fn finished(row: &HotRow, fold: &Fold<'_>) -> Option<FinishedAttempt> {
   end.output_tail = update.output_bytes().ok().flatten();
   let inline = end.output_tail.as_ref().map_or(0, Vec::len) as u64;
   end.log_bytes = i64::try_from(update.log_bytes.unwrap_or(inline)).unwrap_or(i64::MAX);
+  end.left = left_behind(update);
   Some(end)
-}
-
-/// Text from an agent as both databases can store it.
-fn clean_text(text: &str) -> String {
-  const TEXT_CHARS_MAX: usize = 2000;
-  text.chars().take(TEXT_CHARS_MAX).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Tells resends of what is stored from reports that come too late, and keeps the latter.

@@ -53,6 +53,7 @@ fn end(identity: &Identity, code: i32) -> Ended {
     at_us: 9,
     output: None,
     log_bytes: 0,
+    log: LogEnd::default(),
     metrics: None,
   }
 }

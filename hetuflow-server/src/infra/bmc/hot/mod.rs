@@ -21,8 +21,8 @@ pub use enqueue::{
   Birth, JobGuards, NewTask, check_jobs, enqueue, enqueue_plain, is_plain, stored_tasks,
 };
 pub use finish::{
-  DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,
-  insert_finished, lock_rows, reschedule_retry,
+  DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,
+  insert_dead_letters, insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,

@@ -35,6 +35,8 @@ mod feed_socket;
 mod interruptions;
 #[path = "stories/limits.rs"]
 mod limits;
+#[path = "stories/log_proof.rs"]
+mod log_proof;
 #[path = "stories/log_search.rs"]
 mod log_search;
 #[path = "stories/main_job.rs"]
@@ -43,6 +45,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/results.rs"]
+mod results;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

@@ -112,6 +112,8 @@ pub struct ProcessSection {
   pub run_base_dir: PathBuf,
   /// Bytes of output that may wait for the server.
   pub output_buffer: u64,
+  /// Most bytes of a task's results, as JSON.
+  pub result_size_max: u64,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.

@@ -58,6 +58,11 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
     "Bytes of output that may wait for the server; when full, tasks wait.",
     None,
   ),
+  (
+    "agent.process.result_size_max",
+    "Most bytes of what a task writes to $HETUFLOW_OUTPUT, as JSON.",
+    None,
+  ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),
   (
     "agent.process.cgroups",

@@ -3,9 +3,12 @@
 use hetuflow_core::{
   CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, LogHasher, OutputFrame, Stream, TaskInstanceId, Ts, gap_line,
 };
+use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{LogEnd, SmallOutput};
+use super::result_file::{Left, ResultFile, of_last_line};
+use super::spoken::Spoken;
+use super::{LogEnd, Said, SmallOutput};
 
 /// With this much collected a chunk is worth sending.
 const FLUSH_BYTES: usize = 192 << 10;
@@ -29,8 +32,23 @@ pub struct Capture {
   /// Dropped and declared.
   declared: u64,
   hasher: LogHasher,
+  /// What the task says of itself.
+  pub spoken: Spoken,
+  results: Option<Results>,
+  outputs: Option<Map<String, Value>>,
   sent: bool,
 }
+
+/// Where results are looked for when the task has ended.
+#[derive(Debug)]
+struct Results {
+  file: ResultFile,
+  /// The last bytes of standard output, where the last line may be the result.
+  tail: Option<Vec<u8>>,
+}
+
+/// Bytes of standard output in which a handler's result is looked for.
+const TAIL_BYTES: usize = 64 << 10;
 
 impl Capture {
   /// Nothing yet; `limit` 0 is unlimited.
@@ -47,8 +65,16 @@ impl Capture {
       dropped: 0,
       declared: 0,
       hasher: LogHasher::default(),
+      spoken: Spoken::default(),
+      results: None,
+      outputs: None,
       sent: false,
     }
+  }
+
+  /// Looks for results in this file, and in the last line of standard output where `printed`.
+  pub fn expect_results(&mut self, file: ResultFile, printed: bool) {
+    self.results = Some(Results { file, tail: printed.then(Vec::new) });
   }
 
   /// Where a pipe may add bytes, and how many; [`Self::added`] must follow.
@@ -64,6 +90,9 @@ impl Capture {
 
   /// Takes note of bytes that a pipe added; what is over the limit is dropped.
   pub fn added(&mut self, stream: Stream, count: usize) {
+    if stream == Stream::Stdout {
+      self.listen(count);
+    }
     let allowed = self.limit - self.accepted;
     let kept = usize::try_from(allowed).unwrap_or(usize::MAX).min(count);
     self.buffer.truncate(self.buffer.len() - (count - kept));
@@ -72,14 +101,51 @@ impl Capture {
     self.note_run(stream, kept);
   }
 
+  /// The last `count` bytes are heard, whether or not they are kept.
+  fn listen(&mut self, count: usize) {
+    let raw = &self.buffer[self.buffer.len() - count..];
+    self.spoken.hear(raw);
+    if let Some(tail) = self.results.as_mut().and_then(|results| results.tail.as_mut()) {
+      tail.extend_from_slice(&raw[raw.len().saturating_sub(TAIL_BYTES)..]);
+      tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
+    }
+  }
+
   /// Adds a word of the agent itself; it does not count against the limit.
   pub fn say(&mut self, text: &str) {
     self.buffer.extend_from_slice(text.as_bytes());
     self.note_run(Stream::System, text.len());
   }
 
+  /// Nothing comes any more: takes the results in, and declares what was dropped. Blocks on the
+  /// disk where there are results.
+  pub fn close(&mut self) {
+    if let Some(results) = self.results.take() {
+      match results.file.take() {
+        Left::Nothing => self.outputs = results.tail.as_deref().and_then(of_last_line),
+        Left::Values(values, others) => {
+          self.outputs = (!values.is_empty()).then_some(values);
+          if others > 0 {
+            self.say(&format!("hetuflow: {others} lines of the result file are not name=value\n"));
+          }
+        }
+        Left::TooLarge => self.say("hetuflow: the result file is too large and was not kept\n"),
+        Left::Unreadable(why) => {
+          self.say(&format!("hetuflow: the result file cannot be read: {why}\n"));
+        }
+      }
+    }
+    self.declare_dropped();
+  }
+
+  /// What the task has said of itself.
+  pub fn said(&mut self) -> Said {
+    let Spoken { progress, metrics, .. } = std::mem::take(&mut self.spoken);
+    Said { outputs: self.outputs.take(), progress, metrics }
+  }
+
   /// Declares what was dropped; once, at the end.
-  pub fn declare_dropped(&mut self) {
+  fn declare_dropped(&mut self) {
     if self.dropped > 0 {
       let (dropped, limit) = (self.dropped, self.limit);
       self.dropped = 0;
@@ -237,7 +303,7 @@ mod tests {
     put(&mut log, Stream::Stdout, b"abc");
     put(&mut log, Stream::Stderr, b"defgh");
     put(&mut log, Stream::Stdout, b"ij");
-    log.declare_dropped();
+    log.close();
     let small = log.take_small().expect("small");
     assert!(small.bytes.starts_with(b"abcdehetuflow: 5 bytes dropped"), "{:?}", small.bytes);
     assert!(small.index.expect("mixed").starts_with("o3e2s"));

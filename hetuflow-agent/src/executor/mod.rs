@@ -24,14 +24,19 @@ mod orphan;
 mod place;
 mod prepare;
 mod remote;
+mod result_file;
 mod room;
 mod running;
+#[cfg(test)]
+mod said_tests;
+mod spoken;
 mod stop;
 mod supervise;
 #[cfg(test)]
 mod tests;
 mod time_limit;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +44,7 @@ use hetuflow_core::{
   JobSpec, LogDigest, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use crate::process::{Exit, InForce, SteadyClock, boot_id, in_force_here, watch};
 pub use desk::{DeskError, serve};
@@ -50,6 +56,7 @@ pub use launch::Launcher;
 pub use place::{Place, PlaceError};
 pub use remote::{Attached, Remote, RemoteError};
 pub use room::{Executor, ExecutorSettings, Inside, Surroundings};
+pub use spoken::Progress;
 
 /// What the executor can be told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -158,6 +165,15 @@ pub enum Event {
     /// Kept until it is stored.
     hold: Hold,
   },
+  /// How far a task says it is; only the last one counts.
+  Progress {
+    /// The attempt.
+    instance_id: TaskInstanceId,
+    /// What it says.
+    progress: Progress,
+    /// When.
+    at_us: i64,
+  },
   /// The process is frozen, or thawed.
   Frozen {
     /// The attempt.
@@ -191,9 +207,26 @@ pub struct Ended {
   /// What else is to be told of them.
   #[serde(default)]
   pub log: LogEnd,
+  /// What it has said of itself.
+  #[serde(default)]
+  pub said: Said,
   /// What it has used, where it was started; without its times.
   #[serde(default)]
   pub metrics: Option<TaskMetrics>,
+}
+
+/// What a task has said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+  /// What it hands on.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub outputs: Option<Map<String, Value>>,
+  /// How far it was.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub progress: Option<Progress>,
+  /// Figures by name.
+  #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+  pub metrics: BTreeMap<String, f64>,
 }
 
 /// What is told of a log at its end.

@@ -1,7 +1,7 @@
 //! Ends every task at once without a process: measures everything but the process.
 
 use super::room::Shared;
-use super::{Cause, Ended, Event, Exit, Hold, LogEnd, Start};
+use super::{Cause, Ended, Event, Exit, Hold, LogEnd, Said, Start};
 
 /// Says that the attempt was started and has succeeded.
 pub fn run(shared: &Shared, start: &Start) {
@@ -16,6 +16,7 @@ pub fn run(shared: &Shared, start: &Start) {
     output: None,
     log_bytes: 0,
     log: LogEnd::default(),
+    said: Said::default(),
     metrics: None,
   };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));

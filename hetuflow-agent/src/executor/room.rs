@@ -69,6 +69,9 @@ pub struct ExecutorSettings {
   pub confine: ConfineSection,
   /// Whether each start is on the disk before it is made.
   pub journal_sync: bool,
+  /// Most bytes of a task's results, as JSON.
+  #[serde(default)]
+  pub result_size_max: u64,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.

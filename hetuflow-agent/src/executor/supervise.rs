@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{Delivery, Stream, TaskConfig};
+use hetuflow_core::{Delivery, ExecuteCommand, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use super::confine::{grip, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
-use super::{Cause, Ended, Event, Exit, Hold, Identity, LogEnd, Start, effective};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, LogEnd, Said, Start, effective};
 use crate::process::{ReadOutcome, Spawned, spawn, start_ticks};
 
 /// Attempts whose first moments are watched by threads of their own at the same time; beyond that
@@ -47,9 +47,9 @@ pub async fn supervise(
       let at_us = shared.clock.now_us();
       let (started, exit, output, metrics) = (None, None, None, None);
       let log = LogEnd::default();
-      let log_bytes = 0;
+      let (log_bytes, said) = (0, Said::default());
       let ended =
-        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, metrics };
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
       (Box::new(ended), None)
     }
   };
@@ -72,7 +72,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, run_dir } = prepared;
+  let Prepared { launch, run_dir, results } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
@@ -91,12 +91,14 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
   let mut capture = Capture::new(instance_id, start.task.fence, bytes);
+  let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
+  capture.expect_results(results, is_handler);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
   // What is left in the background is looked for only where it may not be.
   let closed =
     spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
-    capture.declare_dropped();
+    capture.close();
     if capture.is_empty() || capture.is_small() {
       let (usage, over) = confined.note_end(Some(exit));
       let _reaped = spawned.exit(true);
@@ -105,9 +107,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let cause = over.map_or(Cause::Itself, over_limit);
       let started = Some((pid, begun_us));
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
-      let log = capture.end();
+      let (log, said) = (capture.end(), capture.said());
       let ended =
-        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, metrics };
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
       return Ok(First::Over(Box::new(ended), run_dir));
     }
   }

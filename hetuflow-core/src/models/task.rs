@@ -390,6 +390,23 @@ pub type TaskInstance = TaskInstanceEntity;
 /// The name of the table's row in the first design.
 pub type SchedTaskInstance = TaskInstanceEntity;
 
+/// What an attempt has handed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TaskInstanceOutput {
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its task.
+  pub task_id: TaskId,
+  /// Its number.
+  pub attempt: i64,
+  /// Where it stands; nothing is handed on before the end.
+  pub status: TaskInstanceStatus,
+  /// Names and values; none where it has left nothing.
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub outputs: Option<Value>,
+}
+
 /// A finished attempt, as it is inserted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskInstanceForCreate {

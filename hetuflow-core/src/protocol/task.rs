@@ -141,6 +141,9 @@ pub struct TaskMetrics {
   /// Bytes sent.
   #[serde(skip_serializing_if = "none")]
   pub network_out: u64,
+  /// Figures that the task itself has told, by name.
+  #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+  pub custom: BTreeMap<String, f64>,
 }
 
 fn none(count: &u64) -> bool {

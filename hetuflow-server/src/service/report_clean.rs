@@ -1,9 +1,16 @@
 //! What agents report, brought into the limits of the store. Pure.
 
-use hetuflow_core::{OUTPUTS_BYTES_MAX, TaskInstanceUpdate};
+use hetuflow_core::{OUTPUTS_BYTES_MAX, TaskId, TaskInstanceUpdate};
 use serde_json::Value;
 
-use crate::infra::bmc::hot::LeftBehind;
+use crate::infra::bmc::hot::{LeftBehind, ProgressRow};
+
+/// How far a living attempt is.
+pub(super) fn progress_row(task_id: TaskId, update: &TaskInstanceUpdate) -> Option<ProgressRow> {
+  let progress = update.progress.and_then(clean_progress)?;
+  let note = update.progress_note.as_deref().map(clean_text);
+  Some(ProgressRow { task_id, fence: update.fence, progress, note })
+}
 
 /// What an attempt has left beside its output, within the limits of the store.
 pub(super) fn left_behind(update: &TaskInstanceUpdate) -> LeftBehind {

@@ -5,7 +5,7 @@ use hetuflow_core::{
   TaskInstanceStatus, TriggerSource, Ts,
 };
 
-use super::super::{Cause, DefaultLimits, Exit};
+use super::super::{Cause, DefaultLimits, Exit, LogEnd, Said};
 use super::*;
 
 const BOOT: &str = "boot-1";
@@ -54,6 +54,7 @@ fn end(identity: &Identity, code: i32) -> Ended {
     output: None,
     log_bytes: 0,
     log: LogEnd::default(),
+    said: Said::default(),
     metrics: None,
   }
 }

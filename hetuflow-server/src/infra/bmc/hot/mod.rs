@@ -10,6 +10,7 @@ mod enqueue;
 mod finish;
 mod live;
 mod marks;
+mod progress;
 mod waiting;
 
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
@@ -31,6 +32,7 @@ pub use live::{
   unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
+pub use progress::{ProgressRow, ProgressTold, note_progress};
 pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, waiting_row};
 
 use uuid::Uuid;

@@ -229,6 +229,7 @@ fn log(text: &mut ConfigText, state_dir: &std::path::Path) -> LogSection {
     dir: path(text, "log.dir", state_dir.join("log")),
     keep: usize::try_from(text.integer("log.keep", 7, 1..=1000)).unwrap_or(7),
     name: "hetuflow-agent",
+    stderr: true,
   }
 }
 

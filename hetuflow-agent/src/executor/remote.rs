@@ -209,7 +209,13 @@ impl Remote {
           due = Some(Instant::now());
         }
         frame = self.attached.reader.next() => match frame? {
-          Some(frame) => self.hear(frame)?,
+          Some(frame) => {
+            let output = matches!(frame, Frame::Output(..));
+            self.hear(frame)?;
+            if output {
+              tokio::task::yield_now().await;
+            }
+          }
           None => return Err(io::ErrorKind::UnexpectedEof.into()),
         },
         () = self.leave.cancelled() => {

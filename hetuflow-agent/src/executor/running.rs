@@ -140,6 +140,8 @@ impl Running {
           // The semaphore is never closed; an error would mean that nobody counts any more.
           if let Ok(hold) = hold {
             self.flush(hold);
+            // Packing takes a millisecond: a flood must not keep a start or a stop waiting for more.
+            tokio::task::yield_now().await;
           }
         }
         ready = pipe_ready(stdout.as_ref()), if reading && stdout.is_some() => {

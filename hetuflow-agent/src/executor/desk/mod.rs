@@ -74,6 +74,8 @@ struct Desk {
   ticked: Instant,
   retire: bool,
   abandoned: bool,
+  /// Asked to end: nothing is started any more.
+  stopping: bool,
   idle_since: Instant,
   clock: SteadyClock,
   /// When a server was last in reach, as far as an agent has said.
@@ -97,12 +99,16 @@ pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskErr
     tracing::warn!(bytes = recovered.torn_bytes, "the end of the journal was cut by a crash");
   }
   let same_boot = recovered.boot_id == boot_id();
+  let contact_us = recovered.contact_us.filter(|_| same_boot);
   let first = tokio::select! {
     first = first_agent(&listener) => first,
     () = tokio::time::sleep(LINGER) => return Ok(()),
     () = stop.cancelled() => return Ok(()),
   };
-  Desk::open(journal, (recovered.entries, same_boot), first).run(listener, stop).await;
+  let mut desk = Desk::open(journal, (recovered.entries, same_boot), first);
+  // What is found here counts its silence from before, whoever was killed since.
+  desk.contact_us = contact_us.unwrap_or(desk.contact_us);
+  desk.run(listener, stop).await;
   Ok(())
 }
 
@@ -136,9 +142,9 @@ impl Desk {
       ticked: Instant::now(),
       retire: false,
       abandoned: false,
+      stopping: false,
       idle_since: Instant::now(),
       clock,
-      // The deadline of what is found here begins anew: the agent has only just come back.
       contact_us: clock.now_us(),
     };
     for (id, found) in desk.remember(entries, same_boot, clock) {
@@ -150,18 +156,17 @@ impl Desk {
 
   async fn run(mut self, listener: UnixListener, stop: CancellationToken) {
     let mut waiting = Vec::with_capacity(TURN);
-    let mut stopping = false;
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Kept over the turns: a guest who is in the door must not be thrown out by other events.
     let mut coming = Box::pin(first_agent(&listener));
     loop {
       self.fill();
-      if self.is_idle() && self.retire || stopping && self.is_dead() {
+      if self.is_idle() && self.retire || self.stopping && self.is_dead() {
         return tracing::info!("nothing is in hand; the executor leaves");
       }
       self.turns += 1;
-      let lonely = self.reader.is_none() && self.is_idle();
+      let lonely = self.reader.is_none() && self.is_written_down();
       tokio::select! {
         // Reading goes on while a write waits: two full sockets would wait for each other. Orders
         // come before output, or a flood of it would hold a start or a stop back.
@@ -184,10 +189,7 @@ impl Desk {
         () = tokio::time::sleep_until(self.idle_since + LINGER), if lonely => {
           return tracing::info!("no agent and no work; the executor leaves");
         }
-        () = stop.cancelled(), if !stopping => {
-          stopping = true;
-          self.stop_all();
-        }
+        () = stop.cancelled(), if !self.stopping => self.stop_all(),
       }
     }
   }

@@ -55,7 +55,12 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   (
     "agent.process.output_buffer",
-    "Bytes of output that may wait for the server; when full, tasks wait.",
+    "Bytes of output that may wait for the server; when full, log_policy says what happens.",
+    None,
+  ),
+  (
+    "agent.process.log_policy",
+    "When output_buffer is full: block (tasks wait), head_tail (the middle is dropped), drop.",
     None,
   ),
   (

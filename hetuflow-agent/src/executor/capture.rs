@@ -1,11 +1,13 @@
 //! The output of one attempt between its pipes and the reports.
 
 use hetuflow_core::{
-  CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, LogHasher, OutputFrame, Stream, TaskInstanceId, Ts, gap_line,
+  CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, LogHasher, LogPolicy, OutputFrame, Stream, TaskInstanceId,
+  Ts, gap_line,
 };
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::overflow::{Gap, Overflow, Why};
 use super::result_file::{Left, ResultFile, of_last_line};
 use super::spoken::Spoken;
 use super::{LogEnd, Said, SmallOutput};
@@ -16,19 +18,33 @@ const FLUSH_BYTES: usize = 192 << 10;
 /// What a chunk takes beside its bytes while it waits.
 const FRAME_BYTES: usize = 512;
 
+/// Most bytes behind a gap that are held back for its end.
+const TAIL_BYTES_MAX: usize = 64 << 10;
+/// Read at once where it is not kept.
+const OVERFLOW_BYTES: usize = 64 << 10;
+
+/// How much output is kept, and what becomes of more.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+  /// Most bytes; 0 is unlimited.
+  pub limit: u64,
+  /// Where there is no room.
+  pub policy: LogPolicy,
+}
+
 /// Collected bytes in capture order, with their streams.
 #[derive(Debug)]
 pub struct Capture {
   instance_id: TaskInstanceId,
   fence: i64,
-  limit: u64,
+  bounds: Bounds,
   buffer: Vec<u8>,
   runs: Vec<(Stream, usize)>,
   offset: u64,
   stream_offsets: [u64; 3],
   accepted: u64,
-  /// Dropped and not declared yet.
-  dropped: u64,
+  /// What is not kept now.
+  overflow: Overflow,
   /// Dropped and declared.
   declared: u64,
   hasher: LogHasher,
@@ -51,18 +67,19 @@ struct Results {
 const TAIL_BYTES: usize = 64 << 10;
 
 impl Capture {
-  /// Nothing yet; `limit` 0 is unlimited.
-  pub fn new(instance_id: TaskInstanceId, fence: i64, limit: u64) -> Self {
+  /// Nothing yet.
+  pub fn new(instance_id: TaskInstanceId, fence: i64, bounds: Bounds) -> Self {
+    let limit = if bounds.limit == 0 { u64::MAX } else { bounds.limit };
     Self {
       instance_id,
       fence,
-      limit: if limit == 0 { u64::MAX } else { limit },
+      bounds: Bounds { limit, ..bounds },
       buffer: Vec::new(),
       runs: Vec::new(),
       offset: 0,
       stream_offsets: [0; 3],
       accepted: 0,
-      dropped: 0,
+      overflow: Overflow::default(),
       declared: 0,
       hasher: LogHasher::default(),
       spoken: Spoken::default(),
@@ -80,12 +97,19 @@ impl Capture {
   /// Where a pipe may add bytes, and how many; [`Self::added`] must follow.
   pub fn space(&mut self) -> (&mut Vec<u8>, usize) {
     let room = CHUNK_BYTES_MAX - self.buffer.len().min(CHUNK_BYTES_MAX);
+    let no_room = room == 0 || self.overflow.why() == Some(Why::Buffer);
+    let room = if no_room && self.overflows() { OVERFLOW_BYTES } else { room };
     (&mut self.buffer, room)
   }
 
   /// Whether a pipe may be read now.
   pub fn has_room(&self) -> bool {
-    self.buffer.len() < CHUNK_BYTES_MAX
+    self.buffer.len() < CHUNK_BYTES_MAX || self.overflows()
+  }
+
+  /// Whether the task never waits: what has no room is dropped.
+  pub fn overflows(&self) -> bool {
+    self.bounds.policy != LogPolicy::Block
   }
 
   /// Takes note of bytes that a pipe added; what is over the limit is dropped.
@@ -93,12 +117,63 @@ impl Capture {
     if stream == Stream::Stdout {
       self.listen(count);
     }
-    let allowed = self.limit - self.accepted;
-    let kept = usize::try_from(allowed).unwrap_or(usize::MAX).min(count);
-    self.buffer.truncate(self.buffer.len() - (count - kept));
+    self.admit(stream, count);
+  }
+
+  /// The last `count` bytes are the task's: those that have no place are dropped.
+  fn admit(&mut self, stream: Stream, count: usize) {
+    let start = self.buffer.len() - count;
+    let mut kept = 0;
+    if self.overflow.why().is_none() {
+      let head = self.bounds.limit - self.limit_tail() as u64;
+      let allowed = usize::try_from(head.saturating_sub(self.accepted)).unwrap_or(usize::MAX);
+      let room = if self.overflows() { CHUNK_BYTES_MAX.saturating_sub(start) } else { usize::MAX };
+      kept = count.min(allowed).min(room);
+      if kept < count && allowed <= room {
+        self.overflow.open(Why::Limit, self.limit_tail());
+      } else if kept < count {
+        let holds_back = self.bounds.policy == LogPolicy::HeadTail;
+        self.overflow.open(Why::Buffer, if holds_back { TAIL_BYTES_MAX } else { 0 });
+      }
+    }
+    if kept < count {
+      self.overflow.add(stream, &self.buffer[start + kept..]);
+    }
+    self.buffer.truncate(start + kept);
     self.accepted += kept as u64;
-    self.dropped += (count - kept) as u64;
     self.note_run(stream, kept);
+  }
+
+  /// How much of all that may be said is held back for the end.
+  fn limit_tail(&self) -> usize {
+    if self.bounds.policy != LogPolicy::HeadTail || self.bounds.limit == u64::MAX {
+      return 0;
+    }
+    usize::try_from(self.bounds.limit / 2).unwrap_or(usize::MAX).min(TAIL_BYTES_MAX)
+  }
+
+  /// There is room again: the gap is declared, and what was held back follows it.
+  fn end_gap(&mut self) {
+    let Some(Gap { why, dropped, tail }) = self.overflow.close() else { return };
+    if dropped > 0 {
+      self.declared += dropped;
+      let words = match why {
+        Why::Buffer => "no room was left in the output buffer".to_owned(),
+        Why::Limit => format!("max_output_size is {}", self.bounds.limit),
+      };
+      self.say(&gap_line(dropped, &words));
+    }
+    for (stream, bytes) in tail {
+      self.buffer.extend_from_slice(&bytes);
+      match why {
+        Why::Buffer => self.admit(stream, bytes.len()),
+        // Within the limit: this is what was set apart for it.
+        Why::Limit => {
+          self.accepted += bytes.len() as u64;
+          self.note_run(stream, bytes.len());
+        }
+      }
+    }
   }
 
   /// The last `count` bytes are heard, whether or not they are kept.
@@ -120,6 +195,9 @@ impl Capture {
   /// Nothing comes any more: takes the results in, and declares what was dropped. Blocks on the
   /// disk where there are results.
   pub fn close(&mut self) {
+    // What was held back for want of room may be more than the task may say.
+    self.end_gap();
+    self.end_gap();
     if let Some(results) = self.results.take() {
       match results.file.take() {
         Left::Nothing => self.outputs = results.tail.as_deref().and_then(of_last_line),
@@ -135,23 +213,12 @@ impl Capture {
         }
       }
     }
-    self.declare_dropped();
   }
 
   /// What the task has said of itself.
   pub fn said(&mut self) -> Said {
     let Spoken { progress, metrics, .. } = std::mem::take(&mut self.spoken);
     Said { outputs: self.outputs.take(), progress, metrics }
-  }
-
-  /// Declares what was dropped; once, at the end.
-  fn declare_dropped(&mut self) {
-    if self.dropped > 0 {
-      let (dropped, limit) = (self.dropped, self.limit);
-      self.dropped = 0;
-      self.declared += dropped;
-      self.say(&gap_line(dropped, &format!("max_output_size is {limit}")));
-    }
   }
 
   /// The last `count` bytes are of this stream.
@@ -241,6 +308,9 @@ impl Capture {
     if self.buffer.capacity() > CHUNK_BYTES_MAX {
       self.buffer.shrink_to(CHUNK_BYTES_MAX);
     }
+    if self.overflow.why() == Some(Why::Buffer) {
+      self.end_gap();
+    }
   }
 
   /// The whole log, where it is small and not empty.
@@ -260,76 +330,5 @@ impl Capture {
 }
 
 #[cfg(test)]
-mod tests {
-  use std::sync::Arc;
-
-  use tokio::sync::Semaphore;
-
-  use super::*;
-
-  fn put(capture: &mut Capture, stream: Stream, bytes: &[u8]) {
-    capture.space().0.extend_from_slice(bytes);
-    capture.added(stream, bytes.len());
-  }
-
-  fn capture(limit: u64) -> Capture {
-    Capture::new(TaskInstanceId::generate(), 3, limit)
-  }
-
-  #[test]
-  fn a_small_log_keeps_the_order_of_its_streams() {
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, b"out\n");
-    put(&mut log, Stream::Stderr, b"e\xff");
-    put(&mut log, Stream::Stderr, b"\n");
-    put(&mut log, Stream::Stdout, b"o");
-    let small = log.take_small().expect("small");
-    assert_eq!(small.bytes, b"out\ne\xff\no");
-    assert_eq!(small.index.as_deref(), Some("o4e3o1"));
-    assert_eq!(log.total(), 8);
-  }
-
-  #[test]
-  fn plain_stdout_needs_no_index() {
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, b"a");
-    assert_eq!(log.take_small().expect("small").index, None);
-    assert_eq!(capture(0).take_small(), None);
-  }
-
-  #[test]
-  fn over_the_limit_is_dropped_and_declared() {
-    let mut log = capture(5);
-    put(&mut log, Stream::Stdout, b"abc");
-    put(&mut log, Stream::Stderr, b"defgh");
-    put(&mut log, Stream::Stdout, b"ij");
-    log.close();
-    let small = log.take_small().expect("small");
-    assert!(small.bytes.starts_with(b"abcdehetuflow: 5 bytes dropped"), "{:?}", small.bytes);
-    assert!(small.index.expect("mixed").starts_with("o3e2s"));
-  }
-
-  #[tokio::test]
-  async fn chunks_hold_one_stream_each_and_tile_the_log() {
-    let memory = Arc::new(Semaphore::new(1 << 20));
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, &[b'x'; 5000]);
-    put(&mut log, Stream::Stderr, b"err");
-    put(&mut log, Stream::Stdout, b"more");
-    let hold = memory.clone().acquire_many_owned(log.pending_bytes()).await.expect("open");
-    let mut frames = Vec::new();
-    log.flush(Ts::from_micros(1), hold, |frame, share| frames.push((frame, share)));
-    let seen: Vec<_> =
-      frames.iter().map(|(f, _)| (f.stream, f.offset, f.stream_offset, f.raw_len)).collect();
-    assert_eq!(
-      seen,
-      [(Stream::Stdout, 0, 0, 5000), (Stream::Stderr, 5000, 0, 3), (Stream::Stdout, 5003, 5000, 4)]
-    );
-    let held = |f: &OutputFrame| (f.data.len() + FRAME_BYTES).min(f.raw_len as usize);
-    let held: usize = frames.iter().map(|(frame, _)| held(frame)).sum();
-    assert_eq!(memory.available_permits(), (1 << 20) - held, "only packed bytes are held");
-    assert!(!log.is_small() && log.is_empty());
-    drop(frames);
-    assert_eq!(memory.available_permits(), 1 << 20);
-  }
-}
+#[path = "capture_tests.rs"]
+mod tests;

@@ -21,6 +21,7 @@ mod launch;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+mod overflow;
 mod place;
 mod prepare;
 mod remote;
@@ -213,6 +214,24 @@ pub struct Ended {
   /// What it has used, where it was started; without its times.
   #[serde(default)]
   pub metrics: Option<TaskMetrics>,
+}
+
+impl Ended {
+  /// The end of an attempt of which no more is known.
+  pub fn new(instance_id: TaskInstanceId, cause: Cause, at_us: i64) -> Self {
+    Self {
+      instance_id,
+      cause,
+      started: None,
+      exit: None,
+      at_us,
+      output: None,
+      log_bytes: 0,
+      log: LogEnd::default(),
+      said: Said::default(),
+      metrics: None,
+    }
+  }
 }
 
 /// What a task has said of itself.

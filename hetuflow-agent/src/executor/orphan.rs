@@ -19,7 +19,7 @@ use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
-use super::{Cause, Ended, Event, Hold, LogEnd, Said};
+use super::{Cause, Ended, Event, Hold, Said};
 use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
@@ -82,18 +82,7 @@ pub async fn follow(
   };
   let at_us = shared.clock.now_us();
   let said = Said { outputs: results(&shared, instance_id), ..Said::default() };
-  let ended = Ended {
-    instance_id,
-    cause,
-    started: None,
-    exit: None,
-    at_us,
-    output: None,
-    log_bytes: 0,
-    log: LogEnd::default(),
-    said,
-    metrics: None,
-  };
+  let ended = Ended { said, ..Ended::new(instance_id, cause, at_us) };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 

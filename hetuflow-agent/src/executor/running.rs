@@ -128,6 +128,15 @@ impl Running {
     while !self.is_over() {
       let wake = self.next_wake();
       let want = if self.wants_flush() { self.capture.pending_bytes() } else { 0 };
+      if want > 0
+        && self.capture.overflows()
+        && let Ok(hold) = Arc::clone(&self.shared.memory).try_acquire_many_owned(want)
+      {
+        // Nothing is dropped while there is room.
+        self.flush(hold);
+        tokio::task::yield_now().await;
+        continue;
+      }
       let reading = self.capture.has_room();
       let (stdout, stderr) = (&self.process.stdout, &self.process.stderr);
       tokio::select! {
@@ -353,7 +362,9 @@ impl Running {
     self.capture.flush(at, hold, |frame, share| {
       shared.say(Event::Output { frame, hold: Hold::of_memory(share) });
     });
-    self.flush_at = None;
+    // What a gap has held back follows it.
+    let rest = !self.capture.is_empty();
+    self.flush_at = rest.then(|| Instant::now() + self.flush_interval);
     self.flush_due = false;
   }
 

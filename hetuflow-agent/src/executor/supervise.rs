@@ -8,12 +8,12 @@ use hetuflow_core::{Delivery, ExecuteCommand, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::capture::Capture;
+use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
-use super::{Cause, Ended, Event, Exit, Hold, Identity, LogEnd, Said, Start, effective};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
 use crate::process::{ReadOutcome, Spawned, spawn, start_ticks};
 
 /// Attempts whose first moments are watched by threads of their own at the same time; beyond that
@@ -45,11 +45,7 @@ pub async fn supervise(
     Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      let (started, exit, output, metrics) = (None, None, None, None);
-      let log = LogEnd::default();
-      let (log_bytes, said) = (0, Said::default());
-      let ended =
-        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
+      let ended = Ended::new(instance_id, cause, at_us);
       (Box::new(ended), None)
     }
   };
@@ -90,7 +86,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
-  let mut capture = Capture::new(instance_id, start.task.fence, bytes);
+  let policy = config.log_policy.unwrap_or(surroundings.settings.log_policy);
+  let bounds = Bounds { limit: bytes, policy };
+  let mut capture = Capture::new(instance_id, start.task.fence, bounds);
   let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
   capture.expect_results(results, is_handler);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hetuflow_core::{
-  Codec, InstanceHead, JobId, JobSpec, OutputFrame, ScheduledTask, Stream, TaskHead, TaskId, Ts,
+  Codec, InstanceHead, JobId, JobSpec, LogPolicy, OutputFrame, ScheduledTask, Stream, TaskHead,
+  TaskId, Ts,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -85,6 +86,7 @@ impl Bench {
         )]),
         confine,
         journal_sync: false,
+        log_policy: LogPolicy::Block,
         result_size_max: 1 << 10,
         noop: false,
       },

@@ -230,7 +230,7 @@ fn task_types(text: &mut ConfigText, source: &str) -> BTreeMap<String, TaskType>
 
 fn log(text: &mut ConfigText, state_dir: &std::path::Path) -> LogSection {
   let level = text.text("log.level", "info");
-  if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
+  if let Err(error) = level.parse::<tracing_subscriber::filter::Targets>() {
     text.problem("log.level", error.to_string(), Some("\"info\" or \"debug\""));
   }
   let format = text.text("log.format", "text");

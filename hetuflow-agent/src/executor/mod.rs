@@ -30,6 +30,7 @@ mod room;
 mod running;
 #[cfg(test)]
 mod said_tests;
+mod specs;
 mod spoken;
 mod stop;
 mod supervise;

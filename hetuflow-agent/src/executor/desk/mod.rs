@@ -24,11 +24,14 @@ use tokio_util::task::TaskTracker;
 
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
-use super::frames::{Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
+use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
 use super::place::Taken;
 use super::room::{Parts, output_memory};
-use super::{Event, Executor, Held, HeldPhase, Place, PlaceError, SteadyClock, boot_id};
+use super::specs::HeardSpecs;
+use super::{
+  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, boot_id,
+};
 
 /// Events handled in one turn.
 const TURN: usize = 256;
@@ -74,6 +77,7 @@ struct Desk {
   ticked: Instant,
   retire: bool,
   abandoned: bool,
+  specs: HeardSpecs,
   /// Asked to end: nothing is started any more.
   stopping: bool,
   idle_since: Instant,
@@ -142,6 +146,7 @@ impl Desk {
       ticked: Instant::now(),
       retire: false,
       abandoned: false,
+      specs: HeardSpecs::default(),
       stopping: false,
       idle_since: Instant::now(),
       clock,
@@ -201,6 +206,7 @@ impl Desk {
     self.executor.surround(hello.surroundings);
     (self.reader, self.writer) = (Some(reader), Some(writer));
     (self.retire, self.abandoned) = (false, false);
+    self.specs = HeardSpecs::default();
     self.out.clear();
     self.written = 0;
     self.window = 0;
@@ -223,8 +229,8 @@ impl Desk {
       Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
       Err(error) => Err(error),
     };
-    match said {
-      Ok(said) => self.obey(said),
+    match said.and_then(|said| self.obey(said)) {
+      Ok(()) => {}
       Err(error) => {
         tracing::info!(%error, "the agent is gone");
         (self.reader, self.writer) = (None, None);
@@ -233,13 +239,29 @@ impl Desk {
     }
   }
 
-  fn obey(&mut self, said: ToExecutor) {
+  fn obey(&mut self, said: ToExecutor) -> io::Result<()> {
     match said {
       ToExecutor::Hello(_) => {}
+      ToExecutor::Spec { number, first, spec } => self.specs.note(number, first, spec),
+      ToExecutor::Start(brief) => {
+        let start = self.whole(brief)?;
+        self.command(Command::Start(start));
+      }
+      ToExecutor::Keep(brief) => {
+        let start = self.whole(brief)?;
+        self.command(Command::Keep(start));
+      }
       ToExecutor::Command(command) => self.command(command),
       ToExecutor::Stored(numbers) => numbers.into_iter().for_each(|number| self.stored(number)),
       ToExecutor::Retire | ToExecutor::Bye => self.retire = true,
     }
+    Ok(())
+  }
+
+  /// A start with its job.
+  fn whole(&self, brief: BriefStart) -> io::Result<Box<Start>> {
+    let spec = self.specs.of(brief.spec).ok_or_else(|| io::Error::other("a job nobody told"))?;
+    Ok(Box::new(Start { task: *brief.task, spec, limits: brief.limits, executor: 0 }))
   }
 
   fn hear(&mut self, event: Event) {

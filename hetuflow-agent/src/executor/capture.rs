@@ -117,17 +117,17 @@ impl Capture {
     if stream == Stream::Stdout {
       self.listen(count);
     }
-    self.admit(stream, count);
+    let free = CHUNK_BYTES_MAX.saturating_sub(self.buffer.len() - count);
+    self.admit(stream, count, if self.overflows() { free } else { usize::MAX });
   }
 
   /// The last `count` bytes are the task's: those that have no place are dropped.
-  fn admit(&mut self, stream: Stream, count: usize) {
+  fn admit(&mut self, stream: Stream, count: usize, room: usize) {
     let start = self.buffer.len() - count;
     let mut kept = 0;
     if self.overflow.why().is_none() {
       let head = self.bounds.limit - self.limit_tail() as u64;
       let allowed = usize::try_from(head.saturating_sub(self.accepted)).unwrap_or(usize::MAX);
-      let room = if self.overflows() { CHUNK_BYTES_MAX.saturating_sub(start) } else { usize::MAX };
       kept = count.min(allowed).min(room);
       if kept < count && allowed <= room {
         self.overflow.open(Why::Limit, self.limit_tail());
@@ -166,7 +166,8 @@ impl Capture {
     for (stream, bytes) in tail {
       self.buffer.extend_from_slice(&bytes);
       match why {
-        Why::Buffer => self.admit(stream, bytes.len()),
+        // There are few of them.
+        Why::Buffer => self.admit(stream, bytes.len(), usize::MAX),
         // Within the limit: this is what was set apart for it.
         Why::Limit => {
           self.accepted += bytes.len() as u64;

@@ -324,6 +324,18 @@ pub async fn an_end_needs_the_fence_and_happens_once(store: &TestStore) {
   let moved = hot::mark_running(&mut tx, &[start(got.fence)], Ts::now()).await.unwrap();
   assert_eq!(moved[0].status, TaskStatus::Running);
   assert_eq!(status_of(&mut tx, got.task_id).await, TaskStatus::Running);
+  let progress = |fence: i64, progress: f64| hot::ProgressRow {
+    task_id: got.task_id,
+    fence,
+    progress,
+    note: Some("é".to_owned()),
+  };
+  let told = hot::note_progress(&mut tx, &[progress(got.fence + 1, 0.9)], Ts::now()).await;
+  assert_eq!(told.unwrap(), [], "only under its fence");
+  let told = hot::note_progress(&mut tx, &[progress(got.fence, 0.25)], Ts::now()).await.unwrap();
+  assert_eq!((told.len(), told[0].instance_id), (1, Some(got.instance_id)));
+  let half = task_bmc::get(&mut tx, got.task_id).await.unwrap().unwrap();
+  assert_eq!((half.progress, half.progress_note.as_deref()), (Some(0.25), Some("é")));
   let wrong = [(got.task_id, got.fence + 1)];
   assert!(hot::delete_finished(&mut tx, &wrong).await.unwrap().is_empty());
   let gone = hot::delete_finished(&mut tx, &[(got.task_id, got.fence)]).await.unwrap();

@@ -12,9 +12,6 @@ use super::result_file::{Left, ResultFile, of_last_line};
 use super::spoken::Spoken;
 use super::{LogEnd, Said, SmallOutput};
 
-/// With this much collected a chunk is worth sending.
-const FLUSH_BYTES: usize = 192 << 10;
-
 /// What a chunk takes beside its bytes while it waits.
 const FRAME_BYTES: usize = 512;
 
@@ -53,6 +50,8 @@ pub struct Capture {
   results: Option<Results>,
   outputs: Option<Map<String, Value>>,
   sent: bool,
+  /// With this much collected a chunk is worth sending, and none is longer.
+  piece: usize,
 }
 
 /// Where results are looked for when the task has ended.
@@ -86,12 +85,18 @@ impl Capture {
       results: None,
       outputs: None,
       sent: false,
+      piece: CHUNK_BYTES_MAX,
     }
   }
 
   /// Looks for results in this file, and in the last line of standard output where `printed`.
   pub fn expect_results(&mut self, file: ResultFile, printed: bool) {
     self.results = Some(Results { file, tail: printed.then(Vec::new) });
+  }
+
+  /// How long chunks are cut from now on.
+  pub fn cut_after(&mut self, bytes: usize) {
+    self.piece = bytes.clamp(1, CHUNK_BYTES_MAX);
   }
 
   /// Where a pipe may add bytes, and how many; [`Self::added`] must follow.
@@ -239,7 +244,7 @@ impl Capture {
 
   /// Enough is collected to be sent at once.
   pub fn is_full(&self) -> bool {
-    self.buffer.len() >= FLUSH_BYTES
+    self.buffer.len() >= self.piece
   }
 
   /// Whether a chunk was sent already.
@@ -278,10 +283,9 @@ impl Capture {
     self.sent = true;
     let mut start = 0;
     for (stream, length) in std::mem::take(&mut self.runs) {
-      // Only a word of the agent can push the buffer over one chunk.
       let end = start + length;
       while start < end {
-        let raw = &self.buffer[start..end.min(start + CHUNK_BYTES_MAX)];
+        let raw = &self.buffer[start..end.min(start + self.piece)];
         start += raw.len();
         let (codec, data) = OutputFrame::pack(raw);
         let Some(mut share) = hold.split(raw.len()) else { break };

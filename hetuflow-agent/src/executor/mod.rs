@@ -22,6 +22,7 @@ mod launch;
 mod noop;
 mod orphan;
 mod overflow;
+mod pieces;
 mod place;
 mod prepare;
 mod remote;

@@ -3,7 +3,7 @@
 //! The task makes the file: most tasks have nothing to hand on, and cost one look for it.
 
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use hetuflow_core::TaskInstanceId;
@@ -94,8 +94,10 @@ impl ResultFile {
       Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
       Err(error) => return Err(error),
     };
-    if !file.metadata()?.is_file() {
-      return Err(io::Error::other("it is not a plain file"));
+    // A second name may be that of a file that is not the task's to hand on.
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.nlink() > 1 {
+      return Err(io::Error::other("it is not a plain file of its own"));
     }
     let mut bytes = Vec::new();
     file.take(self.bytes_max + 1).read_to_end(&mut bytes)?;
@@ -183,6 +185,8 @@ mod tests {
     std::fs::write(file.path(), "abcd=12345").expect("written");
     assert_eq!(file.take(), Left::TooLarge, "as JSON it is longer");
     std::fs::write(dir.path().join("secret"), "a=1").expect("written");
+    std::fs::hard_link(dir.path().join("secret"), file.path()).expect("a second name");
+    assert!(matches!(file.take(), Left::Unreadable(_)));
     std::os::unix::fs::symlink(dir.path().join("secret"), file.path()).expect("a link");
     assert!(matches!(file.take(), Left::Unreadable(_)));
     std::fs::create_dir(file.path()).expect("a folder");

@@ -143,8 +143,12 @@ fn watch_shortly(
         (ready.stdout, Stream::Stdout, &mut spawned.stdout),
         (ready.stderr, Stream::Stderr, &mut spawned.stderr),
       ] {
+        // A read without room would look like the end of the pipe.
+        if !is_ready || capture.is_full() {
+          continue;
+        }
         let (buffer, room) = capture.space();
-        if is_ready && let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
+        if let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
           capture.added(stream, count);
         }
       }

@@ -98,7 +98,7 @@ pub(super) fn why(task: &ListedTask, now: Option<Ts>) -> String {
 }
 
 /// How far it says it is: `40%`, or `40% loading`.
-fn progress_words(progress: Option<f64>, note: Option<&str>) -> String {
+pub(super) fn progress_words(progress: Option<f64>, note: Option<&str>) -> String {
   let Some(share) = progress else { return String::new() };
   let note: String = note.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
   let words = format!("{:.0}% {note}", (share * 100.0).clamp(0.0, 100.0));

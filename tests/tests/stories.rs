@@ -37,10 +37,14 @@ mod fail_over;
 mod feed;
 #[path = "stories/feed_socket.rs"]
 mod feed_socket;
+#[path = "stories/full_buffer.rs"]
+mod full_buffer;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]
 mod limits;
+#[path = "stories/log_proof.rs"]
+mod log_proof;
 #[path = "stories/log_search.rs"]
 mod log_search;
 #[path = "stories/main_job.rs"]
@@ -49,6 +53,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/results.rs"]
+mod results;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

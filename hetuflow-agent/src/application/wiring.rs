@@ -125,6 +125,8 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     confine: settings.process.confine.clone(),
     task_types: settings.task_types.clone(),
     journal_sync: settings.process.journal_sync,
+    log_policy: settings.process.log_policy,
+    result_size_max: settings.process.result_size_max,
     noop: settings.process.noop,
   }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hetuflow_core::Labels;
 use hetuflow_core::config_text::{Problem, Setting};
+use hetuflow_core::{Labels, LogPolicy};
 use url::Url;
 
 pub use confine::{CgroupChoice, ConfineSection, HostLimits};
@@ -112,6 +112,10 @@ pub struct ProcessSection {
   pub run_base_dir: PathBuf,
   /// Bytes of output that may wait for the server.
   pub output_buffer: u64,
+  /// What becomes of output for which no room is left, where the job does not say.
+  pub log_policy: LogPolicy,
+  /// Most bytes of a task's results, as JSON.
+  pub result_size_max: u64,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.

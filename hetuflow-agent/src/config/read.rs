@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hetuflow_core::config_text::{ConfigText, Problem};
-use hetuflow_core::{AgentId, NamespaceId, check_labels};
+use hetuflow_core::{AgentId, LogPolicy, NamespaceId, OUTPUTS_BYTES_MAX, check_labels};
 use url::Url;
 
 use super::confine::confine;
@@ -173,6 +173,8 @@ fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection
   let section = ProcessSection {
     run_base_dir: path(text, "agent.process.run_base_dir", state_dir.join("runs")),
     output_buffer: text.size("agent.process.output_buffer", 64 << 20),
+    log_policy: log_policy(text),
+    result_size_max: text.size("agent.process.result_size_max", 64 << 10),
     output_flush_interval: text.duration(
       "agent.process.output_flush_interval",
       Duration::from_millis(50),
@@ -185,10 +187,26 @@ fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection
   if !(OUTPUT_BUFFER_MIN..=1 << 40).contains(&section.output_buffer) {
     text.problem("agent.process.output_buffer", "is out of range", Some("\"1MiB\" or more"));
   }
+  if section.result_size_max > OUTPUTS_BYTES_MAX as u64 {
+    text.problem("agent.process.result_size_max", "is out of range", Some("\"256KiB\" or less"));
+  }
   if section.noop && !cfg!(feature = "bench") {
     text.problem("agent.process.noop", "this build has no no-op executor", Some("false"));
   }
   section
+}
+
+fn log_policy(text: &mut ConfigText) -> LogPolicy {
+  const KEY: &str = "agent.process.log_policy";
+  let given = text.text(KEY, LogPolicy::default().as_str());
+  given.parse().unwrap_or_else(|_| {
+    text.problem(
+      KEY,
+      format!("\"{given}\" is not known"),
+      Some("\"block\", \"head_tail\" or \"drop\""),
+    );
+    LogPolicy::default()
+  })
 }
 
 fn task_types(text: &mut ConfigText, source: &str) -> BTreeMap<String, TaskType> {

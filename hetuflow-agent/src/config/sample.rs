@@ -55,7 +55,17 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   (
     "agent.process.output_buffer",
-    "Bytes of output that may wait for the server; when full, tasks wait.",
+    "Bytes of output that may wait for the server; when full, log_policy says what happens.",
+    None,
+  ),
+  (
+    "agent.process.log_policy",
+    "When output_buffer is full: block (tasks wait), head_tail (the middle is dropped), drop.",
+    None,
+  ),
+  (
+    "agent.process.result_size_max",
+    "Most bytes of what a task writes to $HETUFLOW_OUTPUT, as JSON.",
     None,
   ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),

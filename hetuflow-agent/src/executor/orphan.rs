@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::{Map, Value};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::confine::grip_of_orphan;
+use super::prepare::remove;
+use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
-use super::{Cause, Ended, Event, Hold};
+use super::{Cause, Ended, Event, Hold, Said};
 use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
@@ -92,17 +95,24 @@ pub async fn follow(
     }
   };
   let at_us = shared.clock.now_us();
-  let ended = Ended {
-    instance_id,
-    cause,
-    started: None,
-    exit: None,
-    at_us,
-    output: None,
-    log_bytes: 0,
-    metrics: None,
-  };
+  let said = Said { outputs: results(&shared, instance_id), ..Said::default() };
+  let ended = Ended { said, ..Ended::new(instance_id, cause, at_us) };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
+}
+
+/// What it has left on the disk is not lost; its folder goes.
+fn results(shared: &Shared, instance_id: TaskInstanceId) -> Option<Map<String, Value>> {
+  let surroundings = shared.surroundings.get();
+  let settings = &surroundings.settings;
+  let run_dir =
+    Some(settings.run_base_dir.join(instance_id.to_string())).filter(|dir| dir.is_dir());
+  let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
+  let found = ResultFile::new(instance_id, place, settings.result_size_max).take();
+  remove(run_dir.as_deref());
+  match found {
+    Left::Values(values, _) => Some(values),
+    _ => None,
+  }
 }
 
 async fn wait(

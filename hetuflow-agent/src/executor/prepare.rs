@@ -9,8 +9,12 @@ use hetuflow_core::{ExecuteCommand, TaskConfig};
 
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
 use super::environment::search_path;
+use super::result_file::ResultFile;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start};
 use crate::process::{Launch, SpawnError, find_program};
+
+/// Names the file in which a task leaves its results.
+const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
 
 /// A process that is ready to be started, and the folder to remove when it has ended.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Prepared {
   pub launch: Launch,
   /// Removed at the end.
   pub run_dir: Option<PathBuf>,
+  /// Where it may leave its results.
+  pub results: ResultFile,
 }
 
 /// Builds the launch of an attempt; writes its script's file. Blocks on the disk.
@@ -37,7 +43,7 @@ pub fn prepare(
     (config.program() == ExecuteCommand::Handler && config.command.is_none()).then(|| {
       start.task.task.parameters.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
     });
-  let environment = base.of_task(&start.task, &start.spec, payload.as_deref());
+  let mut environment = base.of_task(&start.task, &start.spec, payload.as_deref());
   let given = config.working_directory.as_deref().or(line.directory.as_deref());
   check_nul(&line, &environment, given)?;
 
@@ -45,6 +51,9 @@ pub fn prepare(
     .script
     .is_some()
     .then(|| settings.run_base_dir.join(start.task.task_instance.id.to_string()));
+  let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
+  let results = ResultFile::new(start.task.task_instance.id, place, settings.result_size_max);
+  environment.push((RESULT_VARIABLE.into(), results.path().into()));
   let directory = match (given, &run_dir) {
     (Some(given), _) => PathBuf::from(given),
     (None, Some(run_dir)) => run_dir.clone(),
@@ -76,7 +85,7 @@ pub fn prepare(
     stdin: config.stdin.clone().or(payload).map(String::into_bytes),
     capture: config.capture_output.unwrap_or(true),
   };
-  Ok(Prepared { launch, run_dir })
+  Ok(Prepared { launch, run_dir, results })
 }
 
 /// Not allowed, or not possible to express: the system was not even asked.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use hetuflow_core::TaskInstanceId;
+use hetuflow_core::{LogPolicy, TaskInstanceId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -70,6 +70,12 @@ pub struct ExecutorSettings {
   pub confine: ConfineSection,
   /// Whether each start is on the disk before it is made.
   pub journal_sync: bool,
+  /// What becomes of output for which no room is left, where the job does not say.
+  #[serde(default)]
+  pub log_policy: LogPolicy,
+  /// Most bytes of a task's results, as JSON.
+  #[serde(default)]
+  pub result_size_max: u64,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.

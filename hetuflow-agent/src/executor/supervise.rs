@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{Delivery, Stream, TaskConfig};
+use hetuflow_core::{Delivery, ExecuteCommand, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::capture::Capture;
+use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
 use super::room::Shared;
@@ -45,8 +45,7 @@ pub async fn supervise(
     Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      let (started, exit, output, metrics) = (None, None, None, None);
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes: 0, metrics };
+      let ended = Ended::new(instance_id, cause, at_us);
       (Box::new(ended), None)
     }
   };
@@ -69,7 +68,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, run_dir } = prepared;
+  let Prepared { launch, run_dir, results } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
@@ -87,13 +86,17 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
-  let mut capture = Capture::new(instance_id, start.task.fence, bytes);
+  let policy = config.log_policy.unwrap_or(surroundings.settings.log_policy);
+  let bounds = Bounds { limit: bytes, policy };
+  let mut capture = Capture::new(instance_id, start.task.fence, bounds);
+  let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
+  capture.expect_results(results, is_handler);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
   // What is left in the background is looked for only where it may not be.
   let closed =
     spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
-    capture.declare_dropped();
+    capture.close();
     if capture.is_empty() || capture.is_small() {
       let (usage, over) = confined.note_end(Some(exit), || spawned.reap());
       let log_bytes = capture.total();
@@ -101,7 +104,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let cause = over.map_or(Cause::Itself, over_limit);
       let started = Some((pid, begun_us));
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes, metrics };
+      let (log, said) = (capture.end(), capture.said());
+      let ended =
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
       return Ok(First::Over(Box::new(ended), run_dir));
     }
   }
@@ -138,8 +143,12 @@ fn watch_shortly(
         (ready.stdout, Stream::Stdout, &mut spawned.stdout),
         (ready.stderr, Stream::Stderr, &mut spawned.stderr),
       ] {
+        // A read without room would look like the end of the pipe.
+        if !is_ready || capture.is_full() {
+          continue;
+        }
         let (buffer, room) = capture.space();
-        if is_ready && let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
+        if let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
           capture.added(stream, count);
         }
       }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, Selector, TaskInstanceStatus,
-  parse_duration, pointer_part,
+  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, Selector,
+  TaskInstanceStatus, parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -197,6 +197,9 @@ pub struct TaskConfig {
   /// Most bytes of output; 0 is unlimited. What is over is dropped and declared.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub max_output_size: Option<u64>,
+  /// What becomes of output for which no room is left; as the agent says where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub log_policy: Option<LogPolicy>,
   /// Not started later than this after its instant.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub start_deadline_secs: Option<Seconds>,

@@ -2,6 +2,8 @@
 
 mod agent;
 mod feed;
+mod log_digest;
+mod log_gap;
 mod message;
 mod output_frame;
 mod task;
@@ -10,6 +12,8 @@ mod watch;
 
 pub use agent::*;
 pub use feed::*;
+pub use log_digest::*;
+pub use log_gap::*;
 pub use message::*;
 pub use output_frame::*;
 pub use task::*;

@@ -185,6 +185,7 @@ async fn attempt(session: &Session, verb: &AttemptVerb) -> Result<Outcome, CtlEr
       object::get::run(session, object::Kind::Attempt, std::slice::from_ref(&args.target)).await
     }
     AttemptVerb::Logs(args) => task::logs::of_attempt(session, args).await,
+    AttemptVerb::Result(args) => task::story::attempt_result(session, &args.target).await,
     AttemptVerb::Control(args) => task::control::run(session, args).await,
   }
 }

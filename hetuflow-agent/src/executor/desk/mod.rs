@@ -287,6 +287,9 @@ impl Desk {
         }
         self.say(&FromExecutor::Frozen { instance_id, frozen, at_us });
       }
+      Event::Progress { instance_id, progress, at_us } => {
+        self.say(&FromExecutor::Progress { instance_id, progress, at_us });
+      }
       Event::Output { frame, hold } => self.keep(frame.instance_id, Told::Output(frame), hold),
       Event::Ended(ended, hold) => {
         let id = ended.instance_id;

@@ -5,7 +5,7 @@ use hetuflow_core::{
   TaskInstanceStatus, TriggerSource, Ts,
 };
 
-use super::super::{Cause, DefaultLimits, Exit};
+use super::super::{Cause, DefaultLimits, Exit, LogEnd, Said};
 use super::*;
 
 const BOOT: &str = "boot-1";
@@ -53,6 +53,8 @@ fn end(identity: &Identity, code: i32) -> Ended {
     at_us: 9,
     output: None,
     log_bytes: 0,
+    log: LogEnd::default(),
+    said: Said::default(),
     metrics: None,
   }
 }

@@ -8,7 +8,7 @@ use super::{is, text, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_view";
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 31] = [
   "id",
   "job_id",
   "job_name",
@@ -34,6 +34,9 @@ const COLUMNS: [&str; 28] = [
   "signal",
   "reason",
   "error_message",
+  "progress",
+  "progress_note",
+  "outputs",
   "unreachable_since",
   "created_by",
   "created_at",

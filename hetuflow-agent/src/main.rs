@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
-  ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run, run_executor, start_logging,
+  ExecutorHome, RunError, agent_id, allow_open_files, become_user, keep_inherited_back, lock_state,
+  run, run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::Launcher;
@@ -16,6 +17,8 @@ use hetuflow_core::config_text::Problem;
 const EXIT_CONFIG: u8 = 78;
 /// A newer copy of this agent is registered.
 const EXIT_SUPERSEDED: u8 = 79;
+/// The user of a task could not be become; the executor has been told why.
+const EXIT_NOT_BECOME: u8 = 70;
 /// Daily files of the executor's log that are kept.
 const EXECUTOR_LOGS: usize = 7;
 
@@ -43,6 +46,9 @@ enum Verb {
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: String,
   },
+  /// Become the user of a task and then its program; the executor starts this by itself.
+  #[command(hide = true)]
+  AsUser,
   /// Look at the settings.
   Config {
     #[command(subcommand)]
@@ -73,6 +79,10 @@ fn main() -> ExitCode {
       Err(problems) => refuse(&problems),
     },
     Verb::Executor { state_dir, log_level } => hold(&state_dir, &log_level),
+    Verb::AsUser => {
+      become_user();
+      ExitCode::from(EXIT_NOT_BECOME)
+    }
     Verb::Config { verb: ConfigVerb::Check(source) } => match read(&source) {
       Ok(_) => {
         println!("the settings are fine");
@@ -155,6 +165,11 @@ fn apart(settings: &Settings) -> anyhow::Result<ExecutorHome> {
 }
 
 fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
+  // Before anything is opened: tasks get nothing of what the agent's own parent has left open.
+  if let Err(error) = keep_inherited_back() {
+    eprintln!("error: inherited descriptors cannot be kept from tasks: {error}");
+    return ExitCode::from(EXIT_CONFIG);
+  }
   let log = LogSection {
     level: log_level.to_owned(),
     json: false,

@@ -77,6 +77,7 @@ pub async fn follow(
       }
     }
   };
+  super::folder::clear_one(&shared.surroundings.get().settings, instance_id);
   let at_us = shared.clock.now_us();
   let ended = Ended {
     instance_id,

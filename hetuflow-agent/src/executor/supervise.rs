@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::capture::Capture;
 use super::confine::{grip, metrics, over_limit};
-use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
+use super::folder::remove;
+use super::prepare::{Prepared, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
@@ -60,9 +61,6 @@ pub async fn supervise(
 /// Prepares, spawns and watches the first moments, on this thread.
 fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<First, Cause> {
   let surroundings = shared.surroundings.get();
-  if !surroundings.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
-    return Err(refused("tasks as root are not allowed here (agent.allow_root_tasks)"));
-  }
   if config.delivery() == Delivery::Exclusive && shared.cgroups.in_force().keeper == "none" {
     let why = "exclusive delivery needs control groups, and none can be made here: what escapes \
       from a stop would live on beside the next attempt";

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::message::{MessageError, invalid};
+use super::secret::Secrets;
 use crate::models::{Environment, TaskConfig};
 use crate::types::{
   JobId, NamespaceId, ResourceViolationType, TaskControlKind, TaskId, TaskInstanceId,
@@ -44,6 +45,9 @@ pub struct ScheduledTask {
   /// Not to be started after this instant.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub deadline_at: Option<Ts>,
+  /// The values of the secrets that its config names, as far as they exist.
+  #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+  pub secrets: Secrets,
 }
 
 /// The attempt's part of a [`ScheduledTask`].
@@ -72,6 +76,9 @@ pub struct TaskHead {
   /// The schedule's zone.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
+  /// When its job last succeeded before, where it ever did.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub prev_success_at: Option<Ts>,
   /// Parameters of this run.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub parameters: Option<Value>,

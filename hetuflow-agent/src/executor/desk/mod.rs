@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
+use super::folder;
 use super::frames::{Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
 use super::place::Taken;
@@ -141,7 +142,9 @@ impl Desk {
       // The deadline of what is found here begins anew: the agent has only just come back.
       contact_us: clock.now_us(),
     };
-    for (id, found) in desk.remember(entries, same_boot, clock) {
+    let found = desk.remember(entries, same_boot, clock);
+    folder::clear(&first.hello.surroundings.settings, &found.iter().map(|(id, _)| *id).collect());
+    for (id, found) in found {
       desk.executor.adopt(id, found);
     }
     desk.come(first);

@@ -18,6 +18,7 @@ fn start() -> Start {
     eligible_at: None,
     trigger_source: TriggerSource::Manual,
     timezone: None,
+    prev_success_at: None,
     parameters: None,
     environment: None,
     config: None,
@@ -32,7 +33,14 @@ fn start() -> Start {
     environment: std::collections::BTreeMap::new(),
   };
   Start {
-    task: ScheduledTask { task_instance, task, fence: 3, attempt: 1, deadline_at: None },
+    task: ScheduledTask {
+      task_instance,
+      task,
+      fence: 3,
+      attempt: 1,
+      deadline_at: None,
+      secrets: std::collections::BTreeMap::new(),
+    },
     spec: Arc::new(spec),
     limits: DefaultLimits::default(),
     executor: 0,

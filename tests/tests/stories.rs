@@ -31,6 +31,8 @@ mod fail_over;
 mod feed;
 #[path = "stories/feed_socket.rs"]
 mod feed_socket;
+#[path = "stories/identity.rs"]
+mod identity;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hetuflow_core::{JobSpec, TaskControl};
+use hetuflow_core::{JobSpec, Secrets, TaskControl};
 
 use crate::infra::bmc::hot::ClaimedTask;
 
@@ -15,6 +15,8 @@ pub struct Assignment {
   pub spec: Arc<JobSpec>,
   /// The zone of the schedule that made it.
   pub timezone: Option<Arc<str>>,
+  /// The values of its secrets.
+  pub secrets: Secrets,
 }
 
 /// A connection to an agent. Nothing here waits: a link that cannot take more says no.

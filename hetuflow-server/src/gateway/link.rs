@@ -127,7 +127,7 @@ fn answer_of(tasks: &[Assignment]) -> AcquireTaskResponse {
       fence: task.fence,
       attempt: i32::try_from(task.attempt).unwrap_or(i32::MAX),
       deadline_at: task.start_deadline_at,
-      secrets: Default::default(),
+      secrets: one.secrets.clone(),
     });
   }
   answer

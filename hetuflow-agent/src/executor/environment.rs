@@ -2,6 +2,7 @@
 //! the contract of WIRE §5 on top.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use hetuflow_core::{JobSpec, ScheduledTask, TriggerSource};
 use serde_json::Value;
@@ -16,6 +17,8 @@ pub struct Own<'a> {
   pub payload: Option<&'a str>,
   /// Who it is, where that is not who we are.
   pub account: Option<&'a Account>,
+  /// Where its secrets are.
+  pub secrets_dir: Option<&'a Path>,
 }
 
 /// What the agent hands on of its own environment.
@@ -82,6 +85,12 @@ impl BaseEnvironment {
       set("HETUFLOW_BACKFILL", "true".to_owned());
     }
     set("TRACEPARENT", trace_parent(task));
+    if let Some(at) = task.task.prev_success_at {
+      set("HETUFLOW_PREV_SUCCESS_AT", at.to_string());
+    }
+    if let Some(dir) = own.secrets_dir {
+      set("HETUFLOW_SECRETS_DIR", dir.display().to_string());
+    }
     if let Some(payload) = own.payload {
       set("HETUFLOW_PAYLOAD", payload.to_owned());
     }

@@ -11,6 +11,18 @@ use hetuflow_core::TaskInstanceId;
 use super::ExecutorSettings;
 use crate::process::{Account, SpawnError, own_uid};
 
+const RUNS: &str = "runs";
+const SECRETS: &str = "secrets";
+
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+  /// An attempt runs in it.
+  Run,
+  /// Its secrets lie in it.
+  Secrets,
+}
+
 /// The folder of one attempt. Nobody but its user looks into it.
 #[derive(Debug)]
 pub struct Folder {
@@ -20,21 +32,24 @@ pub struct Folder {
 
 impl Folder {
   /// Makes the folder of an attempt: beside the agent's own things, or where other users can reach
-  /// it and nothing gets to a disk.
+  /// it, and secrets where nothing gets to a disk.
   ///
   /// # Errors
   /// With the path that is to blame.
   pub fn make(
     settings: &ExecutorSettings,
     id: TaskInstanceId,
-    (account, is_secret): (Option<&Account>, bool),
+    (purpose, account): (Purpose, Option<&Account>),
   ) -> Result<Self, SpawnError> {
     let owner = account.map(|account| (account.uid, account.gid));
-    let base =
-      if is_secret || owner.is_some() { &settings.runtime_dir } else { &settings.run_base_dir };
-    let path = base.join(id.to_string());
-    let made = if base == &settings.runtime_dir { reachable(base) } else { private(base) };
+    let base = match (purpose, account) {
+      (Purpose::Run, None) => settings.run_base_dir.clone(),
+      (Purpose::Run, Some(_)) => settings.runtime_dir.join(RUNS),
+      (Purpose::Secrets, _) => settings.runtime_dir.join(SECRETS),
+    };
+    let made = if base == settings.run_base_dir { private(&base) } else { reachable(&base) };
     made.map_err(|source| SpawnError { path: base.display().to_string(), source })?;
+    let path = base.join(id.to_string());
     private(&path).map_err(|source| SpawnError { path: path.display().to_string(), source })?;
     Ok(Self { path, owner })
   }
@@ -42,17 +57,6 @@ impl Folder {
   /// Where it is.
   pub fn path(&self) -> &Path {
     &self.path
-  }
-
-  /// Makes a folder in it.
-  ///
-  /// # Errors
-  /// With the path that is to blame.
-  pub fn folder(&self, name: &str) -> Result<Self, SpawnError> {
-    let below = Self { path: self.path.join(name), owner: self.owner };
-    let made = private(&below.path).and_then(|()| below.hand_over(&below.path));
-    made.map_err(|source| SpawnError { path: below.path.display().to_string(), source })?;
-    Ok(below)
   }
 
   /// Writes a new file into it.
@@ -95,7 +99,10 @@ fn private(path: &Path) -> io::Result<()> {
 
 /// A folder that others may pass through and only we may change.
 fn reachable(path: &Path) -> io::Result<()> {
-  for path in path.parent().into_iter().chain([path]) {
+  // The place of all agents, the place of this one, and this.
+  let mut above: Vec<&Path> = path.ancestors().take(3).collect();
+  above.reverse();
+  for path in above {
     DirBuilder::new().mode(0o711).recursive(true).create(path)?;
     check_ours(path)?;
   }
@@ -117,13 +124,19 @@ fn check_ours(path: &Path) -> io::Result<()> {
   ))
 }
 
+/// Every place where folders of attempts are made.
+fn bases(settings: &ExecutorSettings) -> [PathBuf; 3] {
+  let runtime = &settings.runtime_dir;
+  [settings.run_base_dir.clone(), runtime.join(RUNS), runtime.join(SECRETS)]
+}
+
 /// Removes what an executor that was killed has left, but for attempts that still live.
 pub fn clear(settings: &ExecutorSettings, living: &HashSet<TaskInstanceId>) {
-  for base in [&settings.run_base_dir, &settings.runtime_dir] {
+  for base in bases(settings) {
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
       let id = entry.file_name().to_str().and_then(|name| name.parse::<TaskInstanceId>().ok());
       if id.is_some_and(|id| !living.contains(&id)) {
-        remove(Some(&entry.path()));
+        remove(&[entry.path()]);
       }
     }
   }
@@ -131,20 +144,16 @@ pub fn clear(settings: &ExecutorSettings, living: &HashSet<TaskInstanceId>) {
 
 /// Removes the folders of an attempt that has ended without us seeing it.
 pub fn clear_one(settings: &ExecutorSettings, id: TaskInstanceId) {
-  for base in [&settings.run_base_dir, &settings.runtime_dir] {
-    let path = base.join(id.to_string());
-    if path.exists() {
-      remove(Some(&path));
-    }
-  }
+  remove(&bases(settings).map(|base| base.join(id.to_string())));
 }
 
-/// Removes the folder of an attempt that has ended.
-pub fn remove(folder: Option<&Path>) {
-  if let Some(dir) = folder
-    && let Err(error) = std::fs::remove_dir_all(dir)
-    && error.kind() != io::ErrorKind::NotFound
-  {
-    tracing::warn!(path = %dir.display(), %error, "cannot remove the folder of an ended attempt");
+/// Removes the folders of an attempt that has ended, as far as they are there.
+pub fn remove(folders: &[PathBuf]) {
+  for dir in folders {
+    if let Err(error) = std::fs::remove_dir_all(dir)
+      && error.kind() != io::ErrorKind::NotFound
+    {
+      tracing::warn!(path = %dir.display(), %error, "cannot remove the folder of an ended attempt");
+    }
   }
 }

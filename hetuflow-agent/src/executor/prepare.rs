@@ -4,25 +4,25 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use hetuflow_core::{ExecuteCommand, TaskConfig};
+use hetuflow_core::{ExecuteCommand, SecretValue, TaskConfig, is_secret_name};
 
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
 use super::environment::{Own, search_path};
-use super::folder::{Folder, remove};
+use super::folder::{Folder, Purpose, remove};
 use super::run_as::account;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start};
 use crate::process::{Account, Launch, SpawnError, find_program};
 
-/// A process that is ready to be started, and the folder to remove when it has ended.
+/// A process that is ready to be started, and the folders to remove when it has ended.
 #[derive(Debug)]
 pub struct Prepared {
   /// For the system.
   pub launch: Launch,
   /// Removed at the end.
-  pub run_dir: Option<PathBuf>,
+  pub folders: Vec<PathBuf>,
 }
 
-/// Builds the launch of an attempt; writes its script's file. Blocks on the disk.
+/// Builds the launch of an attempt; writes its files. Blocks on the disk.
 ///
 /// # Errors
 /// The cause with which the attempt ends without having been started.
@@ -35,51 +35,100 @@ pub fn prepare(
   let account = account(config, settings)?;
   let line = command_line(config, |name| settings.task_types.get(name))
     .map_err(|error| refused(error.to_string()))?;
-  let payload =
-    (config.program() == ExecuteCommand::Handler && config.command.is_none()).then(|| {
-      start.task.task.parameters.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
-    });
   let given = config.working_directory.clone().or_else(|| line.directory.clone());
-  let given = given.as_deref();
-  let home = account.as_ref().and_then(home_of);
-  let needs_folder =
-    line.script.is_some() || (account.is_some() && given.is_none() && home.is_none());
-  let mut rooms = Rooms { home, ..Rooms::default() };
-  if needs_folder {
-    let for_whom = (account.as_ref(), false);
-    let made = Folder::make(settings, start.task.task_instance.id, for_whom);
-    rooms.folder = Some(made.map_err(|error| spawn_failed(&error))?);
-  }
-  let own = Own { payload: payload.as_deref(), account: account.as_ref() };
-  let environment = base.of_task(&start.task, &start.spec, &own);
-  let built = check_nul(&line, &environment, given)
-    .and_then(|()| launch(line, &rooms, given, settings))
-    .and_then(|launch| {
-      let launch = Launch {
+  let mut rooms = Rooms { home: account.as_ref().and_then(home_of), ..Rooms::default() };
+  let for_whom = account.as_ref();
+  let built = rooms
+    .make(start, settings, (&line, given.as_deref(), for_whom))
+    .and_then(|()| rooms.put_secrets(start, config, (settings, for_whom)))
+    .and_then(|()| {
+      let payload = payload(start, config);
+      let own = Own {
+        payload: payload.as_deref(),
+        account: for_whom,
+        secrets_dir: rooms.secrets.as_ref().map(Folder::path),
+      };
+      let environment = base.of_task(&start.task, &start.spec, &own);
+      check_nul(&line, &environment, given.as_deref())?;
+      let launch = launch(line, &rooms, given.as_deref(), settings)?;
+      find(Launch {
         search: search_path(&environment).to_owned(),
         environment,
         stdin: config.stdin.clone().or(payload).map(String::into_bytes),
         capture: config.capture_output.unwrap_or(true),
-        account,
+        account: account.clone(),
         ..launch
-      };
-      find(launch)
+      })
     });
-  let run_dir = rooms.folder.map(|folder| folder.path().to_owned());
+  let made = [rooms.folder, rooms.secrets].into_iter().flatten();
+  let folders = made.map(|folder| folder.path().to_owned()).collect::<Vec<_>>();
   match built {
-    Ok(launch) => Ok(Prepared { launch, run_dir }),
+    Ok(launch) => Ok(Prepared { launch, folders }),
     Err(cause) => {
-      remove(run_dir.as_deref());
+      remove(&folders);
       Err(cause)
     }
   }
 }
 
-/// Where an attempt may be.
+/// What a handler gets: the parameters of its run.
+fn payload(start: &Start, config: &TaskConfig) -> Option<String> {
+  let handles = config.program() == ExecuteCommand::Handler && config.command.is_none();
+  let parameters = start.task.task.parameters.as_ref();
+  handles.then(|| parameters.map_or_else(|| "null".to_owned(), ToString::to_string))
+}
+
+/// Where an attempt may be, and where its secrets are.
 #[derive(Debug, Default)]
 struct Rooms {
   folder: Option<Folder>,
+  secrets: Option<Folder>,
   home: Option<PathBuf>,
+}
+
+impl Rooms {
+  /// Makes a folder for what needs one.
+  fn make(
+    &mut self,
+    start: &Start,
+    settings: &ExecutorSettings,
+    (line, given, account): (&CommandLine, Option<&str>, Option<&Account>),
+  ) -> Result<(), Cause> {
+    let nowhere = account.is_some() && given.is_none() && self.home.is_none();
+    if line.script.is_some() || nowhere {
+      let made = Folder::make(settings, start.task.task_instance.id, (Purpose::Run, account));
+      self.folder = Some(made.map_err(|error| spawn_failed(&error))?);
+    }
+    Ok(())
+  }
+
+  /// Writes each secret into a file that only the task's user reads.
+  fn put_secrets(
+    &mut self,
+    start: &Start,
+    config: &TaskConfig,
+    (settings, account): (&ExecutorSettings, Option<&Account>),
+  ) -> Result<(), Cause> {
+    if config.secrets.is_empty() {
+      return Ok(());
+    }
+    let values = &start.task.secrets;
+    if let Some(name) = config.secrets.iter().find(|name| !values.contains_key(*name)) {
+      let namespace = &start.spec.namespace_id;
+      return Err(refused(format!(
+        "the server has no usable secret {name:?} in the namespace {namespace}: set it with \
+         hetuflowctl secret set {name} --namespace {namespace}; the server's log says more where \
+         it is there and does not open"
+      )));
+    }
+    let made = Folder::make(settings, start.task.task_instance.id, (Purpose::Secrets, account));
+    let folder = self.secrets.insert(made.map_err(|error| spawn_failed(&error))?);
+    for name in config.secrets.iter().filter(|name| is_secret_name(name)) {
+      let value = values.get(name).map(SecretValue::expose).unwrap_or_default();
+      folder.file(name, value, 0o400).map_err(|error| spawn_failed(&error))?;
+    }
+    folder.open_to_user().map_err(|error| spawn_failed(&error))
+  }
 }
 
 /// The command, in its place, with its script.

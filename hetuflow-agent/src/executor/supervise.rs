@@ -24,9 +24,9 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Box<Ended>, Option<PathBuf>),
+  Over(Box<Ended>, Vec<PathBuf>),
   /// It lives on.
-  Lives(Box<Running>, Option<PathBuf>),
+  Lives(Box<Running>, Vec<PathBuf>),
 }
 
 /// Starts an attempt, follows it, and says how it ended. Ends only when nothing of it is left to
@@ -41,18 +41,18 @@ pub async fn supervise(
   // This thread starts the process itself: no other one has to be woken first. Loading a program
   // takes its time, so the runtime gives this thread's work to another one meanwhile.
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
-  let (ended, run_dir) = match first {
-    Ok(First::Over(ended, run_dir)) => (ended, run_dir),
-    Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
+  let (ended, folders) = match first {
+    Ok(First::Over(ended, folders)) => (ended, folders),
+    Ok(First::Lives(running, folders)) => (Box::new(running.follow(&mut controls).await), folders),
     Err(cause) => {
       let at_us = shared.clock.now_us();
       let (started, exit, output, metrics) = (None, None, None, None);
       let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes: 0, metrics };
-      (Box::new(ended), None)
+      (Box::new(ended), Vec::new())
     }
   };
-  if run_dir.is_some() {
-    let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
+  if !folders.is_empty() {
+    let cleaning = shared.tracker.spawn_blocking(move || remove(&folders));
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
@@ -67,19 +67,19 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, run_dir } = prepared;
+  let Prepared { launch, folders } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {
-    remove(run_dir.as_deref());
+    remove(&folders);
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
   }
   let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
   let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
-    remove(run_dir.as_deref());
+    remove(&folders);
     spawn_failed(&error)
   })?;
   let mut confined = ready.start(spawned.pid);
@@ -101,7 +101,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let started = Some((pid, begun_us));
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
       let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes, metrics };
-      return Ok(First::Over(Box::new(ended), run_dir));
+      return Ok(First::Over(Box::new(ended), folders));
     }
   }
   // What lives on is worth a word, to the journal and to everybody else.
@@ -110,9 +110,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
   match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
-    Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
+    Ok(running) => Ok(First::Lives(Box::new(running), folders)),
     Err(error) => {
-      remove(run_dir.as_deref());
+      remove(&folders);
       Err(refused(format!("the kernel refuses to watch the process: {error}")))
     }
   }

@@ -162,8 +162,13 @@ impl Journal {
       || state.entries.get(&instance_id).is_some_and(|e| !matches!(e.stage, Stage::Waiting(_)))
   }
 
-  /// Remembers an attempt that waits.
+  /// Remembers an attempt that waits. One that carries secrets is not written: values never get to
+  /// a disk here. If this process dies, nobody names it any more, and the server, which knows by the
+  /// journal that it was never started, hands it out again.
   pub fn keep(&self, start: &Start) {
+    if !start.task.secrets.is_empty() {
+      return;
+    }
     let Ok(text) = serde_json::to_string(start) else { return };
     self.note(Record::Waiting { start: text });
   }

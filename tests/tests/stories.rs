@@ -49,6 +49,8 @@ mod operate;
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
 mod schedule_edits;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]

@@ -6,6 +6,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use hetuflow_core::LOG_LIMITS;
+
 use crate::config::LogSection;
 
 /// Writes out what is left when it is dropped.
@@ -16,7 +18,10 @@ pub struct LogGuard {
 
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
-  let filter = || EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
+  let filter = || {
+    EnvFilter::try_new(format!("{},{LOG_LIMITS}", section.level))
+      .unwrap_or_else(|_| EnvFilter::new("info"))
+  };
   let (file, problem) = match log_file(section) {
     Ok(file) => (Some(tracing_appender::non_blocking(file)), None),
     Err(error) => (None, Some(error)),

@@ -101,6 +101,12 @@ impl Start {
     let (task, spec) = (self.task.clone(), Arc::clone(&self.spec));
     Self { task, spec, limits: self.limits, executor: self.executor }
   }
+
+  /// Whether it names secrets whose values are not here.
+  pub fn lacks_secrets(&self) -> bool {
+    let config = effective(&self.spec.config, self.task.task.config.as_ref());
+    config.secrets.iter().any(|name| !self.task.secrets.contains_key(name))
+  }
 }
 
 fn spec_out<S: serde::Serializer>(spec: &Arc<JobSpec>, out: S) -> Result<S::Ok, S::Error> {

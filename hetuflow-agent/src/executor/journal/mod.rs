@@ -162,14 +162,11 @@ impl Journal {
       || state.entries.get(&instance_id).is_some_and(|e| !matches!(e.stage, Stage::Waiting(_)))
   }
 
-  /// Remembers an attempt that waits. One that carries secrets is not written: values never get to
-  /// a disk here. If this process dies, nobody names it any more, and the server, which knows by the
-  /// journal that it was never started, hands it out again.
+  /// Remembers an attempt that waits, without the values of its secrets: those never get to a disk.
   pub fn keep(&self, start: &Start) {
-    if !start.task.secrets.is_empty() {
-      return;
-    }
-    let Ok(text) = serde_json::to_string(start) else { return };
+    let mut start = start.copy();
+    start.task.secrets.clear();
+    let Ok(text) = serde_json::to_string(&start) else { return };
     self.note(Record::Waiting { start: text });
   }
 

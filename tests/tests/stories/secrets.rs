@@ -142,6 +142,7 @@ async fn a_task_gets_its_secrets_and_nobody_else_does(engine: Engine) -> Result<
   let key = cluster.server(0).data_dir().join("secret.key");
   assert_eq!(std::fs::metadata(&key)?.mode() & 0o777, 0o600);
   cluster.restart_agent(0)?;
+  cluster.wait_agent(0).await?;
   let (status, _) = api.delete("/secrets/db_password").await?;
   assert_eq!(status.as_u16(), 204);
   cluster.finish()

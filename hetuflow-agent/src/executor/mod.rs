@@ -28,6 +28,7 @@ mod remote;
 mod room;
 mod run_as;
 mod running;
+mod specs;
 mod stop;
 mod supervise;
 #[cfg(test)]

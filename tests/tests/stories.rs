@@ -55,6 +55,8 @@ mod secrets;
 mod server_kill;
 #[path = "stories/submit.rs"]
 mod submit;
+#[path = "stories/task_environment.rs"]
+mod task_environment;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
 #[path = "stories/watches.rs"]

@@ -76,7 +76,8 @@ pub struct TaskHead {
   /// The schedule's zone.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
-  /// When its job last succeeded before, where it ever did.
+  /// The planned instant of its job's last task that has succeeded before, for tasks of schedules,
+  /// as it was known when this one was handed out.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub prev_success_at: Option<Ts>,
   /// Parameters of this run.

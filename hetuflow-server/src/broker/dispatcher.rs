@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Assignment, Roster, Undelivered};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
-use crate::infra::bmc::{agent_bmc, schedule_bmc};
+use crate::infra::bmc::{agent_bmc, schedule_bmc, task_bmc};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
@@ -303,7 +303,14 @@ impl Dispatcher {
       },
     };
     let secrets = self.secrets_of(&task, &spec).await?;
-    Ok(Assignment { task, spec, timezone, secrets })
+    let prev_success_at = match task.schedule_id {
+      None => None,
+      Some(_) => {
+        let mut conn = self.store.db.read().await?;
+        task_bmc::last_success(&mut conn, task.job_id, task.scheduled_at).await?
+      }
+    };
+    Ok(Assignment { task, spec, timezone, prev_success_at, secrets })
   }
 
   async fn secrets_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Secrets, DbError> {

@@ -76,6 +76,7 @@ impl IdleAgents for IdleStart {
         task,
         spec: place.spec,
         timezone: None,
+        prev_success_at: None,
         secrets: Secrets::new(),
       }])
     });

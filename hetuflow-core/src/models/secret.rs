@@ -119,7 +119,7 @@ mod tests {
     assert!(!format!("{put:?}").contains("canary"));
     match put.read("db") {
       Ok(value) => Ok(value.expose().to_vec()),
-      Err(errors) => Err(errors.into_iter().map(|error| error.to_string()).collect()),
+      Err(errors) => Err(errors.into_iter().map(|error| error.message).collect()),
     }
   }
 

@@ -97,14 +97,13 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
   command.arg0("hetuflow-agent").arg(AS_USER).current_dir("/");
   let command = command_of(command, launch, OwnedFd::from(theirs).into());
   let spawned = born(command).map_err(blame)?;
-  talk(&ours, &order).map_err(blame).and_then(|failed| failed.map_or(Ok(()), Err)).map_err(
-    |error| {
-      let _gone = kill_process_group(spawned.pid, Signal::KILL);
-      super::orphans::forget(spawned.pid);
-      let _reaped = waitpid(Some(spawned.pid), WaitOptions::empty());
-      error
-    },
-  )?;
+  let outcome = talk(&ours, &order).map_err(blame);
+  if let Some(error) = outcome.unwrap_or_else(Some) {
+    let _gone = kill_process_group(spawned.pid, Signal::KILL);
+    super::orphans::forget(spawned.pid);
+    let _reaped = waitpid(Some(spawned.pid), WaitOptions::empty());
+    return Err(error);
+  }
   Ok(spawned)
 }
 

@@ -118,7 +118,7 @@ async fn a_task_gets_its_secrets_and_nobody_else_does(engine: Engine) -> Result<
     assert_eq!(found, Vec::<String>::new(), "while it ran");
     let text = String::from_utf8(output(&api, &id, "").await?)?;
     let lines: Vec<&str> = text.lines().collect();
-    let user = user.as_str().map_or_else(|| lines[1].rsplit(' ').next().unwrap_or_default(), |u| u);
+    let user = user.as_str().unwrap_or_else(|| lines[1].rsplit(' ').next().unwrap_or_default());
     assert_eq!(lines[0], format!("db_password 700 {user}"), "{text}");
     assert_eq!(lines[1], format!("400 {user}"), "{text}");
     assert_eq!(lines[2], hash_of(CANARY)?, "{text}");

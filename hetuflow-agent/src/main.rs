@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
   ExecutorFailure, ExecutorHome, RunError, agent_id, allow_open_files, become_user,
-  keep_inherited_back, lock_state, run, run_executor, start_logging,
+  keep_inherited_back, keep_memory_back, lock_state, run, run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::{DeskError, Launcher, PlaceError};
@@ -148,6 +148,7 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
   let agent_id = agent_id(settings)?;
   let _own = lock_state(settings)?;
   let _log = start_logging(&settings.log);
+  keep_memory_back();
   // For the executor, which inherits it.
   allow_open_files(settings.polling.max_concurrent_tasks)?;
   let servers: Vec<_> = settings.connection.servers.iter().map(url::Url::as_str).collect();
@@ -190,6 +191,7 @@ fn hold(state_dir: &Path, log: &LogSection) -> ExitCode {
     return ExitCode::from(EXIT_CONFIG);
   }
   let _log = start_logging(log);
+  keep_memory_back();
   let runtime = tokio::runtime::Builder::new_multi_thread()
     .worker_threads(2)
     .thread_name("hf-executor")

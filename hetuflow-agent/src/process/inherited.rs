@@ -1,9 +1,19 @@
-//! What this process was given by whoever started it must not go on to what it starts.
+//! What this process was given, and what it knows, must not go on to what it starts.
 
 use std::io;
 
 /// The first descriptor that is no standard one.
 const FIRST: u32 = 3;
+
+/// Nobody but root looks into this process from now on: neither with a debugger nor by a core dump.
+/// Tasks of the same user would otherwise find each other's secrets, and the agent's token. A program
+/// that is started can be looked into as ever.
+pub fn keep_memory_back() {
+  let behaviour = rustix::process::DumpableBehavior::NotDumpable;
+  if let Err(error) = rustix::process::set_dumpable_behavior(behaviour) {
+    tracing::warn!(%error, "processes of this user can look into this one");
+  }
+}
 
 /// From now on no descriptor but the standard ones is handed on to a program that is started.
 /// What is opened later is closed at a start anyway, as the standard library does it.

@@ -29,7 +29,7 @@ pub use clock::SteadyClock;
 pub use confined::{Confined, Grip, Over};
 pub use group::signal_group;
 pub use ident::{boot_id, start_ticks};
-pub use inherited::keep_inherited_back;
+pub use inherited::{keep_inherited_back, keep_memory_back};
 pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};

@@ -22,6 +22,7 @@ mod launch;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+mod pieces;
 mod place;
 mod prepare;
 mod remote;

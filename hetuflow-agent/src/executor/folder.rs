@@ -142,6 +142,14 @@ pub fn clear(settings: &ExecutorSettings, living: &HashSet<TaskInstanceId>) {
   }
 }
 
+/// Removes what an executor that leaves has made for its attempts, as far as nothing is in it.
+pub fn tidy(settings: &ExecutorSettings) {
+  let runtime = &settings.runtime_dir;
+  for folder in [runtime.join(RUNS), runtime.join(SECRETS), runtime.clone()] {
+    let _not_there_or_in_use = std::fs::remove_dir(folder);
+  }
+}
+
 /// Removes the folders of an attempt that has ended without us seeing it.
 pub fn clear_one(settings: &ExecutorSettings, id: TaskInstanceId) {
   remove(&bases(settings).map(|base| base.join(id.to_string())));

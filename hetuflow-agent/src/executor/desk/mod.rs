@@ -114,10 +114,12 @@ pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskErr
     () = tokio::time::sleep(LINGER) => return Ok(()),
     () = stop.cancelled() => return Ok(()),
   };
+  let settings = first.hello.surroundings.settings.clone();
   let mut desk = Desk::open(journal, (recovered.entries, same_boot), first);
   // What is found here counts its silence from before, whoever was killed since.
   desk.contact_us = contact_us.unwrap_or(desk.contact_us);
   desk.run(listener, stop).await;
+  folder::tidy(&settings);
   Ok(())
 }
 

@@ -272,6 +272,18 @@ create index sched_event_batch_at on sched_event_batch (at);
 
 create sequence sched_fence cache 1;
 
+create table sched_secret (
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  version bigint not null check (version > 0),
+  recipients text not null,
+  sealed bytea not null,
+  updated_by text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, name)
+);
+
 create table sched_token (
   id uuid primary key,
   name text not null,

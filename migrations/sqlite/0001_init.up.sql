@@ -275,6 +275,18 @@ create index sched_event_batch_at on sched_event_batch (at);
 
 insert into sched_sequence (name, value) values ('sched_fence', 0);
 
+create table sched_secret (
+  namespace_id text not null references sched_namespace (id),
+  name text not null,
+  version integer not null check (version > 0),
+  recipients text not null,
+  sealed blob not null,
+  updated_by text,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key (namespace_id, name)
+) strict;
+
 create table sched_token (
   id blob primary key,
   name text not null,

@@ -39,6 +39,8 @@ mod feed;
 mod feed_socket;
 #[path = "stories/full_buffer.rs"]
 mod full_buffer;
+#[path = "stories/identity.rs"]
+mod identity;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]
@@ -59,10 +61,14 @@ mod results;
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
 mod schedule_edits;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]
 mod submit;
+#[path = "stories/task_environment.rs"]
+mod task_environment;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
 #[path = "stories/watches.rs"]

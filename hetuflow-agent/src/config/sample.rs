@@ -21,7 +21,12 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   ("agent.token", "Its credential; better in a file.", Some("\"hf_…\"")),
   ("agent.token_file", "The file with its credential.", Some("\"/etc/hetuflow/agent.token\"")),
-  ("agent.allow_root_tasks", "Whether tasks may run as root.", None),
+  (
+    "agent.allow_root_tasks",
+    "Whether tasks may run as root where the agent itself is root; else each needs a run_as.",
+    None,
+  ),
+  ("agent.run_as_allow", "Users as whom jobs may run (run_as), if the agent itself is root.", None),
   (
     "agent.tasks_on_stop",
     "What becomes of running tasks when it is asked to stop: keep (the next agent finds them) or stop.",
@@ -52,6 +57,11 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
     "agent.process.run_base_dir",
     "Below it each attempt with a script gets a folder.",
     Some("\"/var/lib/hetuflow-agent/runs\""),
+  ),
+  (
+    "agent.process.runtime_dir",
+    "Folders of attempts that hold secrets or belong to other users; best in memory.",
+    Some("\"/run/hetuflow-agent\""),
   ),
   (
     "agent.process.output_buffer",

@@ -12,6 +12,7 @@ mod confine_tests;
 mod desk;
 mod effective;
 mod environment;
+mod folder;
 mod frames;
 mod held;
 mod hold;
@@ -28,6 +29,7 @@ mod prepare;
 mod remote;
 mod result_file;
 mod room;
+mod run_as;
 mod running;
 #[cfg(test)]
 mod said_tests;
@@ -108,6 +110,12 @@ impl Start {
   pub fn copy(&self) -> Self {
     let (task, spec) = (self.task.clone(), Arc::clone(&self.spec));
     Self { task, spec, limits: self.limits, executor: self.executor }
+  }
+
+  /// Whether it names secrets whose values are not here.
+  pub fn lacks_secrets(&self) -> bool {
+    let config = effective(&self.spec.config, self.task.task.config.as_ref());
+    config.secrets.iter().any(|name| !self.task.secrets.contains_key(name))
   }
 }
 

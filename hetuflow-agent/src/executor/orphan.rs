@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::confine::grip_of_orphan;
-use super::prepare::remove;
+use super::folder::{clear_one, run_folder};
 use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
@@ -104,11 +104,10 @@ pub async fn follow(
 fn results(shared: &Shared, instance_id: TaskInstanceId) -> Option<Map<String, Value>> {
   let surroundings = shared.surroundings.get();
   let settings = &surroundings.settings;
-  let run_dir =
-    Some(settings.run_base_dir.join(instance_id.to_string())).filter(|dir| dir.is_dir());
+  let run_dir = run_folder(settings, instance_id);
   let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
   let found = ResultFile::new(instance_id, place, settings.result_size_max).take();
-  remove(run_dir.as_deref());
+  clear_one(settings, instance_id);
   match found {
     Left::Values(values, _) => Some(values),
     _ => None,

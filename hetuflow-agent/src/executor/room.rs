@@ -61,8 +61,14 @@ pub struct ExecutorSettings {
   pub work_dir: PathBuf,
   /// Below it each attempt with a script gets a folder.
   pub run_base_dir: PathBuf,
+  /// Folders of attempts that hold secrets, or that belong to other users.
+  #[serde(default)]
+  pub runtime_dir: PathBuf,
   /// Whether tasks may run as root.
   pub allow_root_tasks: bool,
+  /// As whom else they may run.
+  #[serde(default)]
+  pub run_as_allow: Vec<String>,
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
   /// How tasks are held together, measured and limited.

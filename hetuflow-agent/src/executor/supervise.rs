@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
-use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
+use super::folder::remove;
+use super::prepare::{Prepared, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
@@ -23,9 +24,9 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Box<Ended>, Option<PathBuf>),
+  Over(Box<Ended>, Vec<PathBuf>),
   /// It lives on.
-  Lives(Box<Running>, Option<PathBuf>),
+  Lives(Box<Running>, Vec<PathBuf>),
 }
 
 /// Starts an attempt, follows it, and says how it ended. Ends only when nothing of it is left to
@@ -40,17 +41,16 @@ pub async fn supervise(
   // This thread starts the process itself: no other one has to be woken first. Loading a program
   // takes its time, so the runtime gives this thread's work to another one meanwhile.
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
-  let (ended, run_dir) = match first {
-    Ok(First::Over(ended, run_dir)) => (ended, run_dir),
-    Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
+  let (ended, folders) = match first {
+    Ok(First::Over(ended, folders)) => (ended, folders),
+    Ok(First::Lives(running, folders)) => (Box::new(running.follow(&mut controls).await), folders),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      let ended = Ended::new(instance_id, cause, at_us);
-      (Box::new(ended), None)
+      (Box::new(Ended::new(instance_id, cause, at_us)), Vec::new())
     }
   };
-  if run_dir.is_some() {
-    let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
+  if !folders.is_empty() {
+    let cleaning = shared.tracker.spawn_blocking(move || remove(&folders));
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
@@ -59,28 +59,25 @@ pub async fn supervise(
 /// Prepares, spawns and watches the first moments, on this thread.
 fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<First, Cause> {
   let surroundings = shared.surroundings.get();
-  if !surroundings.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
-    return Err(refused("tasks as root are not allowed here (agent.allow_root_tasks)"));
-  }
   if config.delivery() == Delivery::Exclusive && shared.cgroups.in_force().keeper == "none" {
     let why = "exclusive delivery needs control groups, and none can be made here: what escapes \
       from a stop would live on beside the next attempt";
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, run_dir, results } = prepared;
+  let Prepared { launch, folders, results } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {
-    remove(run_dir.as_deref());
+    remove(&folders);
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
   }
   let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
   let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
-    remove(run_dir.as_deref());
+    remove(&folders);
     spawn_failed(&error)
   })?;
   let mut confined = ready.start(spawned.pid);
@@ -107,7 +104,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let (log, said) = (capture.end(), capture.said());
       let ended =
         Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
-      return Ok(First::Over(Box::new(ended), run_dir));
+      return Ok(First::Over(Box::new(ended), folders));
     }
   }
   // What lives on is worth a word, to the journal and to everybody else.
@@ -116,9 +113,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
   match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
-    Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
+    Ok(running) => Ok(First::Lives(Box::new(running), folders)),
     Err(error) => {
-      remove(run_dir.as_deref());
+      remove(&folders);
       Err(refused(format!("the kernel refuses to watch the process: {error}")))
     }
   }

@@ -78,6 +78,8 @@ impl Bench {
       settings: ExecutorSettings {
         work_dir: dir.path().to_owned(),
         run_base_dir: dir.path().join("runs"),
+        runtime_dir: dir.path().join("private/runs"),
+        run_as_allow: Vec::new(),
         allow_root_tasks: true,
         flush_interval: Duration::from_millis(50),
         task_types: BTreeMap::from([(
@@ -133,6 +135,7 @@ impl Bench {
         eligible_at: None,
         trigger_source: hetuflow_core::TriggerSource::Manual,
         timezone: None,
+        prev_success_at: None,
         parameters: None,
         config: None,
         environment: None,
@@ -140,6 +143,7 @@ impl Bench {
       fence: 9,
       attempt: 2,
       deadline_at: None,
+      secrets: BTreeMap::new(),
     };
     change(&mut task);
     let start = Start { task, spec: Arc::new(spec), limits: DefaultLimits::default(), executor: 0 };

@@ -2,12 +2,14 @@
 
 mod agent;
 mod apply;
+mod identity_check;
 mod job;
 mod log_grep;
 mod log_verify;
 mod page;
 mod resource_limits;
 mod schedule;
+mod secret;
 mod task;
 mod task_config;
 mod v0;
@@ -15,12 +17,14 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
 pub use log_grep::*;
 pub use log_verify::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
 pub use schedule::*;
+pub use secret::*;
 pub use task::*;
 pub use task_config::*;
 pub use v0::*;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::LogDigest;
 use super::message::{MessageError, invalid};
+use super::secret::Secrets;
 use crate::models::{Environment, TaskConfig};
 use crate::types::{
   JobId, NamespaceId, ResourceViolationType, TaskControlKind, TaskId, TaskInstanceId,
@@ -45,6 +46,9 @@ pub struct ScheduledTask {
   /// Not to be started after this instant.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub deadline_at: Option<Ts>,
+  /// The values of the secrets that its config names, as far as they exist.
+  #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+  pub secrets: Secrets,
 }
 
 /// The attempt's part of a [`ScheduledTask`].
@@ -73,6 +77,10 @@ pub struct TaskHead {
   /// The schedule's zone.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
+  /// The planned instant of its job's last task that has succeeded before, for tasks of schedules,
+  /// as it was known when this one was handed out.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub prev_success_at: Option<Ts>,
   /// Parameters of this run.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub parameters: Option<Value>,

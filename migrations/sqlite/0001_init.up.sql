@@ -38,6 +38,7 @@ create table sched_agent (
     'cordoned', 'offline', 'error', 'online')),
   capabilities text not null,
   labels text not null,
+  given_labels text not null default '{}',
   namespaces text not null,
   statistics text,
   hostname text not null default '',
@@ -51,12 +52,34 @@ create table sched_agent (
   acked_seq integer not null default 0,
   clock_offset_ms real,
   cordoned integer not null default 0,
+  drain_since integer,
+  drain_deadline integer,
+  drain_reason text,
+  drain_then text check (drain_then in ('leave', 'kill')),
+  drained_at integer,
   last_heartbeat_at integer,
   created_at integer not null,
   updated_at integer not null
 ) strict;
 create index sched_agent_status on sched_agent (status);
 create index sched_agent_last_heartbeat on sched_agent (last_heartbeat_at);
+
+-- Orders to agents as a whole, and their answers.
+create table sched_agent_command (
+  id blob primary key,
+  agent_id text not null,
+  command text not null,
+  parameters text not null,
+  state text not null check (state in ('waiting', 'sent', 'done', 'refused', 'expired')),
+  result text,
+  message text,
+  created_by text not null,
+  created_at integer not null,
+  expires_at integer not null,
+  finished_at integer
+) strict;
+create index sched_agent_command_open on sched_agent_command (agent_id) where state = 'waiting';
+create index sched_agent_command_created on sched_agent_command (created_at);
 
 create table sched_job (
   id blob primary key,

@@ -1,10 +1,12 @@
 //! The agent's own log: stderr, and a file per day.
 
+use std::sync::OnceLock;
+
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::LogSection;
 
@@ -14,23 +16,49 @@ pub struct LogGuard {
   _file: Option<WorkerGuard>,
 }
 
+/// Where the level of the log that was started can be changed.
+static HANDLES: OnceLock<Vec<reload::Handle<EnvFilter, Registry>>> = OnceLock::new();
+
+/// What is worth a line, from now on.
+///
+/// # Errors
+/// Words about a level that is not readable.
+pub fn set_log_level(level: &str) -> Result<(), String> {
+  for handle in HANDLES.get().into_iter().flatten() {
+    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    handle.reload(filter).map_err(|error| error.to_string())?;
+  }
+  EnvFilter::try_new(level).map(drop).map_err(|error| error.to_string())
+}
+
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
-  let filter = || EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
   let (file, problem) = match log_file(section) {
     Ok(file) => (Some(tracing_appender::non_blocking(file)), None),
     Err(error) => (None, Some(error)),
   };
   let (writer, guard) = file.unzip();
   let json = section.json;
-  let to_file = writer.map(|writer| {
-    let layer = fmt::layer().with_ansi(false).with_writer(writer);
-    if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
-  });
+  let mut handles = Vec::new();
+  let mut filter = || {
+    let filter = EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    handles.push(handle);
+    filter
+  };
+  let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
   let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-  let to_stderr = if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter());
+  let layer = if json { layer.json().boxed() } else { layer.boxed() };
+  layers.push(layer.with_filter(filter()).boxed());
+  if let Some(writer) = writer {
+    let layer = fmt::layer().with_ansi(false).with_writer(writer);
+    let layer = if json { layer.json().boxed() } else { layer.boxed() };
+    layers.push(layer.with_filter(filter()).boxed());
+  }
   // A second agent in one process (a test) keeps the first one's log.
-  let _already_started = tracing_subscriber::registry().with(to_stderr).with(to_file).try_init();
+  if tracing_subscriber::registry().with(layers).try_init().is_ok() {
+    let _first = HANDLES.set(handles);
+  }
   if let Some(problem) = problem {
     tracing::warn!(dir = %section.dir.display(), problem, "no log file; stderr only");
   }

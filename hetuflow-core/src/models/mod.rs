@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod fleet;
 mod job;
 mod log_grep;
 mod page;
@@ -14,6 +15,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use fleet::*;
 pub use job::*;
 pub use log_grep::*;
 pub use page::*;

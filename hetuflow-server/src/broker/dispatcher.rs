@@ -17,6 +17,10 @@ use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
 
+/// Changes of agents are read again for so long: longer than any transaction takes, or the way from
+/// an agent's registration to its seat.
+const CHANGES_OVERLAP: Duration = Duration::from_secs(60);
+
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
 pub struct DispatchSettings {
@@ -103,6 +107,8 @@ impl Dispatcher {
       let mut conn = self.store.db.read().await?;
       self.marks = hot::due_marks(&mut conn).await?.into_iter().collect();
       self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
+      let since = conn.now().await?.minus(CHANGES_OVERLAP);
+      self.roster.set_labels(agent_bmc::labels_since(&mut conn, since).await?);
     }
     self.audit_claims().await?;
     self.unsent.extend(self.undelivered.take());

@@ -18,8 +18,8 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc,
+  NamespaceSvc, ScheduleSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -61,6 +61,7 @@ impl House {
       feed,
       lists: ListSvc::new(store.clone()),
       agents: AgentSvc::new(store.clone()),
+      agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),

@@ -211,7 +211,11 @@ const RESTART: &str = "restart";
 
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
-const GIVEN_BACK: [&str; 2] = ["not_started(agent_shutdown)", "not_started(executor_lost)"];
+const GIVEN_BACK: [&str; 3] =
+  ["not_started(agent_shutdown)", "not_started(executor_lost)", "not_started(agent_drain)"];
+
+/// What stands beside a task that is stopped because its agent is being emptied.
+const DRAIN: &str = "drain";
 
 /// The task's event for the end of its attempt, and when the next attempt may start.
 async fn decide(
@@ -226,6 +230,9 @@ async fn decide(
     // Whether a lost one still runs nobody knows: that is for the policy of losses.
     status if restart && status != TaskInstanceStatus::Lost => {
       return Ok((TaskEvent::Restarted, Some(end.completed_at)));
+    }
+    TaskInstanceStatus::Cancelled if row.stop_kind.as_deref() == Some(DRAIN) => {
+      return after_drain(conn, jobs, row, end).await;
     }
     TaskInstanceStatus::Cancelled => return Ok((TaskEvent::AttemptCancelled, None)),
     TaskInstanceStatus::Skipped => return Ok((TaskEvent::AttemptSkipped, None)),
@@ -248,6 +255,24 @@ async fn decide(
   let retry = u32::try_from(row.attempt).unwrap_or(u32::MAX);
   let delay = config.retry_delay(retry, rand::random());
   Ok((TaskEvent::RetryAllowed, Some(end.completed_at.plus(delay))))
+}
+
+/// Nobody wanted the task itself to stop: it is tried again, elsewhere, where its job tries again
+/// what has failed.
+async fn after_drain(
+  conn: &mut Conn,
+  jobs: &JobCache,
+  row: &HotRow,
+  end: &FinishedAttempt,
+) -> Result<(TaskEvent, Option<Ts>), DbError> {
+  let config = effective_config(conn, jobs, row).await?;
+  let tried_again = row.attempt <= config.retries()
+    && config.delivery() != Delivery::AtMostOnce
+    && config.retries_on(TaskInstanceStatus::Failed, end.reason.as_deref());
+  Ok(match tried_again {
+    true => (TaskEvent::Restarted, Some(end.completed_at)),
+    false => (TaskEvent::AttemptCancelled, None),
+  })
 }
 
 /// The config of a live task: its own where it has one, else its job's.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, Labels, NamespaceId,
-  Reconcile, ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
+  AgentCapabilities, AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery,
+  Labels, NamespaceId, Reconcile, ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus,
+  TaskStatus, Topic, Ts, effective_labels,
 };
 use serde_json::json;
 
@@ -58,13 +59,6 @@ pub struct Registration {
   pub rebooted: bool,
 }
 
-/// Labels that the agent was given here and does not bring itself.
-fn given_labels(known: &AgentEntity) -> Labels {
-  let own = &known.capabilities.labels;
-  let given = known.labels.iter().filter(|(key, _)| !own.contains_key(*key) && *key != "agent");
-  given.map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
 impl SessionSvc {
   /// The service over a store.
   pub fn new(
@@ -100,7 +94,7 @@ impl SessionSvc {
     request: &AgentRegisterRequest,
   ) -> SvcResult<Registration> {
     let now = tx.now().await?;
-    let known = agent_bmc::get(tx, id).await?;
+    let known = agent_bmc::lock(tx, id).await?;
     if let Some(known) = &known
       && request.agent_epoch < known.agent_epoch
       && known.status != AgentStatus::Offline
@@ -119,9 +113,9 @@ impl SessionSvc {
     let journal = &request.journal_id;
     let same_journal =
       !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal);
-    let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
-    labels.extend(request.capabilities.labels.clone());
-    labels.insert("agent".to_owned(), id.to_string());
+    let given_labels = known.as_ref().map(|k| k.given_labels.clone()).unwrap_or_default();
+    let mut capabilities = request.capabilities.clone();
+    capabilities.metadata.extend(request.metadata.clone());
     let mut namespaces = request.namespaces.clone();
     if namespaces.is_empty() && !request.namespace_id.is_empty() {
       namespaces.push(request.namespace_id.clone());
@@ -130,8 +124,9 @@ impl SessionSvc {
       id: id.clone(),
       description: known.as_ref().map(|k| k.description.clone()).unwrap_or_default(),
       status: AgentStatus::Idle,
-      capabilities: request.capabilities.clone(),
-      labels,
+      labels: effective_labels(id, &capabilities, &given_labels),
+      capabilities,
+      given_labels,
       namespaces,
       statistics: None,
       hostname: request.hostname.clone(),
@@ -145,9 +140,15 @@ impl SessionSvc {
       acked_seq: known.as_ref().filter(|_| same_epoch).map_or(0, |k| k.acked_seq),
       clock_offset_ms: None,
       cordoned: known.as_ref().is_some_and(|k| k.cordoned),
+      drain_since: known.as_ref().and_then(|k| k.drain_since),
+      drain_deadline: known.as_ref().and_then(|k| k.drain_deadline),
+      drain_reason: known.as_ref().and_then(|k| k.drain_reason.clone()),
+      drain_then: known.as_ref().and_then(|k| k.drain_then),
+      drained_at: known.as_ref().and_then(|k| k.drained_at),
       last_heartbeat_at: Some(now),
       created_at: known.as_ref().map_or(now, |k| k.created_at),
       updated_at: now,
+      version_skew: None,
     };
     agent_bmc::register(tx, &agent).await?;
     let rows = hot::live_of_agent(tx, id).await?;
@@ -342,6 +343,72 @@ impl SessionSvc {
       self.store.bus.events.notify_one();
     }
     Ok(())
+  }
+
+  /// Takes over what an agent says of itself between registrations; gives the labels that count.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn capabilities(
+    &self,
+    id: &AgentId,
+    mut capabilities: AgentCapabilities,
+  ) -> Result<Option<Labels>, DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      let Some(known) = agent_bmc::lock(&mut tx, id).await? else { return Ok(None) };
+      for (key, value) in known.capabilities.metadata {
+        capabilities.metadata.entry(key).or_insert(value);
+      }
+      let labels = effective_labels(id, &capabilities, &known.given_labels);
+      agent_bmc::set_capabilities(&mut tx, id, (&capabilities, &labels), now).await?;
+      let data = json!({
+        "labels": labels, "max_concurrent_tasks": capabilities.max_concurrent_tasks,
+      });
+      event_bmc::append(&mut tx, &agent_event(id, "agent.updated", data, now), now).await?;
+      Ok(Some(labels))
+    }
+    .await;
+    let labels = tx.end::<_, DbError>(outcome).await?;
+    self.store.bus.events.notify_one();
+    Ok(labels)
+  }
+
+  /// Forgets agents that nobody has heard of for `ttl`, are connected nowhere and have nothing in
+  /// hand. Returns how many.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub async fn forget_stale(&self, ttl: Duration) -> Result<usize, DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let outcome = async {
+      let now = tx.now().await?;
+      let before = now.minus(ttl);
+      let (mut journal, mut count) = (Journal::default(), 0);
+      for agent in agent_bmc::list_forgotten(&mut tx, before).await? {
+        if !agent_bmc::delete_forgotten(&mut tx, &agent.id, before).await? {
+          continue;
+        }
+        count += 1;
+        // What people gave it is told, so that it can be given again.
+        let data = json!({
+          "reason": "stale", "last_heartbeat_at": agent.last_heartbeat_at,
+          "hostname": agent.hostname, "description": agent.description,
+          "given_labels": agent.given_labels, "cordoned": agent.cordoned,
+        });
+        let change = agent_change(&agent.id, "agent.removed", data, now);
+        journal.push(&NamespaceId::default(), change);
+      }
+      event_bmc::append(&mut tx, &journal, now).await?;
+      Ok(count)
+    }
+    .await;
+    let count = tx.end::<_, DbError>(outcome).await?;
+    if count > 0 {
+      self.store.bus.events.notify_one();
+    }
+    Ok(count)
   }
 
   /// A connection of an agent ended.

@@ -54,7 +54,11 @@ impl Desk {
         waiting.into_iter().for_each(|id| self.command(Command::Forget(id)));
         self.pass(Command::Abandon);
       }
-      Command::Contact(at_us) => self.contact_us = self.contact_us.max(at_us),
+      Command::Contact(at_us) => {
+        self.contact_us = self.contact_us.max(at_us);
+        // Proof that it moves, also where nothing is in hand.
+        self.say(&super::super::frames::FromExecutor::Tick(self.turns));
+      }
       command => self.pass(command),
     }
   }

@@ -152,7 +152,7 @@ pub async fn reschedule_retry(
       stop_grace_ms = null, updated_at = $2 \
       where task_id = $3 and fence = $4 \
         and (status in ('locked', 'dispatched', 'running', 'paused') \
-          or (status = 'cancelling' and stop_kind = 'restart'))";
+          or (status = 'cancelling' and stop_kind in ('restart', 'drain')))";
     let values = vec![
       super::super::ts(*eligible_at),
       super::super::ts(now),

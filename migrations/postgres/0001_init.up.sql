@@ -334,13 +334,13 @@ left join sched_task_instance i on i.task_id = t.id and i.task_status is not nul
 create view sched_task_instance_view as
 select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,
   dispatched_at, started_at, completed_at, start_skew_us, pid, exit_code, signal, reason,
-  error_message, log_bytes
+  error_message, log_bytes, metrics
 from sched_task_instance
 union all
 select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h.fence, 0),
   h.agent_id,
   case when h.unreachable_since is not null then 'unreachable'
     when h.status in ('locked', 'dispatched') then 'dispatched' else h.status end,
-  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0
+  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0, null::jsonb
 from sched_task_hot h
 where h.instance_id is not null;

@@ -9,10 +9,16 @@ mod support;
 
 #[path = "stories/agent_copies.rs"]
 mod agent_copies;
+#[path = "stories/agent_drain.rs"]
+mod agent_drain;
+#[path = "stories/agent_fleet.rs"]
+mod agent_fleet;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_orders.rs"]
+mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
 #[path = "stories/bytes.rs"]

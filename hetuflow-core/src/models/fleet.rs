@@ -175,17 +175,22 @@ pub struct AgentCommandEntity {
 /// The labels that selectors match: what the agent brings, above that what people gave it here,
 /// above that what it has measured, and its id.
 pub fn effective_labels(id: &AgentId, own: &AgentCapabilities, given: &Labels) -> Labels {
-  let measured = |key: &str| key.starts_with(MEASURED_LABELS);
   let mut labels = own.labels.clone();
-  labels
-    .extend(given.iter().filter(|(key, _)| !measured(key)).map(|(k, v)| (k.clone(), v.clone())));
+  labels.extend(
+    given.iter().filter(|(key, _)| !is_measured_label(key)).map(|(k, v)| (k.clone(), v.clone())),
+  );
   labels.insert(AGENT_LABEL.to_owned(), id.to_string());
   labels
 }
 
+/// Whether a label was measured by the agent.
+pub fn is_measured_label(key: &str) -> bool {
+  key.starts_with(MEASURED_LABELS)
+}
+
 /// Whether nobody but the agent itself says this label.
 pub fn is_reserved_label(key: &str) -> bool {
-  key.starts_with(MEASURED_LABELS) || key == AGENT_LABEL
+  is_measured_label(key) || key == AGENT_LABEL
 }
 
 /// Does the changes to the given labels, or names each rule that they break.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::schedule::check_priority;
 use super::task_config::{Environment, TaskConfig, check_environment, read_environment_option};
+use crate::protocol::TaskMetrics;
 use crate::types::{
   AgentId, FieldError, FireDecision, FireId, JobId, NamespaceId, ScheduleId, TaskId,
   TaskInstanceId, TaskInstanceStatus, TaskStatus, TriggerSource, Ts,
@@ -360,6 +361,10 @@ pub struct TaskInstanceEntity {
   pub error_message: Option<String>,
   /// Bytes of output.
   pub log_bytes: i64,
+  /// What it used, once it has ended.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  pub metrics: Option<TaskMetrics>,
 }
 
 /// The short name of [`TaskInstanceEntity`].

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use hetuflow_core::{
   CancelRequest, ErrorCode, Page, TaskControlKind, TaskInstanceEntity, TaskInstanceFilter,
-  TaskInstanceId,
+  TaskInstanceId, TaskMetrics,
 };
 
 use super::auth::Caller;
@@ -35,6 +35,9 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/task-instances/{id}", get)
       .summary("Read an attempt")
       .answers::<TaskInstanceEntity>(),
+    Operation::get("/api/v1/task-instances/{id}/metrics", metrics)
+      .summary("What an attempt used: processor time, memory, disk")
+      .answers::<TaskMetrics>(),
     Operation::post("/api/v1/task-instances/{id}/control", control)
       .summary("Stop, kill, skip, hold, start anew or signal an attempt")
       .body::<ControlRequest>()
@@ -85,6 +88,18 @@ async fn query(
 
 async fn get(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskInstanceEntity> {
   Ok(Json(api.tasks.instance(&caller.0, instance_id(&id)?).await?))
+}
+
+async fn metrics(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskMetrics> {
+  let attempt = api.tasks.instance(&caller.0, instance_id(&id)?).await?;
+  attempt.metrics.map(Json).ok_or_else(|| {
+    let why = if attempt.status.is_final() {
+      "its agent has told no figures"
+    } else {
+      "its figures come with its end"
+    };
+    ApiError::new(ErrorCode::NotFound, "", "", format!("attempt {} has none: {why}", attempt.id))
+  })
 }
 
 async fn control(

@@ -203,6 +203,7 @@ pub(super) fn blank_end(
     log_bytes: 0,
     output_tail: None,
     output_index: None,
+    metrics: None,
   }
 }
 

@@ -58,6 +58,8 @@ pub enum AttemptVerb {
   Get(Target),
   /// Print the output of one attempt
   Logs(AttemptLogs),
+  /// What an attempt used: processor time, memory, disk
+  Metrics(Target),
   /// Stop, kill, pause, resume or signal a running attempt
   Control(ControlArgs),
 }

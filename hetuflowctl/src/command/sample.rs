@@ -150,6 +150,7 @@ pub fn attempt() -> TaskInstanceEntity {
     reason: Some("exit_code(42)".into()),
     error_message: None,
     log_bytes: 8,
+    metrics: None,
   }
 }
 

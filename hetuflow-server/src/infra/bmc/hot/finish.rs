@@ -211,25 +211,27 @@ pub struct FinishedAttempt {
   pub output_tail: Option<Vec<u8>>,
   /// Which of its bytes came from which stream.
   pub output_index: Option<String>,
+  /// What it used, as the agent has measured it.
+  pub metrics: Option<Value>,
 }
 
 const PG_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, namespace_id, \
   attempt, fence, agent_id, status, task_status, dispatched_at, started_at, completed_at, \
   start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, output_tail, \
-  output_index) \
+  output_index, metrics) \
   select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], \
     $6::bigint[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], \
     $12::timestamptz[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], \
-    $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::text[]) on conflict do nothing";
+    $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::text[], $22::jsonb[]) on conflict do nothing";
 
 const SQLITE_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, \
   namespace_id, attempt, fence, agent_id, status, task_status, dispatched_at, started_at, \
   completed_at, start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, \
-  output_tail, output_index) \
+  output_tail, output_index, metrics) \
   select unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, \
     value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
     value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16, \
-    value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20 \
+    value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20, value ->> 21 \
   from json_each($1) where true on conflict do nothing";
 
 fn column<'a, T>(rows: &'a [FinishedAttempt], value: impl Fn(&'a FinishedAttempt) -> T) -> Vec<T> {
@@ -274,6 +276,7 @@ pub async fn insert_finished(conn: &mut Conn, rows: &[FinishedAttempt]) -> Resul
     .bind(column(rows, |r| r.log_bytes))
     .bind(column(rows, |r| r.output_tail.as_deref()))
     .bind(column(rows, |r| r.output_index.as_deref()))
+    .bind(column(rows, |r| r.metrics.clone()))
     .execute(pg)
     .await?;
   conn.done();
@@ -306,6 +309,7 @@ fn sqlite_rows(rows: &[FinishedAttempt]) -> String {
         r.log_bytes,
         r.output_tail.as_deref().map(hex_bytes),
         r.output_index,
+        r.metrics.as_ref().map(ToString::to_string),
       ])
     })
     .collect();

@@ -208,7 +208,7 @@ async fn nothing_a_server_sends_ends_the_agent() {
   assert_eq!(link.refusal().await, "unsupported");
   link.send(MessageKind::TaskControl, json!({ "task_id": 5 })).await;
   assert_eq!(link.refusal().await, "invalid");
-  let command = json!({ "command_id": id, "command_type": "clear_cache" });
+  let command = json!({ "command_id": id, "command_type": "cancel_task" });
   link.send(MessageKind::AgentCommand, command).await;
   assert_eq!(link.refusal().await, "unsupported");
   link.ack(u64::MAX).await;

@@ -254,7 +254,12 @@ mod tests {
     let marker = format!("MARK={}", dir.path().display());
     let process = shell(dir.path(), "exec sleep 60");
     let pid = process.pid();
-    assert_eq!(find(&marker, dir.path()).first().map(|(pid, _)| *pid), Some(pid));
+    // While the shell becomes another program, its environment reads as empty.
+    wait::until_blocking("the marked process", Duration::from_secs(10), || {
+      let found: Vec<u32> = find(&marker, dir.path()).into_iter().map(|(pid, _)| pid).collect();
+      if found == [pid] { Ok(()) } else { Err(format!("found {found:?}, want {pid}")) }
+    })
+    .unwrap();
     drop(process);
     assert_eq!(find(&marker, dir.path()), Vec::new());
   }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hetuflow_core::{AgentCapabilities, Labels, MEASURED_LABELS, check_labels, is_reserved_label};
 use serde_json::Value;
 
-use super::logging::set_log_level;
+use super::logging::{self, set_log_level};
 use super::open_files::tasks_allowed;
 use super::wiring::scheduler_settings;
 use crate::config::{Settings, is_setting};
@@ -136,7 +136,7 @@ fn set_labels(labels: &mut Labels, owners: Labels) {
 
 fn read_level(value: &Value) -> Result<String, String> {
   let level = value.as_str().ok_or_else(|| format!("{value} is no text"))?;
-  tracing_subscriber::EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+  logging::read_level(level)?;
   Ok(level.to_owned())
 }
 
@@ -177,7 +177,7 @@ mod tests {
   fn what_cannot_change_is_told_in_words_and_changes_nothing() {
     let mut live = live();
     let wrong = given(json!({
-      SLOTS: 3, QUEUE: -1, "agent.state_dir": "/x", "agent.colour": 1, "log.level": "a=b=c",
+      SLOTS: 3, QUEUE: -1, "agent.state_dir": "/x", "agent.colour": 1, "log.level": "hetuflow=loudly",
       "agent.labels": { "sys_os": "x" },
     }));
     let words = live.change(&wrong).expect_err("refused");

@@ -2,13 +2,18 @@
 
 use std::sync::OnceLock;
 
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::LogSection;
+
+/// Lines that may wait to be written; their places are taken from memory at the start. What comes
+/// faster than the disk is dropped rather than waited for.
+const WAITING_LINES: usize = 1024;
 
 /// Writes out what is left when it is dropped.
 #[derive(Debug)]
@@ -17,39 +22,55 @@ pub struct LogGuard {
 }
 
 /// Where the level of the log that was started can be changed.
-static HANDLES: OnceLock<Vec<reload::Handle<EnvFilter, Registry>>> = OnceLock::new();
+static HANDLES: OnceLock<Vec<reload::Handle<Targets, Registry>>> = OnceLock::new();
 
 /// What is worth a line, from now on.
 ///
 /// # Errors
 /// Words about a level that is not readable.
 pub fn set_log_level(level: &str) -> Result<(), String> {
+  let filter = read_level(level)?;
   for handle in HANDLES.get().into_iter().flatten() {
-    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
-    handle.reload(filter).map_err(|error| error.to_string())?;
+    handle.reload(filter.clone()).map_err(|error| error.to_string())?;
   }
-  EnvFilter::try_new(level).map(drop).map_err(|error| error.to_string())
+  Ok(())
+}
+
+/// Names and levels are all that a level says here; filters of fields would bring regular
+/// expressions into a process that has to be small.
+///
+/// # Errors
+/// Words about a level that is not readable.
+pub fn read_level(level: &str) -> Result<Targets, String> {
+  level.parse::<Targets>().map_err(|error| error.to_string())
 }
 
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
   let (file, problem) = match log_file(section) {
-    Ok(file) => (Some(tracing_appender::non_blocking(file)), None),
+    Ok(file) => {
+      let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+      (Some(queue.finish(file)), None)
+    }
     Err(error) => (None, Some(error)),
   };
   let (writer, guard) = file.unzip();
   let json = section.json;
   let mut handles = Vec::new();
   let mut filter = || {
-    let filter = EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let (filter, handle) = reload::Layer::new(filter);
+    let info = || Targets::new().with_default(LevelFilter::INFO);
+    let (filter, handle) =
+      reload::Layer::new(read_level(&section.level).unwrap_or_else(|_| info()));
     handles.push(handle);
     filter
   };
   let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
-  let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-  let layer = if json { layer.json().boxed() } else { layer.boxed() };
-  layers.push(layer.with_filter(filter()).boxed());
+  // A file that nobody rotates stands behind the executor's stderr.
+  if section.stderr || writer.is_none() {
+    let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    let layer = if json { layer.json().boxed() } else { layer.boxed() };
+    layers.push(layer.with_filter(filter()).boxed());
+  }
   if let Some(writer) = writer {
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
     let layer = if json { layer.json().boxed() } else { layer.boxed() };
@@ -90,6 +111,7 @@ mod tests {
       dir: dir.to_owned(),
       keep: 3,
       name: "hetuflow-agent",
+      stderr: true,
     }
   }
 

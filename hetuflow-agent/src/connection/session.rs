@@ -342,6 +342,7 @@ impl Session<'_> {
     let mut sent = false;
     while let Some(next) = self.link.outbox.next(BATCH_ITEMS_MAX, now) {
       sent = true;
+      let chunk = matches!(next, Next::Chunk { .. });
       let (count, message) = match next {
         Next::Chunk { .. } => (1, self.link.outbox.chunk().map(Message::binary)),
         Next::Batch { seq_from, count } => {
@@ -353,6 +354,10 @@ impl Session<'_> {
         self.sink.feed(message).await?;
       }
       self.link.outbox.note_sent(count);
+      if chunk {
+        // On the same thread tasks are started and reports are made.
+        tokio::task::yield_now().await;
+      }
     }
     let reported = sent || self.link.outbox.is_all_sent();
     if let Some(poll) = self.grant(reported) {

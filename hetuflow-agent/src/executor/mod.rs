@@ -26,6 +26,7 @@ mod prepare;
 mod remote;
 mod room;
 mod running;
+mod specs;
 mod stop;
 mod supervise;
 #[cfg(test)]

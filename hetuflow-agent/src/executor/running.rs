@@ -131,6 +131,8 @@ impl Running {
           // The semaphore is never closed; an error would mean that nobody counts any more.
           if let Ok(hold) = hold {
             self.flush(hold);
+            // Packing takes a millisecond: a flood must not keep a start or a stop waiting for more.
+            tokio::task::yield_now().await;
           }
         }
         ready = pipe_ready(stdout.as_ref()), if reading && stdout.is_some() => {
@@ -164,9 +166,9 @@ impl Running {
       if !self.all_gone {
         return false;
       }
-      self.used = Some(self.confined.note_end(self.exit));
       // Nothing of the group is left: its number may be used again.
-      let _reaped = self.process.exit(true);
+      let process = &self.process;
+      self.used = Some(self.confined.note_end(self.exit, || process.reap()));
       self.capture.declare_dropped();
     }
     self.capture.is_empty() || self.capture.is_small()
@@ -251,7 +253,7 @@ impl Running {
       stopping.hurry(&mut self.confined, &order);
       return;
     }
-    if self.exit.is_none() && self.process.exit(false).is_none() {
+    if self.exit.is_none() && self.process.exit().is_none() {
       self.stopping = Some(Stopping::begin(&mut self.confined, cause, &order, self.frozen));
     } else if order.force {
       // Only what it left behind is still there; its own end is the one to report.
@@ -272,7 +274,7 @@ impl Running {
   fn note_exit(&mut self) {
     // After a stop the number is kept until the whole group is gone, so that the kill that may
     // follow cannot hit a stranger.
-    let Some(exit) = self.process.exit(false) else { return };
+    let Some(exit) = self.process.exit() else { return };
     self.exit = Some(exit);
     self.exit_us = self.shared.clock.now_us();
     if self.process.stdout.is_some() || self.process.stderr.is_some() {

@@ -102,6 +102,10 @@ impl Dispatcher {
   }
 
   async fn turn(&mut self, swept: bool) -> Result<(), DbError> {
+    if self.store.bus.look_anew.load(Ordering::Acquire) {
+      // Nobody takes a short cut by what is known of agents until it is read.
+      self.store.bus.set_backlog(true);
+    }
     let anew = self.store.bus.look_anew.swap(false, Ordering::AcqRel);
     if (swept || anew) && !self.roster.is_empty() {
       let mut conn = self.store.db.read().await?;
@@ -243,7 +247,7 @@ impl Dispatcher {
     let claims: Vec<(TaskId, i64)> =
       self.unsent.iter().map(|claim| (claim.task_id, claim.fence)).collect();
     let mut tx = self.store.db.begin_hot().await?;
-    let outcome = hot::return_claims(&mut tx, &claims, Ts::now()).await;
+    let outcome = hot::return_claims(&mut tx, &claims, false, Ts::now()).await;
     let count = tx.end(outcome).await?;
     self.live.remove(self.unsent.drain(..).map(|claim| claim.instance_id));
     // Wherever they belong, they are found by looking.

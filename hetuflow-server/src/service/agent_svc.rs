@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::store::{PageArgs, Store, Work, check_mask};
 use super::{Actor, SvcError, SvcResult, near_name};
-use crate::infra::bmc::agent_bmc::{self, AgentChange, Drain};
+use crate::infra::bmc::agent_bmc::{self, AgentChange};
+use crate::infra::bmc::agent_drain_bmc::{self, Drain};
 use crate::infra::bmc::watch_names::Named;
 
 /// Longest description, in bytes.
@@ -142,7 +143,7 @@ impl AgentSvc {
       then: request.then.unwrap_or(DrainThen::Leave),
       reason: request.reason.clone(),
     };
-    let outcome = match agent_bmc::begin_drain(&mut work.tx, &agent.id, &drain).await {
+    let outcome = match agent_drain_bmc::begin_drain(&mut work.tx, &agent.id, &drain).await {
       Ok(true) => Ok(()),
       Ok(false) => Err(SvcError::not_found("agent", id)),
       Err(error) => Err(error.into()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::attempt_end::Ends;
 use super::{Store, SvcResult};
-use crate::infra::bmc::agent_bmc::{self, OpenDrain};
+use crate::infra::bmc::agent_drain_bmc::{self, OpenDrain};
 use crate::infra::bmc::event_bmc;
 use crate::infra::bmc::hot;
 use crate::infra::db::{Conn, DbError};
@@ -38,7 +38,7 @@ impl DrainSvc {
   /// Any database error.
   pub async fn turn(&self) -> SvcResult<DrainTurn> {
     let mut conn = self.store.db.read().await?;
-    let drains = agent_bmc::open_drains(&mut conn).await?;
+    let drains = agent_drain_bmc::open_drains(&mut conn).await?;
     drop(conn);
     let mut turn = DrainTurn::default();
     for drain in drains {
@@ -74,7 +74,7 @@ impl DrainSvc {
     let mut found = Found { waiting, ..Found::default() };
     if left == 0 || late && !kills {
       found.over = true;
-      if agent_bmc::end_drain(tx, drain, now).await? {
+      if agent_drain_bmc::end_drain(tx, drain, now).await? {
         let data = json!({ "left": left, "deadline_passed": late });
         ends.journal.push(&NamespaceId::default(), change(&drain.id, "agent.drained", data, now));
       }

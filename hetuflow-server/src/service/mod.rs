@@ -39,6 +39,7 @@ mod schedule_cursor;
 mod schedule_edit;
 mod schedule_preview;
 mod schedule_svc;
+mod session_fleet;
 mod session_svc;
 mod stop_svc;
 mod store;

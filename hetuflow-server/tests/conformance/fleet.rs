@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hetuflow_core::*;
-use hetuflow_server::infra::bmc::agent_bmc::{AgentChange, Drain, OpenDrain};
+use hetuflow_server::infra::bmc::agent_bmc::AgentChange;
 use hetuflow_server::infra::bmc::agent_command_bmc::CommandEnd;
+use hetuflow_server::infra::bmc::agent_drain_bmc::{Drain, OpenDrain};
 use hetuflow_server::infra::bmc::hot::{self, LiveRow, StopMark};
-use hetuflow_server::infra::bmc::{agent_bmc, agent_command_bmc};
+use hetuflow_server::infra::bmc::{agent_bmc, agent_command_bmc, agent_drain_bmc};
 use hetuflow_server::infra::db::DbError;
 use serde_json::json;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ pub async fn given_labels_and_drains_outlive_a_registration(store: &TestStore) {
     then: DrainThen::Kill,
     reason: Some("why".to_owned()),
   };
-  assert!(agent_bmc::begin_drain(&mut tx, &one.id, &drain).await.unwrap());
+  assert!(agent_drain_bmc::begin_drain(&mut tx, &one.id, &drain).await.unwrap());
   one.connection_epoch = 2;
   agent_bmc::register(&mut tx, &one).await.unwrap();
   let read = agent_bmc::lock(&mut tx, &one.id).await.unwrap().unwrap();
@@ -49,7 +50,7 @@ pub async fn given_labels_and_drains_outlive_a_registration(store: &TestStore) {
   assert!(agent_bmc::set_cordoned(&mut tx, &one.id, false).await.unwrap());
   let read = agent_bmc::get(&mut tx, &one.id).await.unwrap().unwrap();
   assert_eq!((read.cordoned, read.drain_since, read.drain_then), (false, None, None));
-  assert!(agent_bmc::open_drains(&mut tx).await.unwrap().is_empty());
+  assert!(agent_drain_bmc::open_drains(&mut tx).await.unwrap().is_empty());
 }
 
 pub async fn a_drain_ends_once_and_stops_only_what_nobody_stops(store: &TestStore) {
@@ -88,13 +89,13 @@ pub async fn a_drain_ends_once_and_stops_only_what_nobody_stops(store: &TestStor
   assert_eq!(went, [rows[1].task_id]);
 
   let drain = Drain { since: now, deadline: None, then: DrainThen::Leave, reason: None };
-  assert!(agent_bmc::begin_drain(&mut tx, &one.id, &drain).await.unwrap());
-  let open = agent_bmc::open_drains(&mut tx).await.unwrap();
+  assert!(agent_drain_bmc::begin_drain(&mut tx, &one.id, &drain).await.unwrap());
+  let open = agent_drain_bmc::open_drains(&mut tx).await.unwrap();
   assert_eq!((open.len(), &open[0].id), (1, &one.id));
   let other = OpenDrain { drain_since: now.plus(SECOND), ..open[0].clone() };
-  assert!(!agent_bmc::end_drain(&mut tx, &other, now).await.unwrap(), "another drain");
-  assert!(agent_bmc::end_drain(&mut tx, &open[0], now).await.unwrap());
-  assert!(!agent_bmc::end_drain(&mut tx, &open[0], now).await.unwrap(), "once");
+  assert!(!agent_drain_bmc::end_drain(&mut tx, &other, now).await.unwrap(), "another drain");
+  assert!(agent_drain_bmc::end_drain(&mut tx, &open[0], now).await.unwrap());
+  assert!(!agent_drain_bmc::end_drain(&mut tx, &open[0], now).await.unwrap(), "once");
 }
 
 pub async fn a_command_is_sent_once_and_answered_by_its_agent(store: &TestStore) {

@@ -163,7 +163,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
 async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
   match verb {
     TaskVerb::List(args) => object::list::tasks(session, args),
-    TaskVerb::Get(args) => object::get::run(session, object::Kind::Task, &args.targets).await,
+    TaskVerb::Get(args) => task::used::get_tasks(session, &args.targets).await,
     TaskVerb::Attempts(args) => object::list::attempts_of(session, &args.target).await,
     TaskVerb::Logs(args) => task::logs::run(session, args).await,
     TaskVerb::Wait(args) => task::wait::run(session, args).await,

@@ -5,9 +5,13 @@ use serde_json::json;
 
 use crate::client::{Call, CtlError};
 use crate::command::agent::bytes;
+use crate::command::names::expand;
 use crate::command::object::{Kind, get};
 use crate::command::session::Session;
-use crate::output::{Outcome, View};
+use crate::output::{Format, Outcome, View};
+
+/// Tasks whose figures are told beside the table.
+const NOTES_MAX: usize = 5;
 
 /// Shows what an attempt used: by its id, or as `TASK#N`; of a task its newest one.
 ///
@@ -21,6 +25,31 @@ pub async fn run(session: &Session, target: &str) -> Result<Outcome, CtlError> {
   let path = format!("{}/metrics", Kind::Attempt.path_of(&attempt.id.to_string()));
   let used: TaskMetrics = session.client()?.fetch(Call::get(path)).await?;
   Ok(View::text(format!("{}\n", words(&used)), json!(used)).into())
+}
+
+/// Shows tasks, and on stderr what those used that have ended.
+///
+/// # Errors
+/// When one is not there.
+pub async fn get_tasks(session: &Session, names: &[String]) -> Result<Outcome, CtlError> {
+  let mut tasks = Vec::new();
+  for name in expand(names)? {
+    tasks.push(get::task(session, &name).await?);
+  }
+  let mut outcome = Outcome::from(View::things(&tasks));
+  let people = matches!(session.look.format, Format::Table | Format::Wide);
+  if !people || tasks.len() > NOTES_MAX {
+    return Ok(outcome);
+  }
+  for task in tasks.iter().filter(|task| task.started_at.is_some() && task.completed_at.is_some()) {
+    let Some(attempt) = task.instance_id else { continue };
+    let path = format!("{}/metrics", Kind::Attempt.path_of(&attempt.to_string()));
+    // Figures are a gift: without them the task is shown all the same.
+    if let Ok(used) = session.client()?.fetch::<TaskMetrics>(Call::get(path)).await {
+      outcome = outcome.note(format!("{}  used {}", task.id.short(), words(&used)));
+    }
+  }
+  Ok(outcome)
 }
 
 async fn newest(session: &Session, target: &str) -> Result<TaskInstanceEntity, CtlError> {

@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Roster;
-use crate::infra::bmc::agent_command_bmc::CommandEnd;
-use crate::service::{AgentCommandSvc, DrainSvc, Store, SvcResult};
+use crate::service::{AgentCommandSvc, CommandEnd, DrainSvc, Store, SvcResult};
 
 /// Time between looks while a drain is open, and while none is.
 const LOOK_OPEN: Duration = Duration::from_millis(500);

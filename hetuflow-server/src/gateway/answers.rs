@@ -4,7 +4,7 @@ use hetuflow_core::{AckMessage, AckStatus, AgentCommandState, AgentId, ErrorResp
 use serde_json::Value;
 
 use super::upgrade::GatewayState;
-use crate::infra::bmc::agent_command_bmc::CommandEnd;
+use crate::service::CommandEnd;
 
 /// Longest answer that is kept, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::agent_svc::AgentSvc;
 use super::{Actor, Store, SvcError, SvcResult};
-use crate::infra::bmc::agent_command_bmc::{self, CommandEnd};
+use crate::infra::bmc::agent_command_bmc;
+pub use crate::infra::bmc::agent_command_bmc::CommandEnd;
 use crate::infra::db::DbError;
 
 /// How long an answer is waited for, where the asker does not say.

@@ -55,7 +55,7 @@ mod watch;
 mod why_svc;
 
 pub use actor::Actor;
-pub use agent_command_svc::AgentCommandSvc;
+pub use agent_command_svc::{AgentCommandSvc, CommandEnd};
 pub use agent_svc::*;
 pub use apply_svc::*;
 pub use control_svc::ControlOrder;

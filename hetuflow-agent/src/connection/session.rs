@@ -282,7 +282,7 @@ impl Session<'_> {
     match heard {
       Heard::Life => {}
       Heard::Acked(seq) => {
-        if !self.link.outbox.ack(seq) {
+        if !self.link.outbox.ack(seq, Instant::now()) {
           tracing::warn!(seq, "the server has acked reports that were never sent");
         }
       }
@@ -353,7 +353,7 @@ impl Session<'_> {
       if let Some(message) = message {
         self.sink.feed(message).await?;
       }
-      self.link.outbox.note_sent(count);
+      self.link.outbox.note_sent(count, now);
       if chunk {
         // On the same thread tasks are started and reports are made.
         tokio::task::yield_now().await;

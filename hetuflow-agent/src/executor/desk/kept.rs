@@ -7,6 +7,7 @@ use hetuflow_core::{OutputFrame, TaskInstanceId};
 use tokio::time::Instant;
 
 use super::Desk;
+use super::outgoing::Outgoing;
 use crate::executor::frames::{FromExecutor, put_json, put_output};
 use crate::executor::{Ended, Held, HeldPhase, Hold};
 
@@ -33,6 +34,7 @@ pub(super) enum Told {
 impl Desk {
   pub(super) fn keep(&mut self, instance_id: TaskInstanceId, told: Told, hold: Hold) {
     self.last_number += 1;
+    self.outgoing.push(self.last_number, instance_id, matches!(told, Told::Output(_)));
     self.kept.insert(self.last_number, Kept { instance_id, told, _hold: hold });
     if self.abandoned {
       self.stored(self.last_number);
@@ -64,21 +66,23 @@ impl Desk {
     if self.writer.is_none() || self.out.len() - self.written >= OUT_BYTES {
       return;
     }
-    for (number, kept) in self.kept.range(self.next..) {
-      match &kept.told {
-        Told::Output(_) if self.window >= WINDOW_BYTES => break,
+    let (kept, full) = (&self.kept, WINDOW_BYTES);
+    let is_output = |number| matches!(kept.get(&number), Some(Kept { told: Told::Output(_), .. }));
+    while let Some(number) = self.outgoing.pop(|number| self.window < full || !is_output(number)) {
+      // What was abandoned is not kept any more.
+      let Some(event) = kept.get(&number) else { continue };
+      match &event.told {
         Told::Output(frame) => {
           self.window += frame.data.len();
-          put_output(&mut self.out, *number, frame);
+          put_output(&mut self.out, number, frame);
         }
         Told::Ended(ended) => {
-          let message = FromExecutor::Ended { number: *number, ended: ended.clone() };
+          let message = FromExecutor::Ended { number, ended: ended.clone() };
           if let Err(error) = put_json(&mut self.out, &message) {
             tracing::error!(%error, "an end cannot be written");
           }
         }
       }
-      self.next = number + 1;
       if self.out.len() - self.written >= OUT_BYTES {
         break;
       }
@@ -103,6 +107,14 @@ impl Desk {
         tracing::debug!(%error, "the agent does not listen any more");
         self.writer = None;
       }
+    }
+  }
+
+  /// All that is kept is told anew.
+  pub(super) fn tell_again(&mut self) {
+    self.outgoing = Outgoing::default();
+    for (number, kept) in &self.kept {
+      self.outgoing.push(*number, kept.instance_id, matches!(kept.told, Told::Output(_)));
     }
   }
 

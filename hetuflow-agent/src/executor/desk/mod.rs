@@ -8,6 +8,7 @@ mod door;
 mod kept;
 mod memory;
 mod orders;
+mod outgoing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
+use self::outgoing::Outgoing;
 use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
 use super::place::Taken;
@@ -65,8 +67,8 @@ struct Desk {
   held: HashMap<TaskInstanceId, Held>,
   kept: BTreeMap<u64, Kept>,
   last_number: u64,
-  /// What comes next for the agent.
-  next: u64,
+  /// What the agent has not heard yet.
+  outgoing: Outgoing,
   window: usize,
   reader: Option<FrameReader<OwnedReadHalf>>,
   writer: Option<OwnedWriteHalf>,
@@ -136,7 +138,7 @@ impl Desk {
       held: HashMap::new(),
       kept: BTreeMap::new(),
       last_number: 0,
-      next: 1,
+      outgoing: Outgoing::default(),
       window: 0,
       reader: None,
       writer: None,
@@ -210,7 +212,7 @@ impl Desk {
     self.out.clear();
     self.written = 0;
     self.window = 0;
-    self.next = 0;
+    self.tell_again();
     let welcome = Welcome {
       version: env!("CARGO_PKG_VERSION").to_owned(),
       shift_us: self.journal.shift_us(),

@@ -29,6 +29,16 @@ pub struct Recipe {
   pub log: PathBuf,
 }
 
+impl Recipe {
+  /// Starts it through another program that takes its place: the words of that one come first.
+  pub fn enter(&mut self, words: &[String]) {
+    let Some((program, rest)) = words.split_first() else { return };
+    let inner = std::mem::replace(&mut self.program, program.into());
+    let rest = rest.iter().map(OsString::from).chain([inner.into()]);
+    self.args.splice(0..0, rest);
+  }
+}
+
 /// A process that can be started again.
 #[derive(Debug)]
 pub struct Process {

@@ -9,6 +9,8 @@ mod support;
 
 #[path = "stories/agent_copies.rs"]
 mod agent_copies;
+#[path = "stories/agent_disk.rs"]
+mod agent_disk;
 #[path = "stories/agent_drain.rs"]
 mod agent_drain;
 #[path = "stories/agent_fleet.rs"]
@@ -17,6 +19,8 @@ mod agent_fleet;
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_network.rs"]
+mod agent_network;
 #[path = "stories/agent_orders.rs"]
 mod agent_orders;
 #[path = "stories/agent_survival.rs"]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a new connection begins with, and what a slow one keeps; one chunk may always go.
-const LEAST_BYTES: usize = 64 << 10;
+const LEAST_BYTES: usize = 32 << 10;
 /// More would only fill memory.
 const MOST_BYTES: usize = 8 << 20;
 /// An ack within this time lets the window grow.

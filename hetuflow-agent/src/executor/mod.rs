@@ -21,6 +21,7 @@ mod launch;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+mod pieces;
 mod place;
 mod prepare;
 mod remote;

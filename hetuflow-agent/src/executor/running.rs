@@ -64,7 +64,7 @@ impl Running {
   pub fn new(
     shared: &Arc<Shared>,
     (start, config): (&Start, &TaskConfig),
-    (spawned, mut confined, capture): (Spawned, Confined, Capture),
+    (spawned, mut confined, mut capture): (Spawned, Confined, Capture),
     (at_us, exit): (i64, Option<(Exit, i64)>),
   ) -> io::Result<Self> {
     let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
@@ -74,6 +74,7 @@ impl Running {
       signal_group(group, SIGKILL);
       let _reaped = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
     })?;
+    capture.cut_after(shared.pieces.bytes());
     if exit.is_none() {
       confined.settle();
     }
@@ -321,6 +322,7 @@ impl Running {
     self.capture.flush(at, hold, |frame, share| {
       shared.say(Event::Output { frame, hold: Hold::of_memory(share) });
     });
+    self.capture.cut_after(self.shared.pieces.bytes());
     self.flush_at = None;
     self.flush_due = false;
   }

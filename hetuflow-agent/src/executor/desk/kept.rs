@@ -1,5 +1,6 @@
 //! What is kept until a server has stored it, and its way to the agent.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Kept {
   instance_id: TaskInstanceId,
   told: Told,
+  /// When the agent was told.
+  told_at: Option<Instant>,
   _hold: Hold,
 }
 
@@ -35,7 +38,7 @@ impl Desk {
   pub(super) fn keep(&mut self, instance_id: TaskInstanceId, told: Told, hold: Hold) {
     self.last_number += 1;
     self.outgoing.push(self.last_number, instance_id, matches!(told, Told::Output(_)));
-    self.kept.insert(self.last_number, Kept { instance_id, told, _hold: hold });
+    self.kept.insert(self.last_number, Kept { instance_id, told, told_at: None, _hold: hold });
     if self.abandoned {
       self.stored(self.last_number);
     }
@@ -45,7 +48,12 @@ impl Desk {
   pub(super) fn stored(&mut self, number: u64) {
     let Some(kept) = self.kept.remove(&number) else { return };
     match kept.told {
-      Told::Output(frame) => self.window = self.window.saturating_sub(frame.data.len()),
+      Told::Output(frame) => {
+        self.window = self.window.saturating_sub(frame.data.len());
+        if let Some(at) = kept.told_at {
+          self.pieces.note_stored(at.elapsed());
+        }
+      }
       Told::Ended(_) => {
         self.held.remove(&kept.instance_id);
         self.journal.settled(kept.instance_id);
@@ -66,11 +74,17 @@ impl Desk {
     if self.writer.is_none() || self.out.len() - self.written >= OUT_BYTES {
       return;
     }
-    let (kept, full) = (&self.kept, WINDOW_BYTES);
-    let is_output = |number| matches!(kept.get(&number), Some(Kept { told: Told::Output(_), .. }));
-    while let Some(number) = self.outgoing.pop(|number| self.window < full || !is_output(number)) {
+    let full = WINDOW_BYTES;
+    let is_output = |kept: &BTreeMap<u64, Kept>, number| {
+      matches!(kept.get(&number), Some(Kept { told: Told::Output(_), .. }))
+    };
+    let now = Instant::now();
+    while let Some(number) =
+      self.outgoing.pop(|number| self.window < full || !is_output(&self.kept, number))
+    {
       // What was abandoned is not kept any more.
-      let Some(event) = kept.get(&number) else { continue };
+      let Some(event) = self.kept.get_mut(&number) else { continue };
+      event.told_at = Some(now);
       match &event.told {
         Told::Output(frame) => {
           self.window += frame.data.len();

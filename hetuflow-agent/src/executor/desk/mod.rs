@@ -28,6 +28,7 @@ use self::kept::{Kept, Told};
 use self::outgoing::Outgoing;
 use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
+use super::pieces::Pieces;
 use super::place::Taken;
 use super::room::{Parts, output_memory};
 use super::specs::HeardSpecs;
@@ -70,6 +71,7 @@ struct Desk {
   /// What the agent has not heard yet.
   outgoing: Outgoing,
   window: usize,
+  pieces: Arc<Pieces>,
   reader: Option<FrameReader<OwnedReadHalf>>,
   writer: Option<OwnedWriteHalf>,
   out: Vec<u8>,
@@ -123,12 +125,14 @@ impl Desk {
   fn open(journal: Arc<Journal>, (entries, same_boot): (Vec<Entry>, bool), first: Guest) -> Self {
     let clock = SteadyClock::with_shift(journal.shift_us());
     let (events, from_executor) = unbounded_channel();
+    let pieces = Arc::new(Pieces::default());
     let executor = Executor::new(Parts {
       surroundings: first.hello.surroundings.clone(),
       clock,
       memory: output_memory(&first.hello.surroundings),
       tracker: TaskTracker::new(),
       journal: Some(Arc::clone(&journal)),
+      pieces: Arc::clone(&pieces),
       events,
     });
     let mut desk = Self {
@@ -140,6 +144,7 @@ impl Desk {
       last_number: 0,
       outgoing: Outgoing::default(),
       window: 0,
+      pieces,
       reader: None,
       writer: None,
       out: Vec::new(),

@@ -225,55 +225,42 @@ async fn decide(
   row: &HotRow,
   end: &FinishedAttempt,
 ) -> Result<(TaskEvent, Option<Ts>), DbError> {
-  let restart = row.stop_kind.as_deref() == Some(RESTART) && row.status == TaskStatus::Cancelling;
+  let asked = row.stop_kind.as_deref().filter(|_| row.status == TaskStatus::Cancelling);
+  // Nobody wanted the task itself to stop: it is judged as if it had failed.
+  let drained = asked == Some(DRAIN);
   let natural = match end.status {
     TaskInstanceStatus::Succeeded => return Ok((TaskEvent::AttemptSucceeded, None)),
     // Whether a lost one still runs nobody knows: that is for the policy of losses.
-    status if restart && status != TaskInstanceStatus::Lost => {
+    status if asked == Some(RESTART) && status != TaskInstanceStatus::Lost => {
       return Ok((TaskEvent::Restarted, Some(end.completed_at)));
     }
-    TaskInstanceStatus::Cancelled if row.stop_kind.as_deref() == Some(DRAIN) => {
-      return after_drain(conn, jobs, row, end).await;
-    }
-    TaskInstanceStatus::Cancelled => return Ok((TaskEvent::AttemptCancelled, None)),
+    TaskInstanceStatus::Cancelled => TaskEvent::AttemptCancelled,
     TaskInstanceStatus::Skipped => return Ok((TaskEvent::AttemptSkipped, None)),
     TaskInstanceStatus::Lost => TaskEvent::AttemptLost,
     _ => TaskEvent::AttemptFailed,
   };
-  if row.status == TaskStatus::Cancelling {
+  let cancelled = end.status == TaskInstanceStatus::Cancelled;
+  if !drained && (cancelled || row.status == TaskStatus::Cancelling) {
     return Ok((natural, None));
   }
+  let again = if drained { TaskEvent::Restarted } else { TaskEvent::RetryAllowed };
   if end.reason.as_deref().is_some_and(|reason| GIVEN_BACK.contains(&reason)) {
-    return Ok((TaskEvent::RetryAllowed, Some(end.completed_at)));
+    return Ok((again, Some(end.completed_at)));
   }
   let config = effective_config(conn, jobs, row).await?;
   let budget = row.attempt <= config.retries();
-  let lost_once =
-    end.status == TaskInstanceStatus::Lost && config.delivery() == Delivery::AtMostOnce;
-  if !budget || lost_once || !config.retries_on(end.status, end.reason.as_deref()) {
+  let once = (cancelled || end.status == TaskInstanceStatus::Lost)
+    && config.delivery() == Delivery::AtMostOnce;
+  let judged = if cancelled { TaskInstanceStatus::Failed } else { end.status };
+  if !budget || once || !config.retries_on(judged, end.reason.as_deref()) {
     return Ok((natural, None));
+  }
+  if cancelled {
+    return Ok((again, Some(end.completed_at)));
   }
   let retry = u32::try_from(row.attempt).unwrap_or(u32::MAX);
   let delay = config.retry_delay(retry, rand::random());
-  Ok((TaskEvent::RetryAllowed, Some(end.completed_at.plus(delay))))
-}
-
-/// Nobody wanted the task itself to stop: it is tried again, elsewhere, where its job tries again
-/// what has failed.
-async fn after_drain(
-  conn: &mut Conn,
-  jobs: &JobCache,
-  row: &HotRow,
-  end: &FinishedAttempt,
-) -> Result<(TaskEvent, Option<Ts>), DbError> {
-  let config = effective_config(conn, jobs, row).await?;
-  let tried_again = row.attempt <= config.retries()
-    && config.delivery() != Delivery::AtMostOnce
-    && config.retries_on(TaskInstanceStatus::Failed, end.reason.as_deref());
-  Ok(match tried_again {
-    true => (TaskEvent::Restarted, Some(end.completed_at)),
-    false => (TaskEvent::AttemptCancelled, None),
-  })
+  Ok((again, Some(end.completed_at.plus(delay))))
 }
 
 /// The config of a live task: its own where it has one, else its job's.

@@ -13,6 +13,7 @@ both_engines!(
   a_drain_waits_for_what_runs,
   a_drain_leaves_what_outlasts_it_alone,
   a_drain_stops_what_outlasts_it,
+  a_drain_of_an_agent_that_died_loses_no_retry,
 );
 
 async fn until_drained(api: &Api, agent: &str) -> Result<Value> {
@@ -145,5 +146,37 @@ async fn a_drain_stops_what_outlasts_it(engine: Engine) -> Result<()> {
   api.post_ok(&format!("/tasks/{asked}/cancel"), &json!({ "force": true })).await?;
   assert_eq!(wait_status(&api, &asked, &["cancelled"]).await?["attempt"], 1);
   until_drained(&api, "agent-0").await?;
+  cluster.finish()
+}
+
+/// The order to stop never arrives: the attempt is lost as it would have been, and tried again.
+async fn a_drain_of_an_agent_that_died_loses_no_retry(engine: Engine) -> Result<()> {
+  let quick = "[agents]\nagent_heartbeat_interval = '250ms'\nagent_heartbeat_ttl = '1500ms'\n\
+    lost_after = '1500ms'";
+  let builder = Cluster::builder().engine(engine).agents(2).server_settings(quick);
+  let mut cluster = builder.start().await?;
+  let api = cluster.api();
+  api.post_ok("/agents/agent-1/cordon", &json!({})).await?;
+  let command = "[ $HETUFLOW_ATTEMPT = 2 ] || sleep 1234567";
+  let config = json!({ "command": command, "max_retries": 1, "retry_interval": 0.1 });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  wait_status(&api, &id, &["running"]).await?;
+  cluster.kill9_agent(0)?;
+  api.post_ok("/agents/agent-1/uncordon", &json!({})).await?;
+  api.post_ok("/agents/agent-0/drain", &json!({ "timeout": 0, "then": "kill" })).await?;
+  let done = wait_status(&api, &id, &["succeeded"]).await?;
+  assert_eq!((&done["agent_id"], &done["attempt"]), (&json!("agent-1"), &json!(2)));
+  let all = attempts(&api, &id).await?;
+  assert_eq!(all[0]["reason"], "lost(unreachable)", "{}", all[0]);
+  until_drained(&api, "agent-0").await?;
+  // Back again it is still empty, and what it ran for nobody ends.
+  cluster.restart_agent(0)?;
+  cluster.wait_agent(0).await?;
+  wait::until_ok("the lost attempt to end", LIMIT, || async {
+    let left = alive(cluster.dir(), "sleep 1234567");
+    if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+  })
+  .await?;
+  assert_eq!(api.get_ok("/agents/agent-0").await?["cordoned"], true);
   cluster.finish()
 }

@@ -6,7 +6,7 @@ use hetuflow_tests::cluster::{Cluster, Engine};
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, attempts, submit, task, text, wait_status};
+use crate::support::{LIMIT, attempts, sql, submit, task, text, wait_status};
 
 both_engines!(
   labels_given_on_the_server_count_at_once,
@@ -136,6 +136,10 @@ async fn an_agent_says_what_its_host_has(engine: Engine) -> Result<()> {
   })
   .await?;
   ensure!(figures["uptime"].is_u64(), "{figures}");
+  sql(&cluster, "update sched_agent set version = '0.0.1'").await?;
+  assert_eq!(api.get_ok("/agents/agent-0").await?["version_skew"], "older");
+  let list = cluster.ctl(&["agent", "list"]).await?;
+  ensure!(String::from_utf8_lossy(&list.stdout).contains("0.0.1 (older)"), "the list says so");
   let output = cluster.ctl(&["agent", "get", "agent-0"]).await?;
   let told = String::from_utf8_lossy(&output.stderr).into_owned();
   for part in ["limits in force:", "control groups:", "sys_cpus=", "memory"] {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
-  ExecutorFailure, ExecutorHome, RunError, agent_id, allow_open_files, become_user,
-  keep_inherited_back, keep_memory_back, lock_state, run, run_executor, start_logging,
+  ExecutorFailure, ExecutorHome, Left, RunError, agent_id, allow_open_files, become_anew,
+  become_user, keep_inherited_back, keep_memory_back, lock_state, run, run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::{DeskError, Launcher, PlaceError};
@@ -133,7 +133,13 @@ fn refuse(problems: &[Problem]) -> ExitCode {
 
 fn start(loaded: &Loaded) -> ExitCode {
   match try_start(loaded) {
-    Ok(()) => ExitCode::SUCCESS,
+    Ok(Left::Stopped) => ExitCode::SUCCESS,
+    Ok(Left::Restart) => {
+      // Its locks and its log are closed by now.
+      let error = become_anew();
+      eprintln!("error: the agent cannot be started anew: {error}");
+      ExitCode::FAILURE
+    }
     Err(error) => {
       tracing::error!("{error:#}");
       eprintln!("error: {error:#}");
@@ -143,7 +149,7 @@ fn start(loaded: &Loaded) -> ExitCode {
   }
 }
 
-fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
+fn try_start(loaded: &Loaded) -> anyhow::Result<Left> {
   let settings = &loaded.settings;
   let agent_id = agent_id(settings)?;
   let _own = lock_state(settings)?;

@@ -210,7 +210,7 @@ async fn nothing_a_server_sends_ends_the_agent() {
   assert_eq!(link.refusal().await, "unsupported");
   link.send(MessageKind::TaskControl, json!({ "task_id": 5 })).await;
   assert_eq!(link.refusal().await, "invalid");
-  let command = json!({ "command_id": id, "command_type": "clear_cache" });
+  let command = json!({ "command_id": id, "command_type": "cancel_task" });
   link.send(MessageKind::AgentCommand, command).await;
   assert_eq!(link.refusal().await, "unsupported");
   link.ack(u64::MAX).await;
@@ -304,4 +304,55 @@ async fn a_refused_or_silent_server_is_tried_again() {
   link.welcome(0, Vec::new()).await;
   let (_third, register) = server.accept_registered(0).await;
   assert_eq!(register.connection_epoch, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_answered_and_what_waits_is_given_back() {
+  let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
+  let toml = "agent.polling.max_concurrent_tasks = 1\nagent.labels.zone = 'a'";
+  let _agent = server.agent(dir.path(), toml).await;
+  let (mut link, register) = server.accept_registered(0).await;
+  assert_eq!(register.capabilities.labels["sys_os"], std::env::consts::OS);
+  let health = link.order("health_check", json!({})).await;
+  let told: serde_json::Value = serde_json::from_str(&health.details.unwrap()).unwrap();
+  assert_eq!((health.status, &told["healthy"]), (AckStatus::Ok, &json!(true)), "{told}");
+  // Its tasks would not outlive it here.
+  let restart = link.order("restart", json!({})).await;
+  assert_eq!(restart.status, AckStatus::Rejected);
+  assert!(restart.details.unwrap().contains("would not outlive it"));
+  let wrong = link.order("update_config", json!({ "agent.work_dir": "/" })).await;
+  assert!(wrong.details.unwrap().contains("is read at the start only"));
+  let labels = json!({ "agent.labels": { "zone": "b" } });
+  assert_eq!(link.order("update_config", labels).await.status, AckStatus::Ok);
+
+  let (running, queued) = (task(0), task(0));
+  link.dispatch(json!({ "command": "sleep 30" }), vec![running.clone(), queued.clone()]).await;
+  let (_, update) = link.update().await;
+  assert_eq!((update.instance_id, update.status.is_final()), (running.task_instance.id, false));
+  let drain = json!({ "command_id": uuid::Uuid::now_v7(), "command_type": "drain" });
+  link.send(MessageKind::AgentCommand, drain).await;
+  let (seq, update) = link.end().await;
+  link.ack(seq).await;
+  assert_eq!(update.instance_id, queued.task_instance.id);
+  assert_eq!(update.reason.as_deref(), Some("not_started(agent_drain)"));
+  // A new registration says what is in hand, and the labels as they are now.
+  assert_eq!(link.order("reload_tasks", json!({})).await.status, AckStatus::Ok);
+  let (_link, again) = server.accept_registered(seq).await;
+  assert_eq!(again.capabilities.labels["zone"], "b");
+  assert_eq!(again.running.len(), 1, "{:?}", again.running);
+  assert_eq!(again.agent_epoch, register.agent_epoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whose_protocol_is_not_spoken_goes_on_trying() {
+  let (server, dir) = (FakeServer::new().await, tempfile::tempdir().unwrap());
+  let _agent = server.agent(dir.path(), "").await;
+  for _ in 0..2 {
+    let mut link = server.accept().await;
+    assert_eq!(link.registration().await.protocol_version, PROTOCOL_VERSION);
+    link.close(4026, "the agent speaks 1, this server at least 2: upgrade the agent").await;
+  }
+  let (mut link, _) = server.accept_registered(0).await;
+  link.dispatch(json!({ "command": "true" }), vec![task(0)]).await;
+  assert_eq!(link.end().await.1.status, TaskInstanceStatus::Succeeded);
 }

@@ -128,11 +128,9 @@ async fn supervised(session: &Session, command: &Command) -> Result<u8, Failure>
   }
   let bounded = async {
     match session.global.timeout {
-      Some(limit) if !matches!(command, Command::Status(args) if args.wait_ready) => {
-        tokio::time::timeout(limit, work)
-          .await
-          .unwrap_or_else(|_| Err(timed_out(session, limit).into()))
-      }
+      Some(limit) if !command.has_own_timeout() => tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(timed_out(session, limit).into())),
       _ => work.await,
     }
   };

@@ -15,6 +15,7 @@ drop table sched_schedule;
 drop table sched_selector_class;
 drop table sched_job_version;
 drop table sched_job;
+drop table sched_agent_command;
 drop table sched_agent;
 drop table sched_server;
 drop table sched_namespace;

@@ -38,6 +38,7 @@ create table sched_agent (
     'cordoned', 'offline', 'error', 'online')),
   capabilities text not null,
   labels text not null,
+  given_labels text not null default '{}',
   namespaces text not null,
   statistics text,
   hostname text not null default '',
@@ -51,12 +52,34 @@ create table sched_agent (
   acked_seq integer not null default 0,
   clock_offset_ms real,
   cordoned integer not null default 0,
+  drain_since integer,
+  drain_deadline integer,
+  drain_reason text,
+  drain_then text check (drain_then in ('leave', 'kill')),
+  drained_at integer,
   last_heartbeat_at integer,
   created_at integer not null,
   updated_at integer not null
 ) strict;
 create index sched_agent_status on sched_agent (status);
 create index sched_agent_last_heartbeat on sched_agent (last_heartbeat_at);
+
+-- Orders to agents as a whole, and their answers.
+create table sched_agent_command (
+  id blob primary key,
+  agent_id text not null,
+  command text not null,
+  parameters text not null,
+  state text not null check (state in ('waiting', 'sent', 'done', 'refused', 'expired')),
+  result text,
+  message text,
+  created_by text not null,
+  created_at integer not null,
+  expires_at integer not null,
+  finished_at integer
+) strict;
+create index sched_agent_command_open on sched_agent_command (agent_id) where state = 'waiting';
+create index sched_agent_command_created on sched_agent_command (created_at);
 
 create table sched_job (
   id blob primary key,
@@ -335,7 +358,7 @@ left join sched_task_instance i on i.task_id = t.id and i.task_status is not nul
 create view sched_task_instance_view as
 select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,
   dispatched_at, started_at, completed_at, start_skew_us, pid, exit_code, signal, reason,
-  error_message, log_bytes, log_hash, log_dropped, progress, progress_note, outputs
+  error_message, log_bytes, log_hash, log_dropped, progress, progress_note, outputs, metrics
 from sched_task_instance
 union all
 select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h.fence, 0),
@@ -343,6 +366,6 @@ select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h
   case when h.unreachable_since is not null then 'unreachable'
     when h.status in ('locked', 'dispatched') then 'dispatched' else h.status end,
   null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0, null, 0,
-  h.progress, h.progress_note, null
+  h.progress, h.progress_note, null, null
 from sched_task_hot h
 where h.instance_id is not null;

@@ -11,14 +11,20 @@ mod support;
 mod agent_copies;
 #[path = "stories/agent_disk.rs"]
 mod agent_disk;
+#[path = "stories/agent_drain.rs"]
+mod agent_drain;
 #[path = "stories/agent_faults.rs"]
 mod agent_faults;
+#[path = "stories/agent_fleet.rs"]
+mod agent_fleet;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
 #[path = "stories/agent_network.rs"]
 mod agent_network;
+#[path = "stories/agent_orders.rs"]
+mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
 #[path = "stories/bytes.rs"]

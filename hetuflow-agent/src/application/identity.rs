@@ -4,7 +4,10 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use hetuflow_core::{AgentCapabilities, AgentId, PROTOCOL_VERSION, TASK_TYPES_FEATURE};
+use hetuflow_core::{
+  AgentCapabilities, AgentId, LABEL_BYTES_MAX, Labels, MEASURED_LABELS, PROTOCOL_VERSION,
+  TASK_TYPES_FEATURE,
+};
 
 use crate::config::Settings;
 use crate::connection::Introduction;
@@ -140,7 +143,7 @@ pub fn introduction(
     namespaces: agent.namespaces.clone(),
     capabilities: AgentCapabilities {
       max_concurrent_tasks: settings.polling.max_concurrent_tasks,
-      labels: agent.labels.clone(),
+      labels: own_labels(&agent.labels, &hostname, in_force.keeper),
       supported_task_types: settings.task_types.keys().cloned().collect(),
       features: vec![TASK_TYPES_FEATURE.to_owned()],
       ..AgentCapabilities::default()
@@ -157,9 +160,43 @@ pub fn introduction(
   }
 }
 
+/// The labels of the settings, and what was measured.
+pub fn own_labels(labels: &Labels, hostname: &str, cgroup: &str) -> Labels {
+  let mut labels = labels.clone();
+  let memory = sysinfo::System::new().map_or(0, |mut system| {
+    system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+    system.total_memory() >> 20
+  });
+  let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+  let plain = hostname.chars().filter(|c| !c.is_control());
+  let hostname: String = plain.take(LABEL_BYTES_MAX / 4).collect();
+  for (key, value) in [
+    ("os", std::env::consts::OS.to_owned()),
+    ("arch", std::env::consts::ARCH.to_owned()),
+    ("hostname", hostname),
+    ("cpus", cpus.to_string()),
+    ("memory_mb", memory.to_string()),
+    ("cgroup", cgroup.to_owned()),
+  ] {
+    labels.insert(format!("{MEASURED_LABELS}{key}"), value);
+  }
+  labels
+}
+
 #[cfg(test)]
 mod tests {
   use super::*;
+
+  #[test]
+  fn what_is_measured_cannot_be_said() {
+    let given =
+      Labels::from([("zone", "a"), ("sys_os", "minix")].map(|(k, v)| (k.into(), v.into())));
+    let labels = own_labels(&given, "host-1", "v2");
+    assert_eq!(labels["zone"], "a");
+    assert_eq!((labels["sys_os"].as_str(), labels["sys_hostname"].as_str()), ("linux", "host-1"));
+    assert!(labels["sys_cpus"].parse::<u32>().is_ok_and(|cpus| cpus > 0));
+    assert!(labels["sys_memory_mb"].parse::<u64>().is_ok_and(|memory| memory > 16));
+  }
 
   #[test]
   fn a_made_id_is_kept() {

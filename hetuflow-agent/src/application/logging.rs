@@ -1,11 +1,13 @@
 //! The agent's own log: stderr, and a file per day.
 
+use std::sync::OnceLock;
+
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use hetuflow_core::LOG_LIMITS;
 
@@ -21,12 +23,32 @@ pub struct LogGuard {
   _file: Option<WorkerGuard>,
 }
 
+/// Where the level of the log that was started can be changed.
+static HANDLES: OnceLock<Vec<reload::Handle<Targets, Registry>>> = OnceLock::new();
+
+/// What is worth a line, from now on.
+///
+/// # Errors
+/// Words about a level that is not readable.
+pub fn set_log_level(level: &str) -> Result<(), String> {
+  let filter = read_level(level)?;
+  for handle in HANDLES.get().into_iter().flatten() {
+    handle.reload(filter.clone()).map_err(|error| error.to_string())?;
+  }
+  Ok(())
+}
+
+/// Names and levels are all that a level says here; filters of fields would bring regular
+/// expressions into a process that has to be small. What no level may write is added.
+///
+/// # Errors
+/// Words about a level that is not readable.
+pub fn read_level(level: &str) -> Result<Targets, String> {
+  format!("{level},{LOG_LIMITS}").parse::<Targets>().map_err(|error| error.to_string())
+}
+
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
-  // Names and levels are all that a level says here; filters of fields would bring regular
-  // expressions into a process that has to be small.
-  let info = || Targets::new().with_default(LevelFilter::INFO);
-  let filter = || format!("{},{LOG_LIMITS}", section.level).parse().unwrap_or_else(|_| info());
   let (file, problem) = match log_file(section) {
     Ok(file) => {
       let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
@@ -36,18 +58,30 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
   };
   let (writer, guard) = file.unzip();
   let json = section.json;
-  let to_file = writer.map(|writer| {
-    let layer = fmt::layer().with_ansi(false).with_writer(writer);
-    if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
-  });
+  let mut handles = Vec::new();
+  let mut filter = || {
+    let info = || Targets::new().with_default(LevelFilter::INFO);
+    let (filter, handle) =
+      reload::Layer::new(read_level(&section.level).unwrap_or_else(|_| info()));
+    handles.push(handle);
+    filter
+  };
+  let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
   // A file that nobody rotates stands behind the executor's stderr.
-  let wants_stderr = section.stderr || to_file.is_none();
-  let to_stderr = wants_stderr.then(|| {
+  if section.stderr || writer.is_none() {
     let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-    if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
-  });
+    let layer = if json { layer.json().boxed() } else { layer.boxed() };
+    layers.push(layer.with_filter(filter()).boxed());
+  }
+  if let Some(writer) = writer {
+    let layer = fmt::layer().with_ansi(false).with_writer(writer);
+    let layer = if json { layer.json().boxed() } else { layer.boxed() };
+    layers.push(layer.with_filter(filter()).boxed());
+  }
   // A second agent in one process (a test) keeps the first one's log.
-  let _already_started = tracing_subscriber::registry().with(to_stderr).with(to_file).try_init();
+  if tracing_subscriber::registry().with(layers).try_init().is_ok() {
+    let _first = HANDLES.set(handles);
+  }
   if let Some(problem) = problem {
     tracing::warn!(dir = %section.dir.display(), problem, "no log file; stderr only");
   }

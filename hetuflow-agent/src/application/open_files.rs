@@ -14,6 +14,12 @@ pub struct FilesError {
   allowed: u64,
 }
 
+/// How many tasks at once the open files are enough for that are allowed now.
+pub fn tasks_allowed() -> u32 {
+  let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+  u32::try_from(soft.saturating_sub(FILES_MIN) / FILES_PER_TASK).unwrap_or(u32::MAX)
+}
+
 /// Raises the soft limit where it is too low for that many tasks at once; warns where the hard
 /// limit forbids it. Tasks inherit the limit, so it is never raised further than needed.
 ///

@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commander::Commander;
 use super::identity::{introduction, next_epoch};
-use super::{metrics, wiring};
+use super::{commander, metrics, wiring};
 use crate::config::{Settings, TasksOnStop};
 use crate::connection::{self, Connection, Superseded};
 use crate::executor::{self, Command, Executor, Launcher, Remote, SteadyClock};
@@ -60,6 +61,7 @@ pub struct Agent {
   orders: UnboundedSender<Order>,
   commands: UnboundedSender<Command>,
   leave_wanted: CancellationToken,
+  restart_wanted: CancellationToken,
   all_reported: CancellationToken,
   stop_sampling: CancellationToken,
   let_go: CancellationToken,
@@ -89,8 +91,10 @@ impl Agent {
     let (grants, granted) = watch::channel(scheduler::Grant::default());
     let (passed, grants_to_server) = watch::channel(connection::Grant::default());
     let (sampled, health) = watch::channel(AgentMetrics::default());
-    let [leave_wanted, all_reported, stop_sampling, let_go] =
-      [(); 4].map(|()| CancellationToken::new());
+    let (agent_commands, to_commander) = unbounded_channel();
+    let [leave_wanted, restart_wanted, all_reported, stop_sampling, let_go] =
+      [(); 5].map(|()| CancellationToken::new());
+    let restart = matches!(home, ExecutorHome::Apart(_)).then(|| restart_wanted.clone());
 
     let surroundings = wiring::surroundings(settings);
     let found = match home {
@@ -124,16 +128,28 @@ impl Agent {
       orders: from_server,
       events: from_executor,
       commands: commands.clone(),
-      reports: wiring::reports(reports),
+      reports: wiring::reports(reports.clone()),
       grants,
       counters: Arc::clone(&counters),
       held,
     })?;
     let epoch = next_epoch(settings, clock.now_us());
+    let introduction = introduction(settings, agent_id, epoch, journal_id);
+    let commander = Commander::new(commander::Parts {
+      settings: settings.clone(),
+      capabilities: introduction.capabilities.clone(),
+      orders: orders.clone(),
+      reports,
+      metrics: health.clone(),
+      tick: Arc::clone(&tick),
+      leave: leave_wanted.clone(),
+      restart,
+    });
+    tracker.spawn(commander.run(to_commander));
     let connection = Connection::new(connection::Parts {
       settings: wiring::connection_settings(settings),
-      introduction: introduction(settings, agent_id, epoch, journal_id),
-      tell: wiring::tell(orders.clone(), leave_wanted.clone()),
+      introduction,
+      tell: wiring::tell(orders.clone(), agent_commands),
       reports: to_server,
       grants: grants_to_server,
       metrics: health,
@@ -157,6 +173,7 @@ impl Agent {
       orders,
       commands,
       leave_wanted,
+      restart_wanted,
       all_reported,
       stop_sampling,
       let_go,
@@ -221,6 +238,15 @@ impl Agent {
   }
 }
 
+/// How an agent has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+  /// For good.
+  Stopped,
+  /// To be started anew at once.
+  Restart,
+}
+
 /// What an executor brings along.
 struct Found {
   clock: SteadyClock,
@@ -232,7 +258,11 @@ struct Found {
 ///
 /// # Errors
 /// [`RunError`] when it cannot run, or when one of its parts has failed.
-pub async fn run(settings: &Settings, agent_id: &str, home: ExecutorHome) -> Result<(), RunError> {
+pub async fn run(
+  settings: &Settings,
+  agent_id: &str,
+  home: ExecutorHome,
+) -> Result<Left, RunError> {
   let mut terminate = signal(SignalKind::terminate())?;
   let mut interrupt = signal(SignalKind::interrupt())?;
   let mut agent = Agent::start(settings, agent_id, home).await?;
@@ -243,6 +273,11 @@ pub async fn run(settings: &Settings, agent_id: &str, home: ExecutorHome) -> Res
     () = wanted.cancelled() => None,
     error = agent.part_ended() => Some(error),
   };
+  let restarts = agent.restart_wanted.is_cancelled();
+  if restarts {
+    // It is back in a moment: nothing that runs has to end for that.
+    agent.grace = None;
+  }
   let stops = agent.grace.is_some();
   if let Some(error) = failed {
     // Its attempts are not its own any more: nobody would ever stop them.
@@ -264,7 +299,7 @@ pub async fn run(settings: &Settings, agent_id: &str, home: ExecutorHome) -> Res
     _ = terminate.recv() => kill_all(commands).await,
     _ = interrupt.recv() => kill_all(commands).await,
   }
-  Ok(())
+  Ok(if restarts { Left::Restart } else { Left::Stopped })
 }
 
 async fn kill_all(commands: Option<UnboundedSender<Command>>) {

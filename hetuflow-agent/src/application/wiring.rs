@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::CommandKind;
+use hetuflow_core::{AgentCommand, CommandKind};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
+use super::commander::Commander;
 use crate::config::Settings;
 use crate::connection::{self, OnStored, Told};
 use crate::executor::{
@@ -15,8 +15,11 @@ use crate::executor::{
 };
 use crate::scheduler::{self, Order};
 
-/// What the server says becomes orders to the scheduler; a few commands end the agent.
-pub fn tell(orders: UnboundedSender<Order>, leave: CancellationToken) -> connection::Tell {
+/// What the server says becomes orders to the scheduler, or to the agent as a whole.
+pub fn tell(
+  orders: UnboundedSender<Order>,
+  commands: UnboundedSender<AgentCommand>,
+) -> connection::Tell {
   Box::new(move |told| {
     let order = match told {
       Told::Connected { connection_epoch, reply } => Order::Connected { connection_epoch, reply },
@@ -36,13 +39,8 @@ pub fn tell(orders: UnboundedSender<Order>, leave: CancellationToken) -> connect
         output_bytes: config.max_output_size,
       }),
       Told::Command(command) => match command.command_type {
-        CommandKind::Drain => Order::Drain,
-        CommandKind::Shutdown => {
-          leave.cancel();
-          return true;
-        }
-        // Sent with every heartbeat anyway.
-        CommandKind::FetchMetrics | CommandKind::HealthCheck => return true,
+        CommandKind::Drain => Order::GiveBack,
+        kind if Commander::knows(kind) => return commands.send(command).is_ok(),
         _ => return false,
       },
     };

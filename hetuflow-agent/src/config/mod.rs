@@ -15,7 +15,7 @@ use url::Url;
 
 pub use confine::{CgroupChoice, ConfineSection, HostLimits};
 pub use lookup::Source;
-pub use sample::sample;
+pub use sample::{is_setting, sample};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]

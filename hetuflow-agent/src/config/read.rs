@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hetuflow_core::config_text::{ConfigText, Problem};
-use hetuflow_core::{AgentId, LogPolicy, NamespaceId, OUTPUTS_BYTES_MAX, check_labels};
+use hetuflow_core::{
+  AgentId, LogPolicy, NamespaceId, OUTPUTS_BYTES_MAX, check_labels, is_reserved_label,
+};
 use url::Url;
 
 use super::confine::confine;
@@ -62,6 +64,10 @@ fn agent(text: &mut ConfigText, state_dir: &std::path::Path) -> AgentSettings {
   let labels = text.map("agent.labels");
   let mut errors = Vec::new();
   check_labels(&labels, "agent.labels", &mut errors);
+  for key in labels.keys().filter(|key| is_reserved_label(key)) {
+    let message = format!("\"{key}\" is told by the agent itself");
+    text.problem("agent.labels", message, Some("another name"));
+  }
   for error in errors {
     text.problem(&error.field.replace('/', "."), error.message, error.hint.as_deref());
   }

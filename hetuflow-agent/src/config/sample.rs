@@ -133,6 +133,14 @@ const TAIL: &str = r#"
 # cwd = "/srv"
 "#;
 
+/// Whether a key is a setting of the agent.
+pub fn is_setting(key: &str) -> bool {
+  KEYS.iter().any(|(known, ..)| *known == key)
+    || ["agent.labels", "agent.metadata", "agent.task_types"].iter().any(|table| {
+      key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 /// The text of `resources/app.toml`.
 pub fn sample() -> String {
   let source = Source { environment: HashMap::new(), ..Source::default() };

@@ -105,6 +105,10 @@ impl Connection {
       };
       let (reason, factor) = match self.once(&server).await {
         End::Left => return None,
+        End::Renewed => {
+          (failures, told) = (0, None);
+          continue;
+        }
         End::Superseded(reason) => return Some(Superseded(reason)),
         End::Lost(reason) => (reason, 1),
         End::Refused(reason) => {

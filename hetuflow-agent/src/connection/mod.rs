@@ -18,8 +18,9 @@ mod window;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AcquireTaskRequest, AcquireTaskResponse, AgentCommand, AgentConfig, AgentRegisterRequest,
-  OutputFrame, Reconcile, RunningInstance, TaskControl, TaskInstanceUpdate,
+  AckMessage, AcquireTaskRequest, AcquireTaskResponse, AgentCapabilities, AgentCommand,
+  AgentConfig, AgentRegisterRequest, OutputFrame, Reconcile, RunningInstance, TaskControl,
+  TaskInstanceUpdate,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -133,6 +134,12 @@ pub enum Report {
   Update(Box<TaskInstanceUpdate>, OnStored),
   /// Output of an attempt.
   Output(Box<OutputFrame>, OnStored),
+  /// An answer to an order for the agent as a whole; not kept when there is no connection.
+  Answered(AckMessage),
+  /// What the agent can do has changed.
+  Capabilities(Box<AgentCapabilities>),
+  /// Register anew: say what is in hand and hear what is to become of it.
+  Renew,
   /// A message that could not be followed; not kept when there is no connection.
   Refused {
     /// The message.

@@ -1,7 +1,8 @@
 //! What is sent about the agent as a whole: registration, heartbeat, leave.
 
 use hetuflow_core::{
-  AgentMetrics, AgentStatus, AgentUnregister, HeartbeatRequest, MessageKind, RunningInstance,
+  AgentCapabilities, AgentMetrics, AgentStatus, AgentUnregister, HeartbeatRequest, MessageKind,
+  RunningInstance,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -47,6 +48,15 @@ pub fn heartbeat(
     sent_at_us: steady_us,
   };
   message(MessageKind::AgentHeartbeat, request, false)
+}
+
+/// "This is what I can do now."
+pub fn capabilities_update(capabilities: &AgentCapabilities) -> Option<Message> {
+  #[derive(serde::Serialize)]
+  struct Update<'a> {
+    capabilities: &'a AgentCapabilities,
+  }
+  message(MessageKind::CapabilitiesUpdate, Update { capabilities }, false)
 }
 
 /// "I leave."

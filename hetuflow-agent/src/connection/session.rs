@@ -16,7 +16,7 @@ use super::frames::{BATCH_ITEMS_MAX, batch, message};
 use super::inbox::{Heard, Inbox};
 use super::link::Link;
 use super::outbox::Next;
-use super::register::{farewell, heartbeat, registration};
+use super::register::{capabilities_update, farewell, heartbeat, registration};
 use super::{Report, Told};
 
 /// How long a server may take to answer a registration.
@@ -30,6 +30,9 @@ const EARLY_HEARTBEATS: u32 = 4;
 const EARLY_INTERVAL: Duration = Duration::from_millis(100);
 /// The server's close code for an agent that a newer copy of it stands in place of.
 const CLOSE_SUPERSEDED: u16 = 4010;
+/// The server's close code for an agent whose protocol it does not speak: one of them must be
+/// upgraded.
+const CLOSE_PROTOCOL: u16 = 4026;
 /// Reports taken from the queue in one turn.
 const TURN: usize = 1024;
 
@@ -42,6 +45,8 @@ pub enum End {
   Refused(String),
   /// A newer process with the same memory is registered: this one is a copy that was left behind.
   Superseded(String),
+  /// The agent wants another one at once.
+  Renewed,
   /// The agent has left.
   Left,
 }
@@ -59,6 +64,7 @@ struct Session<'a> {
   last_life: Instant,
   granted: Option<Granted>,
   repeat_grant: bool,
+  renew: bool,
 }
 
 /// What the server was told last.
@@ -94,6 +100,7 @@ pub async fn live(link: &mut Link, dialled: Dialled) -> End {
     last_life: Instant::now(),
     granted: None,
     repeat_grant: false,
+    renew: false,
   };
   // Reading goes on while a write waits, or two full buffers would wait for each other.
   let ((), end) = {
@@ -155,6 +162,7 @@ impl Session<'_> {
       match heard {
         Heard::Registered(answer) => return Ok(*answer),
         Heard::Closed(Some(CLOSE_SUPERSEDED), reason) => return Err(End::Superseded(reason)),
+        Heard::Closed(Some(CLOSE_PROTOCOL), reason) => return Err(End::Refused(reason)),
         Heard::Closed(_, reason) => return Err(End::Lost(reason)),
         _ => self.last_life = Instant::now(),
       }
@@ -211,6 +219,10 @@ impl Session<'_> {
         }
       }
       self.turn().await?;
+      if self.renew && leaving_until.is_none() {
+        self.sink.close().await?;
+        return Ok(End::Renewed);
+      }
       if leaving_until.is_some() && self.link.outbox.is_empty() {
         return self.say_goodbye().await;
       }
@@ -224,8 +236,9 @@ impl Session<'_> {
       match report {
         Report::Update(update, on_stored) => self.link.outbox.update(update, on_stored, now),
         Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
-        // Its connection is gone.
-        Report::Refused { .. } => {}
+        Report::Capabilities(capabilities) => self.link.introduction.capabilities = *capabilities,
+        // The connection is gone that it was for, or is new anyway.
+        Report::Answered(_) | Report::Renew | Report::Refused { .. } => {}
       }
     }
   }
@@ -239,6 +252,19 @@ impl Session<'_> {
         self.link.outbox.update(update, on_stored, Instant::now());
       }
       Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
+      Report::Answered(ack) => {
+        if let Some(answer) = message(MessageKind::Ack, ack, false) {
+          self.sink.feed(answer).await?;
+        }
+      }
+      Report::Capabilities(capabilities) => {
+        self.link.introduction.capabilities = *capabilities;
+        let capabilities = &self.link.introduction.capabilities;
+        if let Some(told) = capabilities_update(capabilities) {
+          self.sink.feed(told).await?;
+        }
+      }
+      Report::Renew => self.renew = true,
       Report::Refused { message_id, code, message } => {
         if let Some(answer) = refusal(Some(message_id), code, &message) {
           self.sink.feed(answer).await?;

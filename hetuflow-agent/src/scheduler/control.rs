@@ -88,12 +88,17 @@ impl Scheduler {
     self.leaving = true;
     self.leaves_tasks = grace.is_none();
     self.leave_at = grace.map(|grace| Instant::now() + grace);
+    self.give_back("not_started(agent_shutdown)");
+  }
+
+  /// Gives back what waits for its instant or a slot.
+  pub(super) fn give_back(&mut self, reason: &str) {
     let now = self.server_time(self.clock.now_us());
     let queued = self.attempts.iter().filter(|(_, attempt)| attempt.is_queued());
     let queued: Vec<_> = queued.map(|(id, _)| *id).collect();
     for instance_id in queued {
       self.end_queued(instance_id, TaskInstanceStatus::NotStarted, now, |update| {
-        update.reason = Some("not_started(agent_shutdown)".to_owned());
+        update.reason = Some(reason.to_owned());
       });
     }
     self.agenda.clear();

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use hetuflow_core::{
   AcquireTaskRequest, AcquireTaskResponse, OutputFrame, Reconcile, RunningInstance, TaskControl,
-  TaskInstanceUpdate,
+  TaskInstanceId, TaskInstanceUpdate,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -72,13 +72,28 @@ pub enum Order {
   Contact(i64),
   /// The server's limits for jobs that name none.
   Limits(crate::executor::DefaultLimits),
-  /// Take nothing new; what is in hand goes on.
-  Drain,
+  /// Give back what waits; what runs goes on. The server sends nothing new.
+  GiveBack,
+  /// As many processes at the same time, and as many that wait, from now on.
+  Slots(SchedulerSettings),
+  /// Say what is in hand.
+  InHand(oneshot::Sender<InHand>),
   /// Take nothing new and give back what waits.
   Leave {
     /// How long running attempts may go on; none leaves them to the executor.
     grace: Option<Duration>,
   },
+}
+
+/// What is in hand.
+#[derive(Debug, Clone, Default)]
+pub struct InHand {
+  /// Every attempt.
+  pub attempts: Vec<TaskInstanceId>,
+  /// Of them, processes alive or being started.
+  pub running: u32,
+  /// Of them, those that wait.
+  pub waiting: u32,
 }
 
 /// What the scheduler says, in order.

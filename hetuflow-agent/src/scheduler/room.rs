@@ -16,7 +16,7 @@ use super::attempt::{Attempt, Phase};
 use super::rate::Rate;
 use super::seen::Seen;
 use super::timer::Timer;
-use super::{Counters, Grant, Order, Report};
+use super::{Counters, Grant, InHand, Order, Report};
 use crate::executor::{Command, DefaultLimits, Event, Held, SteadyClock};
 
 /// Messages handled in one turn.
@@ -25,7 +25,7 @@ const TURN: usize = 1024;
 pub(super) const ACKNOWLEDGE_AFTER_US: i64 = 100_000;
 
 /// How the scheduler works.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchedulerSettings {
   /// Processes at the same time.
   pub max_concurrent: u32,
@@ -178,7 +178,13 @@ impl Scheduler {
       Order::Contact(at_us) => self.command(Command::Contact(at_us)),
       Order::Clock(offset_us) => self.offset_us = offset_us,
       Order::Limits(limits) => self.limits = limits,
-      Order::Drain => self.draining = true,
+      Order::GiveBack => self.give_back("not_started(agent_drain)"),
+      Order::Slots(settings) => self.settings = settings,
+      Order::InHand(reply) => {
+        let attempts = self.attempts.keys().copied().collect();
+        let _asker_gone =
+          reply.send(InHand { attempts, running: self.active, waiting: self.queued });
+      }
       Order::Leave { grace } => self.leave(grace),
     }
   }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Nothing here takes this long unless it hangs.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -141,6 +142,27 @@ impl Link {
       ..AgentRegisterResponse::default()
     };
     self.send(MessageKind::AgentRegisterResponse, answer).await;
+  }
+
+  /// Ends the connection with a code and words.
+  pub async fn close(mut self, code: u16, words: &'static str) {
+    let frame = CloseFrame { code: code.into(), reason: words.into() };
+    self.socket.close(Some(frame)).await.expect("closed");
+  }
+
+  /// Gives the agent as a whole an order; what it answers.
+  pub async fn order(&mut self, kind: &str, parameters: Value) -> AckMessage {
+    let command_id = uuid::Uuid::now_v7();
+    let command =
+      json!({ "command_id": command_id, "command_type": kind, "parameters": parameters });
+    self.send(MessageKind::AgentCommand, command).await;
+    let pick = |said| match said {
+      Said::Other(MessageKind::Ack, payload) => serde_json::from_value::<AckMessage>(payload).ok(),
+      _ => None,
+    };
+    let answer = self.find("answer", pick).await;
+    assert_eq!(answer.message_id, command_id);
+    answer
   }
 
   /// Says that reports are durable.

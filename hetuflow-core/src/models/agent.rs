@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::fleet::{DrainThen, LabelChanges};
 use super::task_config::Seconds;
 use crate::protocol::AgentCapabilities;
 use crate::types::{
@@ -25,9 +26,13 @@ pub struct AgentEntity {
   /// What it can do.
   #[cfg_attr(feature = "with-db", sqlx(json))]
   pub capabilities: AgentCapabilities,
-  /// Labels that selectors match, its own and those given here.
+  /// Labels that selectors match: its own, and above them those given here.
   #[cfg_attr(feature = "with-db", sqlx(json))]
   pub labels: Labels,
+  /// Labels that people gave it on the server.
+  #[serde(default, skip_serializing_if = "Labels::is_empty")]
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  pub given_labels: Labels,
   /// Namespaces it serves.
   #[cfg_attr(feature = "with-db", sqlx(json))]
   pub namespaces: Vec<String>,
@@ -58,12 +63,31 @@ pub struct AgentEntity {
   pub clock_offset_ms: Option<f64>,
   /// Takes nothing new.
   pub cordoned: bool,
+  /// Since when it is being emptied.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub drain_since: Option<Ts>,
+  /// Until when what runs may take; none waits for ever.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub drain_deadline: Option<Ts>,
+  /// Why it is being emptied.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub drain_reason: Option<String>,
+  /// What becomes of what still runs at the deadline.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub drain_then: Option<DrainThen>,
+  /// When the drain was over.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub drained_at: Option<Ts>,
   /// Last sign of life, on the database's clock.
   pub last_heartbeat_at: Option<Ts>,
   /// First seen.
   pub created_at: Ts,
   /// Last change.
   pub updated_at: Ts,
+  /// Whether it is `older` or `newer` than the server that was asked, where it is not the same.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-db", sqlx(skip))]
+  pub version_skew: Option<String>,
 }
 
 /// The name of the table's row in the first design.
@@ -91,6 +115,9 @@ pub struct AgentForUpdate {
   /// A note about it.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub description: Option<String>,
+  /// Labels to give, by name; null takes one back.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub labels: Option<LabelChanges>,
   /// Only these of the given fields count; absent means all of them.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub update_mask: Option<Vec<String>>,

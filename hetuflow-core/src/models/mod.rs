@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod fleet;
 mod identity_check;
 mod job;
 mod log_grep;
@@ -17,6 +18,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use fleet::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
 pub use log_grep::*;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::schedule::check_priority;
 use super::task_config::{Environment, TaskConfig, check_environment, read_environment_option};
+use crate::protocol::TaskMetrics;
 use crate::types::{
   AgentId, FieldError, FireDecision, FireId, JobId, NamespaceId, ScheduleId, TaskId,
   TaskInstanceId, TaskInstanceStatus, TaskStatus, TriggerSource, Ts,
@@ -383,6 +384,10 @@ pub struct TaskInstanceEntity {
   #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
   pub outputs: Option<Value>,
+  /// What it used, once it has ended.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  pub metrics: Option<TaskMetrics>,
 }
 
 /// The short name of [`TaskInstanceEntity`].

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::message::{MessageError, PROTOCOL_VERSION, invalid};
+use super::message::{MessageError, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, invalid};
 use super::task::ScheduledTask;
+use crate::models::MEASURED_LABELS;
 use crate::types::{
   AgentStatus, CommandKind, Labels, ReconcileAction, TaskId, TaskInstanceId, TaskInstanceStatus,
-  TaskTypes, Ts,
+  TaskTypes, Ts, check_labels,
 };
 
 /// What an agent can do.
@@ -138,11 +139,8 @@ impl AgentRegisterRequest {
     if crate::types::AgentId::new(self.agent_id.as_str()).is_err() {
       return Err(invalid("agent_id", "1 to 40 of A-Z a-z 0-9 . _ - are allowed"));
     }
-    if self.protocol_version > PROTOCOL_VERSION {
-      return Err(invalid(
-        "protocol_version",
-        format!("{} is not spoken here, at most {PROTOCOL_VERSION}", self.protocol_version),
-      ));
+    if let Some(words) = protocol_skew(self.protocol_version) {
+      return Err(invalid("protocol_version", words));
     }
     for (field, text, limit) in [
       ("hostname", &self.hostname, 255),
@@ -155,13 +153,38 @@ impl AgentRegisterRequest {
         return Err(invalid(field, format!("printable text of at most {limit} bytes is allowed")));
       }
     }
-    let mut errors = Vec::new();
-    crate::types::check_labels(&self.capabilities.labels, "labels", &mut errors);
-    match errors.first() {
-      Some(error) => Err(invalid("capabilities.labels", error.message.clone())),
-      None => Ok(()),
-    }
+    check_told_labels(&self.capabilities.labels)
   }
+}
+
+/// Checks the labels that an agent tells.
+///
+/// # Errors
+/// [`MessageError::Invalid`] for the first that breaks a rule.
+pub fn check_told_labels(labels: &Labels) -> Result<(), MessageError> {
+  let mut errors = Vec::new();
+  // What the agent has measured does not count against what its owner may say.
+  let (measured, own): (Labels, Labels) =
+    labels.clone().into_iter().partition(|(key, _)| key.starts_with(MEASURED_LABELS));
+  for labels in [&measured, &own] {
+    check_labels(labels, "labels", &mut errors);
+  }
+  match errors.first() {
+    Some(error) => Err(invalid("capabilities.labels", error.message.clone())),
+    None => Ok(()),
+  }
+}
+
+/// Which side is too old for the other, in words, where they share no protocol; 0 is the first.
+pub fn protocol_skew(agent: u32) -> Option<String> {
+  let (agent, min, max) = (agent.max(1), PROTOCOL_VERSION_MIN, PROTOCOL_VERSION);
+  if agent > max {
+    return Some(format!(
+      "the agent speaks {agent}, this server at most {max}: upgrade the server"
+    ));
+  }
+  (agent < min)
+    .then(|| format!("the agent speaks {agent}, this server at least {min}: upgrade the agent"))
 }
 
 /// The answer to a registration.

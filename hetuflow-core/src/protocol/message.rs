@@ -20,6 +20,9 @@ pub const SUBPROTOCOL_ZSTD: &str = "hetuflow.v1+zstd";
 /// The protocol version that this build speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// The oldest protocol that is still spoken; a peer that names none speaks the first one.
+pub const PROTOCOL_VERSION_MIN: u32 = 1;
+
 wire_enum! {
   /// What a message is about.
   pub enum MessageKind {

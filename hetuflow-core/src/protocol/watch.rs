@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::feed::{Change, Subject};
+use super::task::TaskMetrics;
 use crate::types::{
   AgentId, AgentStatus, JobId, Labels, NamespaceId, ScheduleId, ServerId, ServerStatus, TaskId,
   TaskInstanceId, TaskInstanceStatus, TaskStatus, TriggerSource, Ts,
@@ -261,6 +262,9 @@ pub struct AttemptRow {
   /// Bytes of output so far.
   #[serde(default)]
   pub log_bytes: i64,
+  /// What it used, once it has ended.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub metrics: Option<TaskMetrics>,
 }
 
 /// A task with all that its screen shows.

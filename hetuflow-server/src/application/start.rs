@@ -13,17 +13,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::Background;
 use super::open_files::allow_open_files;
 use super::{identity, serve};
-use crate::broker::{DispatchSettings, Dispatcher, IdleStart, Roster, StopRouter, Undelivered};
+use crate::broker::{
+  DispatchSettings, Dispatcher, FleetRouter, IdleStart, Roster, StopRouter, Undelivered,
+};
 use crate::config::Config;
 use crate::endpoint::{self, ApiState};
 use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats};
-use crate::infra::bmc::{event_bmc, server_bmc};
+use crate::infra::bmc::{agent_command_bmc, event_bmc, server_bmc};
 use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
-  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc, SessionSvc, Store,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts,
+  LogSvc, NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc, SessionSvc, Store,
   SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
@@ -345,6 +347,7 @@ impl Parts {
       reports: reports.clone(),
       roster: roster.clone(),
       live: live.clone(),
+      commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: tokens.clone(),
       beats: Mutex::new(HashMap::new()),
       stats: Arc::new(GatewayStats::default()),
@@ -400,6 +403,9 @@ impl Parts {
     background.spawn("dispatcher", dispatcher.run(soft()));
     let router = StopRouter::new(self.store.clone(), self.roster.clone());
     background.spawn("stop-router", router.run(soft()));
+    let commands = self.gateway.commands.clone();
+    let fleet = FleetRouter::new(self.store.clone(), self.roster.clone(), commands);
+    background.spawn("fleet-router", fleet.run(soft()));
     let planner = Planner::new(self.store.clone(), self.plan.clone());
     background.spawn("planner", planner.run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
@@ -407,6 +413,7 @@ impl Parts {
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,
+      forgotten_after: config.agents.overdue_ttl,
       turn: (config.agents.heartbeat_ttl / 15)
         .clamp(Duration::from_millis(50), Duration::from_secs(1)),
     };
@@ -441,7 +448,11 @@ async fn retain(db: Db, ttl: Duration, stop: tokio_util::sync::CancellationToken
     }
     let outcome = async {
       let mut tx = db.begin().await?;
-      let gone = event_bmc::delete_before(&mut tx, Ts::now().minus(ttl)).await;
+      let before = Ts::now().minus(ttl);
+      let gone = match event_bmc::delete_before(&mut tx, before).await {
+        Ok(gone) => agent_command_bmc::delete_before(&mut tx, before).await.map(|_| gone),
+        Err(error) => Err(error),
+      };
       tx.end::<_, DbError>(gone).await
     }
     .await;
@@ -476,6 +487,7 @@ fn api_state(
     lists: ListSvc::new(store.clone()),
     watches: WatchSvc::new(store.clone(), feed.clone(), (server.clone(), own_figures(gateway))),
     agents: AgentSvc::new(store.clone()),
+    agent_commands: gateway.commands.clone(),
     v0: V0Svc::new(store.clone(), tasks.clone()),
     v0_api,
     tokens: tokens.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hetuflow_core::{JobSpec, Secrets, TaskControl, Ts};
+use hetuflow_core::{AgentCommand, JobSpec, Secrets, TaskControl, Ts};
 
 use crate::infra::bmc::hot::ClaimedTask;
 
@@ -28,6 +28,9 @@ pub trait AgentLink: Send + Sync {
 
   /// Asks for something to be done with an attempt; `false` means that it did not leave.
   fn control(&self, control: TaskControl) -> bool;
+
+  /// Gives the agent as a whole an order; `false` means that it did not leave.
+  fn command(&self, command: AgentCommand) -> bool;
 
   /// Ends the connection.
   fn close(&self, reason: &str);

@@ -17,6 +17,10 @@ use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
 
+/// Changes of agents are read again for so long: longer than any transaction takes, or the way from
+/// an agent's registration to its seat.
+const CHANGES_OVERLAP: Duration = Duration::from_secs(60);
+
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
 pub struct DispatchSettings {
@@ -108,11 +112,17 @@ impl Dispatcher {
   }
 
   async fn turn(&mut self, swept: bool) -> Result<(), DbError> {
+    if self.store.bus.look_anew.load(Ordering::Acquire) {
+      // Nobody takes a short cut by what is known of agents until it is read.
+      self.store.bus.set_backlog(true);
+    }
     let anew = self.store.bus.look_anew.swap(false, Ordering::AcqRel);
     if (swept || anew) && !self.roster.is_empty() {
       let mut conn = self.store.db.read().await?;
       self.marks = hot::due_marks(&mut conn).await?.into_iter().collect();
       self.roster.set_cordoned(&agent_bmc::list_cordoned(&mut conn).await?);
+      let since = conn.now().await?.minus(CHANGES_OVERLAP);
+      self.roster.set_labels(agent_bmc::labels_since(&mut conn, since).await?);
     }
     self.audit_claims().await?;
     self.unsent.extend(self.undelivered.take());

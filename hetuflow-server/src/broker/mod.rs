@@ -3,12 +3,14 @@
 
 mod agent_link;
 mod dispatcher;
+mod fleet_router;
 mod idle_start;
 mod roster;
 mod stop_router;
 
 pub use agent_link::{AgentLink, Assignment};
 pub use dispatcher::{DispatchSettings, Dispatcher};
+pub use fleet_router::FleetRouter;
 pub use idle_start::{IdleStart, Undelivered};
 pub use roster::{Grant, Member, Roster};
 pub use stop_router::StopRouter;

@@ -127,6 +127,16 @@ impl Roster {
     }
   }
 
+  /// Takes over labels that were changed in the store.
+  pub fn set_labels(&self, changed: Vec<(AgentId, Labels)>) {
+    let mut seats = self.seats();
+    for (agent, labels) in changed {
+      if let Some(seat) = seats.get_mut(&agent) {
+        seat.member.labels = labels;
+      }
+    }
+  }
+
   /// Takes over changed labels and task types.
   pub fn update(&self, agent: &AgentId, change: impl FnOnce(&mut Member)) {
     if let Some(seat) = self.seats().get_mut(agent) {
@@ -244,7 +254,7 @@ fn slot_of(member: &Member) -> ClaimSlot {
 
 #[cfg(test)]
 mod tests {
-  use hetuflow_core::TaskControl;
+  use hetuflow_core::{AgentCommand, TaskControl};
 
   use super::super::Assignment;
   use super::*;
@@ -255,6 +265,9 @@ mod tests {
       true
     }
     fn control(&self, _control: TaskControl) -> bool {
+      true
+    }
+    fn command(&self, _command: AgentCommand) -> bool {
       true
     }
     fn close(&self, _reason: &str) {}

@@ -85,6 +85,8 @@ pub struct AgentsConfig {
   pub heartbeat_ttl: Duration,
   /// G: unreachable for this long is lost, where a job says nothing else.
   pub lost_after: Duration,
+  /// Silence after which an agent with nothing in hand is forgotten; zero is never.
+  pub overdue_ttl: Duration,
   /// Connections at the same time.
   pub max_connections: usize,
 }
@@ -181,6 +183,15 @@ impl Config {
         format_duration(u)
       );
       text.problem("agents.agent_heartbeat_interval", message, Some("5s and 15s"));
+    }
+    let forgotten = self.agents.overdue_ttl;
+    if !forgotten.is_zero() && forgotten < u {
+      let message = format!(
+        "agent_overdue_ttl {} must not be shorter than heartbeat_ttl {}",
+        format_duration(forgotten),
+        format_duration(u)
+      );
+      text.problem("agents.agent_overdue_ttl", message, Some("30d, or 0s for never"));
     }
     if self.scheduler.early_dispatch > self.scheduler.plan_ahead {
       let message = format!(
@@ -287,6 +298,7 @@ impl AgentsConfig {
       heartbeat_interval: text.duration(interval, SEC * 5, MS * 50..=SEC * 3600),
       heartbeat_ttl: text.duration("agents.agent_heartbeat_ttl", SEC * 15, MS * 150..=DAY),
       lost_after: text.duration("agents.lost_after", SEC * 60, MS * 50..=DAY * 366),
+      overdue_ttl: text.duration("agents.agent_overdue_ttl", DAY * 30, Duration::ZERO..=DAY * 3660),
       max_connections: text.integer("agents.max_connections", 1000, 1..=1_000_000) as usize,
     }
   }

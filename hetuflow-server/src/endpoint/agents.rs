@@ -5,11 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{AgentEntity, AgentFilter, AgentForUpdate, Page, TaskEntity, TaskFilter};
+use hetuflow_core::{
+  AgentCommandEntity, AgentCommandRequest, AgentEntity, AgentFilter, AgentForUpdate, AgentMetrics,
+  DrainRequest, Page, TaskEntity, TaskFilter,
+};
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
-use super::json_body::JsonBody;
+use super::json_body::{JsonBody, MaybeJson};
 use super::operation::Operation;
 use super::query::{Args, ListQuery, Order, Ref};
 use super::state::ApiState;
@@ -32,7 +35,7 @@ pub(super) fn operations() -> Vec<Operation> {
       .answers_page::<AgentEntity>(),
     Operation::get("/api/v1/agents/{id}", get).summary("Read an agent").answers::<AgentEntity>(),
     Operation::patch("/api/v1/agents/{id}", update)
-      .summary("Change an agent's note")
+      .summary("Change an agent's note and the labels that it is given")
       .body::<AgentForUpdate>()
       .answers::<AgentEntity>(),
     Operation::delete("/api/v1/agents/{id}", delete).summary("Forget an agent that is offline"),
@@ -42,6 +45,17 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::post("/api/v1/agents/{id}/uncordon", uncordon)
       .summary("Let an agent take tasks again")
       .answers::<AgentEntity>(),
+    Operation::post("/api/v1/agents/{id}/drain", drain)
+      .summary("Empty an agent: nothing new, and a time for what runs")
+      .optional_body::<DrainRequest>()
+      .answers::<AgentEntity>(),
+    Operation::post("/api/v1/agents/{id}/command", command)
+      .summary("Give an agent as a whole an order, and wait for its answer")
+      .body::<AgentCommandRequest>()
+      .answers::<AgentCommandEntity>(),
+    Operation::get("/api/v1/agents/{id}/metrics", metrics)
+      .summary("Load and health of an agent's host, from its last heartbeat")
+      .answers::<AgentMetrics>(),
     Operation::get("/api/v1/agents/{id}/tasks", tasks)
       .summary("Tasks of an agent, newest first")
       .query("status", "string", "states, separated by commas")
@@ -94,6 +108,28 @@ async fn cordon(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<AgentEn
 
 async fn uncordon(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<AgentEntity> {
   Ok(Json(api.agents.set_cordoned(&caller.0, &id, false).await?))
+}
+
+async fn drain(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  MaybeJson(request): MaybeJson<DrainRequest>,
+) -> Answer<AgentEntity> {
+  Ok(Json(api.agents.drain(&caller.0, &id, &request).await?))
+}
+
+async fn command(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  JsonBody(request): JsonBody<AgentCommandRequest>,
+) -> Answer<AgentCommandEntity> {
+  Ok(Json(api.agent_commands.run(&caller.0, &id, &request).await?))
+}
+
+async fn metrics(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<AgentMetrics> {
+  Ok(Json(api.agents.metrics(&caller.0, &id).await?))
 }
 
 async fn tasks(

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc,
-  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
+  SecretSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -36,6 +36,8 @@ pub struct ApiState {
   pub watches: Arc<WatchSvc>,
   /// Agents.
   pub agents: AgentSvc,
+  /// Orders to agents as a whole.
+  pub agent_commands: AgentCommandSvc,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
   /// Tokens.

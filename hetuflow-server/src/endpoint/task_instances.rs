@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use hetuflow_core::{
   CancelRequest, ErrorCode, Page, TaskControlKind, TaskInstanceEntity, TaskInstanceFilter,
-  TaskInstanceId, TaskInstanceOutput,
+  TaskInstanceId, TaskInstanceOutput, TaskMetrics,
 };
 
 use super::auth::Caller;
@@ -38,6 +38,9 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/task-instances/{id}/output", output)
       .summary("Read what an attempt has handed on through its result file")
       .answers::<TaskInstanceOutput>(),
+    Operation::get("/api/v1/task-instances/{id}/metrics", metrics)
+      .summary("What an attempt used: processor time, memory, disk")
+      .answers::<TaskMetrics>(),
     Operation::post("/api/v1/task-instances/{id}/control", control)
       .summary("Stop, kill, skip, hold, start anew or signal an attempt")
       .body::<ControlRequest>()
@@ -94,6 +97,18 @@ async fn output(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskIns
   let one = api.tasks.instance(&caller.0, instance_id(&id)?).await?;
   let TaskInstanceEntity { id, task_id, attempt, status, outputs, .. } = one;
   Ok(Json(TaskInstanceOutput { instance_id: id, task_id, attempt, status, outputs }))
+}
+
+async fn metrics(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskMetrics> {
+  let attempt = api.tasks.instance(&caller.0, instance_id(&id)?).await?;
+  attempt.metrics.map(Json).ok_or_else(|| {
+    let why = if attempt.status.is_final() {
+      "its agent has told no figures"
+    } else {
+      "its figures come with its end"
+    };
+    ApiError::new(ErrorCode::NotFound, "", "", format!("attempt {} has none: {why}", attempt.id))
+  })
 }
 
 async fn control(

@@ -18,8 +18,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  SecretSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc,
+  NamespaceSvc, ScheduleSvc, SecretSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
+  WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -61,6 +62,7 @@ impl House {
       feed,
       lists: ListSvc::new(store.clone()),
       agents: AgentSvc::new(store.clone()),
+      agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message};
 use hetuflow_core::{
-  AcquireTaskResponse, Envelope, InstanceHead, JobSpec, MessageKind, ScheduledTask, TaskControl,
-  TaskHead,
+  AcquireTaskResponse, AgentCommand, Envelope, InstanceHead, JobSpec, MessageKind, ScheduledTask,
+  TaskControl, TaskHead,
 };
 use tokio::sync::mpsc;
 
@@ -93,6 +93,12 @@ impl AgentLink for SocketLink {
 
   fn control(&self, control: TaskControl) -> bool {
     self.send(&Envelope::new(MessageKind::TaskControl, control))
+  }
+
+  fn command(&self, command: AgentCommand) -> bool {
+    // The answer names the message: it is the command's own id.
+    let message_id = command.command_id;
+    self.send(&Envelope { message_id, ..Envelope::new(MessageKind::AgentCommand, command) })
   }
 
   fn close(&self, reason: &str) {

@@ -3,6 +3,7 @@
 //! Each connection has a reader that feeds reports and grants in, and a writer that alone touches
 //! the socket's other half. A slow store holds back the reader, never the writer.
 
+mod answers;
 mod codec;
 mod link;
 mod refused_reports;

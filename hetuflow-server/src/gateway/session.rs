@@ -6,7 +6,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use hetuflow_core::{
-  AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope,
+  AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope, ErrorResponse,
   HeartbeatRequest, HeartbeatResponse, MessageError, MessageKind, RawMessage, TaskInstanceUpdate,
   TaskReportBatch, Ts, read_message,
 };
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::answers;
 use super::codec::{Incoming, close_code, read_frame, refusal};
 use super::link::{OUTGOING_MAX, SocketLink, close_reason};
 use super::refused_reports::{RefusedLog, refused_report};
@@ -283,25 +284,49 @@ impl Session {
           capabilities: AgentCapabilities,
         }
         let update: Update = message.read()?;
-        let id = self.source.agent_id.clone();
-        self.state.roster.update(&id, |member| {
-          member.task_types = update.capabilities.task_types();
-          member.labels = update.capabilities.labels;
-          member.labels.insert("agent".to_owned(), id.to_string());
-        });
+        self.take_capabilities(update.capabilities).await?;
         self.acknowledge(message.message_id);
         Ok(())
       }
       MessageKind::AgentUnregister => Err(Handled::Ended(Ending::new(1000, "agent unregistered"))),
-      MessageKind::Ack
-      | MessageKind::Nack
-      | MessageKind::TaskDispatchResponse
-      | MessageKind::ProcessEvent => Ok(()),
+      MessageKind::Ack => {
+        let ack: AckMessage = message.read()?;
+        answers::take(&self.state, &self.source.agent_id, answers::of_ack(ack)).await;
+        Ok(())
+      }
+      MessageKind::Error => {
+        let error: ErrorResponse = message.read()?;
+        if let Some(end) = answers::of_error(&error) {
+          answers::take(&self.state, &self.source.agent_id, end).await;
+        }
+        Ok(())
+      }
+      MessageKind::Nack | MessageKind::TaskDispatchResponse | MessageKind::ProcessEvent => Ok(()),
       other => Err(Handled::Refused(MessageError::UnknownKind {
         message_id: message.message_id,
         kind: other.to_string(),
       })),
     }
+  }
+
+  /// Labels and slots as they are now; they count from the next claim on.
+  async fn take_capabilities(&self, capabilities: AgentCapabilities) -> Result<(), Handled> {
+    hetuflow_core::check_told_labels(&capabilities.labels)?;
+    let id = self.source.agent_id.clone();
+    let task_types = capabilities.task_types();
+    match self.state.sessions.capabilities(&id, capabilities).await {
+      Ok(Some(labels)) => self.state.roster.update(&id, |member| {
+        member.task_types = task_types;
+        member.labels = labels;
+      }),
+      Ok(None) => {}
+      Err(error) => {
+        // It says so again with its next registration.
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot store capabilities");
+      }
+    }
+    self.state.store.bus.dispatch.notify_one();
+    Ok(())
   }
 
   fn acknowledge(&self, message_id: Uuid) {

@@ -20,7 +20,9 @@ use tokio_util::task::TaskTracker;
 use super::GatewayStats;
 use super::session;
 use crate::broker::Roster;
-use crate::service::{Actor, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store, TokenSvc};
+use crate::service::{
+  Actor, AgentCommandSvc, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store, TokenSvc,
+};
 
 /// Where a credential must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct GatewayState {
   pub roster: Arc<Roster>,
   /// Attempts alive here.
   pub live: Arc<LiveAttempts>,
+  /// Orders to agents as a whole.
+  pub commands: AgentCommandSvc,
   /// Credentials.
   pub tokens: Arc<TokenSvc>,
   /// Signs of life that wait to be stored.

@@ -26,6 +26,10 @@ pub struct Bus {
   pub events: Notify,
   /// A stop or another control was stored.
   pub control: Notify,
+  /// A drain began or an order to an agent was stored.
+  pub fleet: Notify,
+  /// An agent has answered an order.
+  pub answers: Notify,
   /// The dispatcher should read the store anew: another server may have added work.
   pub look_anew: AtomicBool,
   /// Tasks may wait that no agent here had room for.
@@ -44,6 +48,8 @@ impl Default for Bus {
       plan: Notify::new(),
       events: Notify::new(),
       control: Notify::new(),
+      fleet: Notify::new(),
+      answers: Notify::new(),
       look_anew: AtomicBool::new(false),
       // Until the dispatcher has looked.
       backlog: AtomicBool::new(true),
@@ -73,6 +79,7 @@ impl Bus {
     self.plan.notify_one();
     self.events.notify_one();
     self.control.notify_one();
+    self.fleet.notify_one();
   }
 
   /// Tasks wait, or none does, as the dispatcher has seen it.

@@ -14,11 +14,16 @@ use crate::infra::bmc::server_bmc;
 use crate::infra::db::DbError;
 use crate::service::{HeartbeatNote, SessionSvc, Store};
 
+/// Longest time between two looks for agents that are to be forgotten.
+const STALE_LOOK_MAX: Duration = Duration::from_secs(60);
+
 /// How silence is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct LivenessSettings {
   /// Silence of an agent after which it is unreachable.
   pub unreachable_after: Duration,
+  /// Silence after which an agent with nothing in hand is forgotten; zero is never.
+  pub forgotten_after: Duration,
   /// Time between two turns.
   pub turn: Duration,
 }
@@ -34,6 +39,8 @@ pub struct Liveness {
   any_unreachable: bool,
   /// When attempts that nobody looks after are looked for again.
   next_orphans: Instant,
+  /// When agents that are to be forgotten are looked for again.
+  next_stale: Instant,
 }
 
 impl Liveness {
@@ -55,6 +62,7 @@ impl Liveness {
       judge_from,
       any_unreachable: true,
       next_orphans: judge_from,
+      next_stale: judge_from,
     }
   }
 
@@ -103,12 +111,26 @@ impl Liveness {
       // Another server may have called some unreachable, and be gone.
       self.any_unreachable = true;
     }
+    self.forget_stale().await?;
     if silent > 0 || self.any_unreachable {
       let (lost, left) = self.sessions.sweep_lost().await?;
       self.any_unreachable = left > 0;
       if lost > 0 {
         tracing::warn!(attempts = lost, "attempts are lost");
       }
+    }
+    Ok(())
+  }
+
+  async fn forget_stale(&mut self) -> Result<(), DbError> {
+    let after = self.settings.forgotten_after;
+    if after.is_zero() || Instant::now() < self.next_stale {
+      return Ok(());
+    }
+    self.next_stale = Instant::now() + (after / 10).clamp(self.settings.turn, STALE_LOOK_MAX);
+    let agents = self.sessions.forget_stale(after).await?;
+    if agents > 0 {
+      tracing::info!(agents, "agents that nobody has heard of for long are forgotten");
     }
     Ok(())
   }

@@ -204,6 +204,7 @@ pub(super) fn blank_end(
     output_tail: None,
     output_index: None,
     left: LeftBehind::default(),
+    metrics: None,
   }
 }
 
@@ -212,7 +213,11 @@ const RESTART: &str = "restart";
 
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
-const GIVEN_BACK: [&str; 2] = ["not_started(agent_shutdown)", "not_started(executor_lost)"];
+const GIVEN_BACK: [&str; 3] =
+  ["not_started(agent_shutdown)", "not_started(executor_lost)", "not_started(agent_drain)"];
+
+/// What stands beside a task that is stopped because its agent is being emptied.
+const DRAIN: &str = "drain";
 
 /// The task's event for the end of its attempt, and when the next attempt may start.
 async fn decide(
@@ -221,34 +226,42 @@ async fn decide(
   row: &HotRow,
   end: &FinishedAttempt,
 ) -> Result<(TaskEvent, Option<Ts>), DbError> {
-  let restart = row.stop_kind.as_deref() == Some(RESTART) && row.status == TaskStatus::Cancelling;
+  let asked = row.stop_kind.as_deref().filter(|_| row.status == TaskStatus::Cancelling);
+  // Nobody wanted the task itself to stop: it is judged as if it had failed.
+  let drained = asked == Some(DRAIN);
   let natural = match end.status {
     TaskInstanceStatus::Succeeded => return Ok((TaskEvent::AttemptSucceeded, None)),
     // Whether a lost one still runs nobody knows: that is for the policy of losses.
-    status if restart && status != TaskInstanceStatus::Lost => {
+    status if asked == Some(RESTART) && status != TaskInstanceStatus::Lost => {
       return Ok((TaskEvent::Restarted, Some(end.completed_at)));
     }
-    TaskInstanceStatus::Cancelled => return Ok((TaskEvent::AttemptCancelled, None)),
+    TaskInstanceStatus::Cancelled => TaskEvent::AttemptCancelled,
     TaskInstanceStatus::Skipped => return Ok((TaskEvent::AttemptSkipped, None)),
     TaskInstanceStatus::Lost => TaskEvent::AttemptLost,
     _ => TaskEvent::AttemptFailed,
   };
-  if row.status == TaskStatus::Cancelling {
+  let cancelled = end.status == TaskInstanceStatus::Cancelled;
+  if !drained && (cancelled || row.status == TaskStatus::Cancelling) {
     return Ok((natural, None));
   }
+  let again = if drained { TaskEvent::Restarted } else { TaskEvent::RetryAllowed };
   if end.reason.as_deref().is_some_and(|reason| GIVEN_BACK.contains(&reason)) {
-    return Ok((TaskEvent::RetryAllowed, Some(end.completed_at)));
+    return Ok((again, Some(end.completed_at)));
   }
   let config = effective_config(conn, jobs, row).await?;
   let budget = row.attempt <= config.retries();
-  let lost_once =
-    end.status == TaskInstanceStatus::Lost && config.delivery() == Delivery::AtMostOnce;
-  if !budget || lost_once || !config.retries_on(end.status, end.reason.as_deref()) {
+  let once = (cancelled || end.status == TaskInstanceStatus::Lost)
+    && config.delivery() == Delivery::AtMostOnce;
+  let judged = if cancelled { TaskInstanceStatus::Failed } else { end.status };
+  if !budget || once || !config.retries_on(judged, end.reason.as_deref()) {
     return Ok((natural, None));
+  }
+  if cancelled {
+    return Ok((again, Some(end.completed_at)));
   }
   let retry = u32::try_from(row.attempt).unwrap_or(u32::MAX);
   let delay = config.retry_delay(retry, rand::random());
-  Ok((TaskEvent::RetryAllowed, Some(end.completed_at.plus(delay))))
+  Ok((again, Some(end.completed_at.plus(delay))))
 }
 
 /// The config of a live task: its own where it has one, else its job's.

@@ -97,6 +97,7 @@ mod tests {
       status: AgentStatus::Idle,
       capabilities: AgentCapabilities { max_concurrent_tasks: 2, ..Default::default() },
       labels: BTreeMap::from([("zone".to_owned(), "eu".to_owned())]),
+      given_labels: BTreeMap::new(),
       namespaces: Vec::new(),
       statistics: None,
       hostname: String::new(),
@@ -110,9 +111,15 @@ mod tests {
       acked_seq: 0,
       clock_offset_ms: None,
       cordoned: false,
+      drain_since: None,
+      drain_deadline: None,
+      drain_reason: None,
+      drain_then: None,
+      drained_at: None,
       last_heartbeat_at: None,
       created_at: Ts::now(),
       updated_at: Ts::now(),
+      version_skew: None,
     }
   }
 

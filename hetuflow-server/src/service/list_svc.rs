@@ -7,7 +7,7 @@ use hetuflow_core::{
   TaskEntity, TaskId, Ts,
 };
 
-use super::agent_svc::serves;
+use super::agent_svc::{note_skew, serves};
 use super::filtered::{self, Window};
 use super::row_match::Wanted;
 use super::watch::agent_rows;
@@ -118,7 +118,10 @@ impl ListSvc {
     let mut all: HashMap<AgentId, AgentEntity> = all
       .into_iter()
       .filter(|agent| serves(agent, own))
-      .map(|agent| (agent.id.clone(), agent))
+      .map(|mut agent| {
+        note_skew(&mut agent);
+        (agent.id.clone(), agent)
+      })
       .collect();
     let window = wish.window(None, now);
     let from = usize::try_from(window.from).unwrap_or(usize::MAX);

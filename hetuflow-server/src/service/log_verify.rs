@@ -211,6 +211,7 @@ mod tests {
 
   fn row(hash: Option<LogDigest>, log_bytes: i64) -> TaskInstanceEntity {
     TaskInstanceEntity {
+      metrics: None,
       id: TaskInstanceId::generate(),
       task_id: TaskId::generate(),
       job_id: JobId::generate(),

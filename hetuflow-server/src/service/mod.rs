@@ -2,6 +2,7 @@
 //! Knows neither HTTP nor frames nor timers.
 
 mod actor;
+mod agent_command_svc;
 mod agent_svc;
 mod apply_plan;
 mod apply_scope;
@@ -9,6 +10,7 @@ mod apply_svc;
 mod attempt_end;
 mod bulk_svc;
 mod control_svc;
+mod drain_svc;
 mod error;
 mod feed_snapshot;
 mod feed_svc;
@@ -41,6 +43,7 @@ mod schedule_preview;
 mod schedule_svc;
 mod secret_key;
 mod secret_svc;
+mod session_fleet;
 mod session_svc;
 mod stop_svc;
 mod store;
@@ -56,9 +59,11 @@ mod watch;
 mod why_svc;
 
 pub use actor::Actor;
+pub use agent_command_svc::{AgentCommandSvc, CommandEnd};
 pub use agent_svc::*;
 pub use apply_svc::*;
 pub use control_svc::ControlOrder;
+pub use drain_svc::{DrainSvc, DrainTurn};
 pub use error::{SvcError, SvcResult};
 pub use feed_svc::{FeedItem, FeedReader, FeedSvc};
 pub use idle_agents::{IdleAgents, IdlePlace};

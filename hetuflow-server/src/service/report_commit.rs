@@ -425,6 +425,7 @@ fn finished(row: &HotRow, fold: &Fold<'_>) -> Option<FinishedAttempt> {
   end.reason = update.reason.as_deref().map(clean_text);
   end.error_message = update.error_message.as_deref().map(clean_text);
   end.output_index = update.output_index.clone();
+  end.metrics = update.metrics.as_ref().and_then(|used| serde_json::to_value(used).ok());
   end.output_tail = update.output_bytes().ok().flatten();
   let inline = end.output_tail.as_ref().map_or(0, Vec::len) as u64;
   end.log_bytes = i64::try_from(update.log_bytes.unwrap_or(inline)).unwrap_or(i64::MAX);

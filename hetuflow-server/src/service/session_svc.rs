@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, Labels, NamespaceId,
+  AgentEntity, AgentId, AgentRegisterRequest, AgentStatus, Change, Delivery, NamespaceId,
   Reconcile, ReconcileAction, ServerId, Subject, TaskId, TaskInstanceStatus, TaskStatus, Topic, Ts,
+  effective_labels,
 };
 use serde_json::json;
 
@@ -33,7 +34,7 @@ const RUNNING_NAMED_MAX: usize = 3000;
 
 /// Agents as the store sees them.
 pub struct SessionSvc {
-  store: Store,
+  pub(super) store: Store,
   jobs: Arc<JobCache>,
   live: Arc<LiveAttempts>,
   server: ServerId,
@@ -59,13 +60,6 @@ pub struct Registration {
   pub another_journal: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
-}
-
-/// Labels that the agent was given here and does not bring itself.
-fn given_labels(known: &AgentEntity) -> Labels {
-  let own = &known.capabilities.labels;
-  let given = known.labels.iter().filter(|(key, _)| !own.contains_key(*key) && *key != "agent");
-  given.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 impl SessionSvc {
@@ -105,7 +99,7 @@ impl SessionSvc {
     (request, alone): (&AgentRegisterRequest, bool),
   ) -> SvcResult<Registration> {
     let now = tx.now().await?;
-    let known = agent_bmc::get(tx, id).await?;
+    let known = agent_bmc::lock(tx, id).await?;
     if let Some(known) = &known
       && request.agent_epoch < known.agent_epoch
       && known.status != AgentStatus::Offline
@@ -132,9 +126,9 @@ impl SessionSvc {
     let another_journal =
       !journal.is_empty() && known.as_ref().is_none_or(|k| k.journal_id != *journal);
     let same_journal = !journal.is_empty() && !another_journal && known.as_ref().is_some_and(gone);
-    let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
-    labels.extend(request.capabilities.labels.clone());
-    labels.insert("agent".to_owned(), id.to_string());
+    let given_labels = known.as_ref().map(|k| k.given_labels.clone()).unwrap_or_default();
+    let mut capabilities = request.capabilities.clone();
+    capabilities.metadata.extend(request.metadata.clone());
     let mut namespaces = request.namespaces.clone();
     if namespaces.is_empty() && !request.namespace_id.is_empty() {
       namespaces.push(request.namespace_id.clone());
@@ -143,8 +137,9 @@ impl SessionSvc {
       id: id.clone(),
       description: known.as_ref().map(|k| k.description.clone()).unwrap_or_default(),
       status: AgentStatus::Idle,
-      capabilities: request.capabilities.clone(),
-      labels,
+      labels: effective_labels(id, &capabilities, &given_labels),
+      capabilities,
+      given_labels,
       namespaces,
       statistics: None,
       hostname: request.hostname.clone(),
@@ -158,9 +153,15 @@ impl SessionSvc {
       acked_seq: known.as_ref().filter(|_| same_epoch).map_or(0, |k| k.acked_seq),
       clock_offset_ms: None,
       cordoned: known.as_ref().is_some_and(|k| k.cordoned),
+      drain_since: known.as_ref().and_then(|k| k.drain_since),
+      drain_deadline: known.as_ref().and_then(|k| k.drain_deadline),
+      drain_reason: known.as_ref().and_then(|k| k.drain_reason.clone()),
+      drain_then: known.as_ref().and_then(|k| k.drain_then),
+      drained_at: known.as_ref().and_then(|k| k.drained_at),
       last_heartbeat_at: Some(now),
       created_at: known.as_ref().map_or(now, |k| k.created_at),
       updated_at: now,
+      version_skew: None,
     };
     agent_bmc::register(tx, &agent).await?;
     let rows = hot::live_of_agent(tx, id).await?;
@@ -463,12 +464,22 @@ impl SessionSvc {
   }
 }
 
-fn agent_change(id: &AgentId, event_type: &str, data: serde_json::Value, at: Ts) -> Change {
+pub(super) fn agent_change(
+  id: &AgentId,
+  event_type: &str,
+  data: serde_json::Value,
+  at: Ts,
+) -> Change {
   let subject = Subject { kind: Topic::Agent, id: id.to_string() };
   Change { at, subject, event_type: event_type.to_owned(), data }
 }
 
-fn agent_event(id: &AgentId, event_type: &str, data: serde_json::Value, at: Ts) -> Journal {
+pub(super) fn agent_event(
+  id: &AgentId,
+  event_type: &str,
+  data: serde_json::Value,
+  at: Ts,
+) -> Journal {
   let mut journal = Journal::default();
   journal.push(&NamespaceId::default(), agent_change(id, event_type, data, at));
   journal

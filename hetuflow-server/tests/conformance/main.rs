@@ -5,6 +5,7 @@
 mod controls;
 mod engines;
 mod feed;
+mod fleet;
 mod hand_out;
 mod hot_path;
 mod planner;
@@ -44,6 +45,10 @@ both_engines! {
   hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  fleet::given_labels_and_drains_outlive_a_registration,
+  fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
+  fleet::a_command_is_sent_once_and_answered_by_its_agent,
+  fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
   feed::a_slow_reader_starts_anew,

@@ -83,6 +83,7 @@ pub fn agent(id: &str, status: AgentStatus) -> AgentEntity {
     status,
     capabilities: AgentCapabilities { max_concurrent_tasks: 4, ..AgentCapabilities::default() },
     labels: Labels::from([("zone".to_owned(), "eu".to_owned())]),
+    given_labels: Labels::new(),
     namespaces: vec!["default".to_owned()],
     statistics: None,
     hostname: "h".to_owned(),
@@ -96,9 +97,15 @@ pub fn agent(id: &str, status: AgentStatus) -> AgentEntity {
     acked_seq: 0,
     clock_offset_ms: None,
     cordoned: false,
+    drain_since: None,
+    drain_deadline: None,
+    drain_reason: None,
+    drain_then: None,
+    drained_at: None,
     last_heartbeat_at: Some(now),
     created_at: now,
     updated_at: now,
+    version_skew: None,
   }
 }
 

@@ -43,6 +43,7 @@ fn end(task: &NewTask, status: TaskStatus, agent: &str, code: i64) -> FinishedAt
     output_tail: None,
     output_index: None,
     left: hot::LeftBehind::default(),
+    metrics: None,
   }
 }
 

@@ -196,6 +196,16 @@ pub enum Command {
 }
 
 impl Command {
+  /// Whether `--timeout` is something else for it than the bound of the whole command: how long to
+  /// wait, or how long a drain may take.
+  pub fn has_own_timeout(&self) -> bool {
+    match self {
+      Self::Status(args) => args.wait_ready,
+      Self::Agent(verb) => matches!(verb, AgentVerb::Drain(_)),
+      _ => false,
+    }
+  }
+
   /// Whether it prints text for people that may be long: not lists, output of tasks, or JSON.
   pub fn is_long_text(&self) -> bool {
     matches!(

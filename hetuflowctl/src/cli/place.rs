@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hetuflow_core::{AgentStatus, Role, TokenKind};
+use hetuflow_core::{AgentStatus, CommandKind, DrainThen, Role, TokenKind};
 
 use super::list::{Paging, Watching};
 use super::object::{Many, Name, Names};
-use super::value::read_duration;
+use super::value::{read_duration, read_pair};
 
 /// Which servers.
 #[derive(Debug, Clone, Args)]
@@ -32,8 +32,22 @@ pub enum AgentVerb {
   Get(Names),
   /// Give agents nothing new
   Cordon(Many),
-  /// Give agents work again
+  /// Give agents work again; ends a drain, too
+  #[command(visible_alias = "undrain")]
   Uncordon(Many),
+  /// Empty agents: nothing new, and a time for what runs
+  Drain(DrainArgs),
+  /// Give labels to an agent, or take them back
+  Label(LabelArgs),
+  /// Give an agent an order and show its answer
+  Command(AgentCommandArgs),
+  /// Start agents anew; what they run goes on
+  Restart(AgentRestartArgs),
+  /// Ask agents how they are
+  #[command(visible_alias = "health")]
+  Ping(Names),
+  /// Load and health of an agent's host
+  Metrics(Name),
   /// Write a note on an agent
   Note(NoteArgs),
   /// What an agent has
@@ -41,6 +55,63 @@ pub enum AgentVerb {
   /// Forget agents that are gone
   #[command(visible_aliases = ["remove", "rm"])]
   Delete(Many),
+}
+
+/// Agents to empty.
+#[derive(Debug, Clone, Args)]
+pub struct DrainArgs {
+  /// Which.
+  #[command(flatten)]
+  pub many: Many,
+  /// How long what runs may take; for ever where not said
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub timeout: Option<Duration>,
+  /// What becomes of what still runs then: leave it alone, or kill it
+  #[arg(long, default_value = "leave", value_parser = |text: &str| text.parse::<DrainThen>().map_err(|error| error.to_string()))]
+  pub then: DrainThen,
+  /// Why
+  #[arg(long, value_name = "TEXT")]
+  pub reason: Option<String>,
+  /// Wait until they are empty, or their time is over
+  #[arg(long)]
+  pub wait: bool,
+}
+
+/// Labels of an agent.
+#[derive(Debug, Clone, Args)]
+pub struct LabelArgs {
+  /// The agent
+  pub name: String,
+  /// KEY=VALUE gives one, KEY- takes one back
+  #[arg(required = true, value_name = "LABEL")]
+  pub labels: Vec<String>,
+}
+
+/// An order to an agent.
+#[derive(Debug, Clone, Args)]
+pub struct AgentCommandArgs {
+  /// The agent
+  pub name: String,
+  /// shutdown, restart, update_config, clear_cache, fetch_metrics, reload_tasks or health_check
+  #[arg(value_parser = |text: &str| text.replace('-', "_").parse::<CommandKind>().map_err(|error| error.to_string()))]
+  pub command: CommandKind,
+  /// With what, as agent.polling.max_concurrent_tasks=4; JSON where it is JSON
+  #[arg(short, long = "param", value_name = "KEY=VAL", value_parser = read_pair)]
+  pub params: Vec<(String, String)>,
+  /// How long to wait for the answer
+  #[arg(long, value_name = "DUR", default_value = "10s", value_parser = read_duration)]
+  pub wait: Duration,
+}
+
+/// Agents to start anew.
+#[derive(Debug, Clone, Args)]
+pub struct AgentRestartArgs {
+  /// Which.
+  #[command(flatten)]
+  pub names: Names,
+  /// How long each may take to come back
+  #[arg(long, value_name = "DUR", default_value = "60s", value_parser = read_duration)]
+  pub wait: Duration,
 }
 
 /// Which agents.

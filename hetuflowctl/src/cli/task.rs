@@ -60,6 +60,8 @@ pub enum AttemptVerb {
   Logs(AttemptLogs),
   /// What an attempt has handed on: names and values
   Result(Target),
+  /// What an attempt used: processor time, memory, disk
+  Metrics(Target),
   /// Stop, kill, pause, resume or signal a running attempt
   Control(ControlArgs),
 }

@@ -16,6 +16,7 @@ pub struct Call {
   pub(super) accept: &'static str,
   pub(super) open_ended: bool,
   pub(super) harmless: bool,
+  pub(super) extra_secs: u64,
 }
 
 impl Call {
@@ -31,6 +32,7 @@ impl Call {
       accept: "application/json",
       open_ended: false,
       harmless,
+      extra_secs: 0,
     }
   }
 
@@ -109,6 +111,13 @@ impl Call {
   #[must_use]
   pub fn if_version(mut self, version: i64) -> Self {
     self.if_version = Some(version);
+    self
+  }
+
+  /// The server may take so much longer than other requests may.
+  #[must_use]
+  pub fn slow(mut self, extra: std::time::Duration) -> Self {
+    self.extra_secs = extra.as_secs() + 1;
     self
   }
 

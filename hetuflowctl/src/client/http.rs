@@ -184,7 +184,7 @@ impl Client {
       request.send().await
     } else {
       let long_poll = call.query.iter().find(|(name, _)| name == "wait_secs");
-      let extra = long_poll.and_then(|(_, secs)| secs.parse().ok()).unwrap_or(0);
+      let extra = long_poll.and_then(|(_, secs)| secs.parse().ok()).unwrap_or(0) + call.extra_secs;
       request.timeout(self.request_timeout + Duration::from_secs(extra)).send().await
     };
     if self.verbose > 0 {

@@ -66,7 +66,11 @@ fn takes_filter(command: &Command) -> bool {
     ),
     Command::Agent(verb) => matches!(
       verb,
-      AgentVerb::List(_) | AgentVerb::Cordon(_) | AgentVerb::Uncordon(_) | AgentVerb::Delete(_)
+      AgentVerb::List(_)
+        | AgentVerb::Cordon(_)
+        | AgentVerb::Uncordon(_)
+        | AgentVerb::Drain(_)
+        | AgentVerb::Delete(_)
     ),
     _ => false,
   }

@@ -1,6 +1,7 @@
 //! What commands do. Each returns data and prints nothing; only `main.rs` exits.
 
 mod again;
+mod agent;
 mod api;
 mod apply;
 mod bench;
@@ -77,7 +78,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Schedule(verb) => schedule(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
     Command::Attempt(verb) => attempt(session, verb).await,
-    Command::Agent(verb) => agent(session, verb).await,
+    Command::Agent(verb) => agents(session, verb).await,
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
     Command::Secret(verb) => secret(session, verb).await,
@@ -163,7 +164,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
 async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
   match verb {
     TaskVerb::List(args) => object::list::tasks(session, args),
-    TaskVerb::Get(args) => object::get::run(session, object::Kind::Task, &args.targets).await,
+    TaskVerb::Get(args) => task::used::get_tasks(session, &args.targets).await,
     TaskVerb::Attempts(args) => object::list::attempts_of(session, &args.target).await,
     TaskVerb::Logs(args) => task::logs::run(session, args).await,
     TaskVerb::Wait(args) => task::wait::run(session, args).await,
@@ -187,17 +188,24 @@ async fn attempt(session: &Session, verb: &AttemptVerb) -> Result<Outcome, CtlEr
     }
     AttemptVerb::Logs(args) => task::logs::of_attempt(session, args).await,
     AttemptVerb::Result(args) => task::story::attempt_result(session, &args.target).await,
+    AttemptVerb::Metrics(args) => task::used::run(session, &args.target).await,
     AttemptVerb::Control(args) => task::control::run(session, args).await,
   }
 }
 
-async fn agent(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError> {
+async fn agents(session: &Session, verb: &AgentVerb) -> Result<Outcome, CtlError> {
   let kind = object::Kind::Agent;
   match verb {
     AgentVerb::List(args) => object::list::agents(session, args),
-    AgentVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    AgentVerb::Get(args) => agent::get(session, &args.names).await,
     AgentVerb::Cordon(args) => object::act::run(session, kind, "cordon", args).await,
     AgentVerb::Uncordon(args) => object::act::run(session, kind, "uncordon", args).await,
+    AgentVerb::Drain(args) => agent::drain::run(session, args).await,
+    AgentVerb::Label(args) => agent::label::run(session, args).await,
+    AgentVerb::Command(args) => agent::order::run(session, args).await,
+    AgentVerb::Restart(args) => agent::order::restart(session, args).await,
+    AgentVerb::Ping(args) => agent::order::ping(session, &args.names).await,
+    AgentVerb::Metrics(args) => agent::order::metrics(session, &args.name).await,
     AgentVerb::Note(args) => object::act::note(session, args).await,
     AgentVerb::Tasks(args) => object::list::agent_tasks(session, args),
     AgentVerb::Delete(args) => object::delete::run(session, kind, args).await,

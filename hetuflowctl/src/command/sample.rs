@@ -1,10 +1,10 @@
 //! Fixed things for tests.
 
 use hetuflow_core::{
-  AgentCapabilities, AgentEntity, AgentId, AgentStatus, JobEntity, JobId, JobStatus, MisfirePolicy,
-  NamespaceId, OverlapPolicy, ScheduleEntity, ScheduleId, ScheduleKind, ScheduleStatus, TaskConfig,
-  TaskEntity, TaskId, TaskInstanceEntity, TaskInstanceId, TaskInstanceStatus, TaskStatus,
-  TriggerSource, Ts,
+  AgentCapabilities, AgentEntity, AgentId, AgentStatus, JobEntity, JobId, JobStatus, Labels,
+  MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleEntity, ScheduleId, ScheduleKind,
+  ScheduleStatus, TaskConfig, TaskEntity, TaskId, TaskInstanceEntity, TaskInstanceId,
+  TaskInstanceStatus, TaskStatus, TriggerSource, Ts,
 };
 use url::Url;
 use uuid::Uuid;
@@ -158,6 +158,7 @@ pub fn attempt() -> TaskInstanceEntity {
     progress: None,
     progress_note: None,
     outputs: None,
+    metrics: None,
   }
 }
 
@@ -169,6 +170,7 @@ pub fn agent() -> AgentEntity {
     status: AgentStatus::Idle,
     capabilities: AgentCapabilities { max_concurrent_tasks: 10, ..AgentCapabilities::default() },
     labels: [("zone".to_owned(), "a".to_owned())].into(),
+    given_labels: Labels::new(),
     namespaces: vec![],
     statistics: None,
     hostname: "web-1".into(),
@@ -182,8 +184,14 @@ pub fn agent() -> AgentEntity {
     acked_seq: 0,
     clock_offset_ms: Some(0.4),
     cordoned: false,
+    drain_since: None,
+    drain_deadline: None,
+    drain_reason: None,
+    drain_then: None,
+    drained_at: None,
     last_heartbeat_at: Some(at(-4)),
     created_at: at(-100),
     updated_at: at(-4),
+    version_skew: None,
   }
 }

@@ -1,7 +1,8 @@
 //! How places and people stand in a table: agents, servers, namespaces, tokens.
 
 use hetuflow_core::{
-  AgentEntity, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated, TokenEntity, Ts,
+  AgentEntity, Labels, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated, TokenEntity, Ts,
+  is_measured_label,
 };
 use serde_json::{Value, json};
 
@@ -27,23 +28,36 @@ impl TableRow for AgentEntity {
     self.id.to_string()
   }
   fn cells(&self) -> Vec<Cell> {
-    let status = if self.cordoned { "cordoned".to_owned() } else { self.status.to_string() };
-    let labels: Vec<String> =
-      self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let status = match (self.drain_since, self.drained_at) {
+      (Some(_), None) => "draining".to_owned(),
+      (Some(_), Some(_)) => "drained".to_owned(),
+      (None, _) if self.cordoned => "cordoned".to_owned(),
+      (None, _) => self.status.to_string(),
+    };
+    let version = match &self.version_skew {
+      Some(skew) => format!("{} ({skew})", self.version),
+      None => self.version.clone(),
+    };
     vec![
       Cell::text(self.id.as_str()),
       Cell::State(status),
       Cell::Number(i64::from(self.capabilities.max_concurrent_tasks)),
       Cell::maybe(self.last_heartbeat_at, Cell::At),
       Cell::text(&self.hostname),
-      Cell::text(&self.version),
-      Cell::text(labels.join(" ")),
+      Cell::text(version),
+      Cell::text(own_labels(&self.labels)),
       Cell::text(self.namespaces.join(" ")),
       Cell::maybe(self.server_id.as_ref(), |server| Cell::text(server.as_str())),
       Cell::maybe(self.clock_offset_ms, |ms| Cell::text(format!("{ms:.1}"))),
       Cell::text(&self.description),
     ]
   }
+}
+
+/// The labels that people give and agents bring; what was measured would fill the line.
+pub fn own_labels(labels: &Labels) -> String {
+  let own = labels.iter().filter(|(key, _)| !is_measured_label(key));
+  own.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 impl TableRow for NamespaceEntity {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentRow, EventRow, FireRow, JobRow, Quantiles, ServerRow, TaskRow, TaskStatus, Ts,
+  AgentRow, AgentStatus, EventRow, FireRow, JobRow, Quantiles, ServerRow, TaskRow, TaskStatus, Ts,
 };
 
 use super::cell::Cell;
@@ -124,11 +124,13 @@ impl TableRow for AgentRow {
     self.id.to_string()
   }
   fn cells(&self) -> Vec<Cell> {
-    let status = if self.cordoned { "cordoned".to_owned() } else { self.status.to_string() };
+    let status = match self.status {
+      AgentStatus::Draining => "draining".to_owned(),
+      _ if self.cordoned => "cordoned".to_owned(),
+      status => status.to_string(),
+    };
     let percent =
       |value: Option<f64>| Cell::maybe(value, |value| Cell::text(format!("{value:.0}")));
-    let labels: Vec<String> =
-      self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     vec![
       Cell::text(self.id.as_str()),
       Cell::State(status),
@@ -139,7 +141,7 @@ impl TableRow for AgentRow {
       Cell::text(&self.hostname),
       Cell::text(&self.version),
       Cell::text(&self.why),
-      Cell::text(labels.join(" ")),
+      Cell::text(super::place_rows::own_labels(&self.labels)),
       Cell::maybe(self.server_id.as_ref(), |server| Cell::text(server.as_str())),
       Cell::maybe(self.clock_offset_ms, |ms| Cell::text(format!("{ms:.1}"))),
     ]

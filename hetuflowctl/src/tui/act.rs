@@ -1,7 +1,7 @@
 //! What changes the server: a plan with ids that are fixed when the key is pressed, its words, its
 //! command, and the requests that it becomes once a person has said yes.
 
-use hetuflow_core::{CancelRequest, Subject, Topic};
+use hetuflow_core::{AgentStatus, CancelRequest, Subject, Topic};
 use serde_json::json;
 
 use super::keys::Action;
@@ -28,6 +28,8 @@ pub enum Verb {
   Cordon,
   /// Agents take tasks again.
   Uncordon,
+  /// Agents take nothing new and are waited for.
+  Drain,
   /// Remove jobs.
   DeleteJob,
   /// Forget agents.
@@ -52,6 +54,7 @@ impl Verb {
       Self::Enable => ("Enable", "job"),
       Self::Cordon => ("Cordon", "agent"),
       Self::Uncordon => ("Uncordon", "agent"),
+      Self::Drain => ("Drain", "agent"),
       Self::DeleteJob => ("Delete", "job"),
       Self::DeleteAgent => ("Delete", "agent"),
       Self::PauseSchedule => ("Pause", "schedule"),
@@ -71,6 +74,7 @@ impl Verb {
       Self::Enable => "Their schedules fire again.",
       Self::Cordon => "They finish what they run and take nothing new.",
       Self::Uncordon => "They take tasks again.",
+      Self::Drain => "What waits there goes back, what runs may end; then they are drained.",
       Self::DeleteJob => "Their schedules go with them. This cannot be undone.",
       Self::PauseSchedule => "It fires no more until it is resumed. Running tasks go on.",
       Self::ResumeSchedule | Self::EnableSchedule => "It fires again.",
@@ -89,6 +93,7 @@ impl Verb {
       Self::Enable => "job enable",
       Self::Cordon => "agent cordon",
       Self::Uncordon => "agent uncordon",
+      Self::Drain => "agent drain",
       Self::DeleteJob => "job delete --yes",
       Self::DeleteAgent => "agent delete --yes",
       Self::PauseSchedule => "schedule pause",
@@ -110,6 +115,7 @@ impl Verb {
       Self::ResumeSchedule => "resumed",
       Self::Cordon => "cordoned",
       Self::Uncordon => "uncordoned",
+      Self::Drain => "draining",
       Self::DeleteJob | Self::DeleteAgent => "deleted",
     }
   }
@@ -131,6 +137,7 @@ impl Verb {
       Self::ResumeSchedule => "resume",
       Self::Cordon => "cordon",
       Self::Uncordon => "uncordon",
+      Self::Drain => "drain",
       Self::DeleteJob | Self::DeleteAgent => "delete",
     }
   }
@@ -200,6 +207,7 @@ impl Plan {
       Verb::Enable => post(&["jobs", id, "enable"]).json(&json!({})),
       Verb::Cordon => post(&["agents", id, "cordon"]).json(&json!({})),
       Verb::Uncordon => post(&["agents", id, "uncordon"]).json(&json!({})),
+      Verb::Drain => post(&["agents", id, "drain"]).json(&json!({})),
       Verb::PauseSchedule => post(&["schedules", id, "pause"]).json(&json!({})),
       Verb::ResumeSchedule => post(&["schedules", id, "resume"]).json(&json!({})),
       Verb::EnableSchedule => post(&["schedules", id, "enable"]).json(&json!({})),
@@ -241,6 +249,10 @@ pub fn verb_for(action: Action, row: &Row) -> Result<(Verb, Target), &'static st
     (Action::Cordon, Row::Agent(agent)) => {
       Ok((if agent.cordoned { Verb::Uncordon } else { Verb::Cordon }, target_of(row)))
     }
+    (Action::Drain, Row::Agent(agent)) if agent.status == AgentStatus::Draining => {
+      Err("it is being drained already: C lets it take tasks again")
+    }
+    (Action::Drain, Row::Agent(_)) => Ok((Verb::Drain, target_of(row))),
     (Action::Delete, Row::Job(_)) => Ok((Verb::DeleteJob, target_of(row))),
     (Action::Delete, Row::Agent(_)) => Ok((Verb::DeleteAgent, target_of(row))),
     _ => Err("that does not apply to this row"),

@@ -35,6 +35,7 @@ pub const WORDS: &[(&str, &str)] = &[
   ("job run", "of the marked jobs; asks first"),
   ("job disable", "of the marked jobs; asks first"),
   ("agent cordon", "of the marked agents; asks first"),
+  ("agent drain", "of the marked agents; asks first"),
   ("status", "the health of everything, as in a shell"),
   ("job get", "job get NAME, job history NAME, job versions NAME: as in a shell"),
   ("schedule next", "schedule next NAME or 'EXPRESSION': as in a shell"),
@@ -73,6 +74,7 @@ pub fn run(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
     ["job", "run"] => actions::run(model, Action::Run, effects),
     ["job", "disable" | "enable"] => actions::run(model, Action::Pause, effects),
     ["agent", "cordon" | "uncordon"] => actions::run(model, Action::Cordon, effects),
+    ["agent", "drain"] => actions::run(model, Action::Drain, effects),
     [name] if Screen::of_name(name).is_some() => {
       model.go(Screen::of_name(name).unwrap_or(Screen::Dash));
     }

@@ -265,7 +265,9 @@ fn things(row: &Row, items: &mut Vec<Item<Choice>>) {
 
 /// What can be changed about a thing; each asks first.
 fn changes(row: &Row, items: &mut Vec<Item<Choice>>) {
-  for action in [Action::Run, Action::Pause, Action::Cordon, Action::Cancel, Action::Retry] {
+  for action in
+    [Action::Run, Action::Pause, Action::Cordon, Action::Drain, Action::Cancel, Action::Retry]
+  {
     let Ok((verb, target)) = act::verb_for(action, row) else { continue };
     if matches!((action, row), (Action::Run, Row::Task(_))) {
       continue;

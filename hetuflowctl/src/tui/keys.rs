@@ -121,6 +121,7 @@ actions! {
   Kill "kill" ["K"] WORK.or(Place::DASH), Acting, "", "kill tasks at once";
   Pause "pause" ["P"] Place::JOBS.or(Place::DASH), Acting, "pause", "disable or enable jobs, pause the schedule of a fire";
   Cordon "cordon" ["C"] Place::AGENTS, Acting, "cordon", "take no new tasks, or take them again";
+  Drain "drain" ["D"] Place::AGENTS, Acting, "drain", "empty agents: nothing new, and wait for what runs";
   Delete "delete" ["delete"] Place::JOBS.or(Place::AGENTS), Acting, "", "delete jobs, or agents that are offline";
   Up "up" ["k", "up"] Place::ROWS, Lists, "", "up";
   Down "down" ["j", "down"] Place::ROWS, Lists, "", "down";

@@ -82,7 +82,7 @@ fn first_cases() -> Vec<Case> {
     (
       "B062",
       register(json!({ "protocol_version": 9 })),
-      Close(4026, "9 is not spoken here, at most 1"),
+      Close(4026, "the agent speaks 9, this server at most 1: upgrade the server"),
     ),
     ("B074", register(json!({ "hostname": "a\u{1b}[2J" })), Close(4002, "hostname")),
     ("B074", register(json!({ "hostname": "a\0" })), Close(4002, "hostname")),

@@ -242,8 +242,6 @@ async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
   let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
   let id = submit(&api, &waiting(&truth, &cluster, json!({}))).await?;
   wait_status(&api, &id, &["running"]).await?;
-  let silent = "update sched_agent set status = 'offline'";
-  assert_eq!(sql(&cluster, silent).await?, 1);
   let unreachable = match engine {
     Engine::Sqlite => {
       "update sched_task_hot set unreachable_since = \
@@ -252,6 +250,9 @@ async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
     Engine::Postgres => "update sched_task_hot set unreachable_since = clock_timestamp()",
   };
   assert_eq!(sql(&cluster, unreachable).await?, 1);
+  // Last: a sign of life in between would end it before the attempt was called unreachable.
+  let silent = "update sched_agent set status = 'offline'";
+  assert_eq!(sql(&cluster, silent).await?, 1);
   wait::until_ok("the task to be reachable again", LIMIT, || async {
     let task = task(&api, &id).await.map_err(|error| format!("{error:#}"))?;
     let agent = api.get_ok("/agents/agent-0").await.map_err(|error| format!("{error:#}"))?;

@@ -68,6 +68,8 @@ impl Desk {
         if self.has_limits() {
           self.journal.contact(self.contact_us);
         }
+        // Proof that it moves, also where nothing is in hand.
+        self.say(&super::super::frames::FromExecutor::Tick(self.turns));
       }
       command => self.pass(command),
     }

@@ -1,22 +1,24 @@
 //! `sched_agent`.
 
 use hetuflow_core::{
-  AgentEntity, AgentFilter, AgentForUpdate, AgentId, AgentStatus, Page, ServerId, Ts,
+  AgentCapabilities, AgentEntity, AgentFilter, AgentId, AgentStatus, DrainThen, Labels, Page,
+  ServerId, Ts,
 };
-use sea_query::{Expr, ExprTrait, OnConflict, Query, Value};
+use sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, Value};
 use serde_json::Value as Json;
 
 use super::page::{PageArgs, by_name};
-use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option};
+use super::{is, json, json_option, text, text_option, ts, ts_option};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const TABLE: &str = "sched_agent";
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 27] = [
   "id",
   "description",
   "status",
   "capabilities",
   "labels",
+  "given_labels",
   "namespaces",
   "statistics",
   "hostname",
@@ -30,6 +32,11 @@ const COLUMNS: [&str; 21] = [
   "acked_seq",
   "clock_offset_ms",
   "cordoned",
+  "drain_since",
+  "drain_deadline",
+  "drain_reason",
+  "drain_then",
+  "drained_at",
   "last_heartbeat_at",
   "created_at",
   "updated_at",
@@ -50,6 +57,7 @@ pub async fn register(conn: &mut Conn, row: &AgentEntity) -> Result<(), DbError>
       text(row.status).into(),
       json(&row.capabilities).into(),
       json(&row.labels).into(),
+      json(&row.given_labels).into(),
       json(&row.namespaces).into(),
       json_option(row.statistics.as_ref()).into(),
       text(&row.hostname).into(),
@@ -63,6 +71,11 @@ pub async fn register(conn: &mut Conn, row: &AgentEntity) -> Result<(), DbError>
       row.acked_seq.into(),
       Value::Double(row.clock_offset_ms).into(),
       row.cordoned.into(),
+      ts_option(row.drain_since).into(),
+      ts_option(row.drain_deadline).into(),
+      text_option(row.drain_reason.as_deref()).into(),
+      text_option(row.drain_then.map(DrainThen::as_str)).into(),
+      ts_option(row.drained_at).into(),
       ts_option(row.last_heartbeat_at).into(),
       ts(row.created_at).into(),
       ts(row.updated_at).into(),
@@ -98,6 +111,20 @@ pub async fn register(conn: &mut Conn, row: &AgentEntity) -> Result<(), DbError>
 pub async fn get(conn: &mut Conn, id: &AgentId) -> Result<Option<AgentEntity>, DbError> {
   let mut select = Query::select();
   select.columns(COLUMNS).from(TABLE).and_where(is("id", text(id)));
+  conn.fetch_optional(&select).await
+}
+
+/// Reads one and keeps others from changing it until this transaction is over.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn lock(conn: &mut Conn, id: &AgentId) -> Result<Option<AgentEntity>, DbError> {
+  let mut select = Query::select();
+  select.columns(COLUMNS).from(TABLE).and_where(is("id", text(id)));
+  // SQLite has one writer at a time anyway.
+  if !conn.is_sqlite() {
+    select.lock(LockType::Update);
+  }
   conn.fetch_optional(&select).await
 }
 
@@ -222,6 +249,15 @@ pub async fn list_offline(conn: &mut Conn) -> Result<Vec<AgentId>, DbError> {
   Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
+/// What people may change of an agent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AgentChange {
+  /// Its note.
+  pub description: Option<String>,
+  /// The labels given to it, and what follows from them for selectors.
+  pub labels: Option<(Labels, Labels)>,
+}
+
 /// Changes what a person may change.
 ///
 /// # Errors
@@ -229,24 +265,99 @@ pub async fn list_offline(conn: &mut Conn) -> Result<Vec<AgentId>, DbError> {
 pub async fn update(
   conn: &mut Conn,
   id: &AgentId,
-  change: &AgentForUpdate,
+  change: &AgentChange,
   now: Ts,
 ) -> Result<bool, DbError> {
   let mut update = Query::update();
   update.table(TABLE).value("updated_at", ts(now)).and_where(is("id", text(id)));
-  FieldMask::new(&mut update, change.update_mask.as_deref())
-    .set("description", change.description.as_ref().map(text));
+  if let Some(description) = &change.description {
+    update.value("description", text(description));
+  }
+  if let Some((given, effective)) = &change.labels {
+    update.value("given_labels", json(given)).value("labels", json(effective));
+  }
   Ok(conn.execute(&update).await? == 1)
 }
 
-/// Makes an agent take nothing new, or lets it take again.
+/// Takes over what an agent says of itself between registrations.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn set_capabilities(
+  conn: &mut Conn,
+  id: &AgentId,
+  (capabilities, effective): (&AgentCapabilities, &Labels),
+  now: Ts,
+) -> Result<(), DbError> {
+  let mut update = Query::update();
+  update
+    .table(TABLE)
+    .value("capabilities", json(capabilities))
+    .value("labels", json(effective))
+    .value("updated_at", ts(now))
+    .and_where(is("id", text(id)));
+  conn.execute(&update).await.map(drop)
+}
+
+/// The labels of agents that were changed at or after this instant.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn labels_since(conn: &mut Conn, since: Ts) -> Result<Vec<(AgentId, Labels)>, DbError> {
+  #[derive(sqlx::FromRow)]
+  struct Row {
+    id: AgentId,
+    #[sqlx(json)]
+    labels: Labels,
+  }
+  let mut select = Query::select();
+  select.columns(["id", "labels"]).from(TABLE).and_where(Expr::col("updated_at").gte(ts(since)));
+  let rows: Vec<Row> = conn.fetch(&select).await?;
+  Ok(rows.into_iter().map(|row| (row.id, row.labels)).collect())
+}
+
+/// Makes an agent take nothing new, or lets it take again, which also ends a drain.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn set_cordoned(conn: &mut Conn, id: &AgentId, cordoned: bool) -> Result<bool, DbError> {
   let mut update = Query::update();
   update.table(TABLE).value("cordoned", cordoned).and_where(is("id", text(id)));
+  if !cordoned {
+    update
+      .value("drain_since", ts_option(None))
+      .value("drain_deadline", ts_option(None))
+      .value("drain_reason", text_option(None))
+      .value("drain_then", text_option(None))
+      .value("drained_at", ts_option(None));
+  }
   Ok(conn.execute(&update).await? == 1)
+}
+
+/// Agents that were last heard of before an instant, are called offline and have nothing in hand.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list_forgotten(conn: &mut Conn, before: Ts) -> Result<Vec<AgentEntity>, DbError> {
+  let columns = COLUMNS.join(", ");
+  let sql = format!(
+    "select {columns} from sched_agent where status = 'offline' \
+      and coalesce(last_heartbeat_at, created_at) < $1 \
+      and id not in (select agent_id from sched_task_hot where agent_id is not null) \
+    order by id limit 1000"
+  );
+  conn.fetch_text(sql, vec![ts(before)]).await
+}
+
+/// Forgets an agent that is still as [`list_forgotten`] has found it.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn delete_forgotten(conn: &mut Conn, id: &AgentId, before: Ts) -> Result<bool, DbError> {
+  let sql = "delete from sched_agent where id = $1 and status = 'offline' \
+    and coalesce(last_heartbeat_at, created_at) < $2 \
+    and not exists (select 1 from sched_task_hot h where h.agent_id = $1)";
+  Ok(conn.execute_sql(sql, vec![text(id), ts(before)]).await? == 1)
 }
 
 /// The agents that take nothing new.

@@ -1,6 +1,8 @@
 //! All SQL: one file per table, functions that take a connection, no decisions.
 
 pub mod agent_bmc;
+pub mod agent_command_bmc;
+pub mod agent_drain_bmc;
 pub mod event_bmc;
 pub mod filter_sql;
 pub mod fire_bmc;

@@ -8,7 +8,7 @@ use super::{is, text, uuid};
 use crate::infra::db::{Conn, DbError};
 
 const VIEW: &str = "sched_task_instance_view";
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
   "id",
   "task_id",
   "job_id",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 24] = [
   "progress",
   "progress_note",
   "outputs",
+  "metrics",
 ];
 
 fn select() -> SelectStatement {

@@ -54,7 +54,8 @@ async fn insert(work: &mut Work, actor: &Actor, new: &V0AgentForCreate) -> SvcRe
     description: String::new(),
     status: AgentStatus::Offline,
     capabilities: AgentCapabilities::default(),
-    labels,
+    labels: labels.clone(),
+    given_labels: labels,
     namespaces: Vec::new(),
     statistics: None,
     hostname: String::new(),
@@ -68,9 +69,15 @@ async fn insert(work: &mut Work, actor: &Actor, new: &V0AgentForCreate) -> SvcRe
     acked_seq: 0,
     clock_offset_ms: None,
     cordoned: false,
+    drain_since: None,
+    drain_deadline: None,
+    drain_reason: None,
+    drain_then: None,
+    drained_at: None,
     last_heartbeat_at: None,
     created_at: work.now,
     updated_at: work.now,
+    version_skew: None,
   };
   agent_bmc::register(&mut work.tx, &agent).await?;
   let data = json!({ "source": "legacy", "by": actor.name, "capabilities": new.capabilities });

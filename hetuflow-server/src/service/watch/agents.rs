@@ -47,7 +47,11 @@ fn agent_row(agent: AgentEntity, in_hand: &HashMap<AgentId, i64>) -> AgentRow {
   let figure = |name: &str| agent.statistics.as_ref().and_then(|all| all[name].as_f64());
   AgentRow {
     why: why(&agent, running),
-    status: agent.status,
+    status: match agent.status {
+      AgentStatus::Offline | AgentStatus::Error => agent.status,
+      _ if agent.drain_since.is_some() && agent.drained_at.is_none() => AgentStatus::Draining,
+      status => status,
+    },
     cordoned: agent.cordoned,
     running: u32::try_from(running).unwrap_or(0),
     slots: agent.capabilities.max_concurrent_tasks,
@@ -71,7 +75,17 @@ fn why(agent: &AgentEntity, running: i64) -> String {
     AgentStatus::Offline if running > 0 => format!("offline with {running} tasks"),
     AgentStatus::Offline => "offline".to_owned(),
     AgentStatus::Error => "reports an error".to_owned(),
+    _ if agent.drain_since.is_some() => drain_words(agent, running),
     _ if agent.cordoned => "takes nothing new".to_owned(),
     _ => String::new(),
+  }
+}
+
+fn drain_words(agent: &AgentEntity, running: i64) -> String {
+  let reason = agent.drain_reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+  match (agent.drained_at, agent.drain_deadline) {
+    (Some(_), _) => format!("drained{reason}"),
+    (None, Some(deadline)) => format!("drains until {deadline}, {running} tasks left{reason}"),
+    (None, None) => format!("drains, {running} tasks left{reason}"),
   }
 }

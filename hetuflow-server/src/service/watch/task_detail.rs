@@ -60,5 +60,6 @@ fn attempt_row(attempt: TaskInstanceEntity) -> AttemptRow {
     reason: attempt.reason,
     error_message: attempt.error_message,
     log_bytes: attempt.log_bytes,
+    metrics: attempt.metrics,
   }
 }

@@ -16,6 +16,7 @@ pub mod retry;
 pub mod run;
 pub mod story;
 mod together;
+pub mod used;
 mod verify;
 pub mod wait;
 

@@ -140,8 +140,8 @@ fn beat(ctx: &Ctx<'_>, agent: &AgentRow) -> CellText {
 }
 
 fn labels(agent: &AgentRow) -> String {
-  let words: Vec<String> =
-    agent.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+  let own = agent.labels.iter().filter(|(key, _)| !hetuflow_core::is_measured_label(key));
+  let words: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
   words.join(" ")
 }
 

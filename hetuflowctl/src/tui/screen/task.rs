@@ -1,6 +1,6 @@
 //! One task: its attempts, the phases of the chosen one, and its output.
 
-use hetuflow_core::{AttemptRow, TaskDetail, Ts};
+use hetuflow_core::{AttemptRow, TaskDetail, TaskMetrics, Ts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -139,6 +139,12 @@ pub fn draw(model: &Model, ctx: &Ctx<'_>, area: Rect, buf: &mut Buffer) -> Rect 
     line(buf, &|buf, y| {
       phases(ctx, (detail, attempt), Rect { y, height: 1, ..area }, buf);
     });
+    if let Some(used) = attempt.metrics.as_ref().filter(|_| area.height >= 16) {
+      line(buf, &|buf, y| {
+        let words = used_words(ctx, used);
+        put_cut(buf, (area.x + 1, y), area.right(), &words, (ctx.style(Role::Dim), ctx.look));
+      });
+    }
     let words = ended_words(ctx, detail, attempt);
     if area.height >= 16 && !words.is_empty() {
       line(buf, &|buf, y| {
@@ -233,6 +239,29 @@ fn phases(
     if attempt.started_at.is_some() { glyphs.phases[2].repeat(room) } else { String::new() };
   let x = put(buf, (x, area.y), area.right(), &bar, ctx.style(role));
   put(buf, (x, area.y), area.right(), &length, ctx.style(role));
+}
+
+/// `3.0M`: bytes in few cells.
+fn byte_words(bytes: u64) -> String {
+  let (mut value, mut at) = (bytes as f64, 0);
+  while value >= 1024.0 && at < 4 {
+    value /= 1024.0;
+    at += 1;
+  }
+  format!("{value:.1}{}", ["B", "K", "M", "G", "T"][at])
+}
+
+/// What an ended attempt used; what was not measured is left out.
+fn used_words(ctx: &Ctx<'_>, used: &TaskMetrics) -> String {
+  let mut parts = vec![format!("cpu {}", took(used.cpu_time * 1e3))];
+  for (name, bytes) in
+    [("mem", used.memory_peak), ("read", used.disk_read), ("written", used.disk_write)]
+  {
+    if bytes > 0 {
+      parts.push(format!("{name} {}", byte_words(bytes)));
+    }
+  }
+  format!("used  {}", parts.join(&format!(" {} ", ctx.look.glyphs.dot)))
 }
 
 fn ended_words(ctx: &Ctx<'_>, detail: &TaskDetail, attempt: &AttemptRow) -> String {

@@ -1,7 +1,7 @@
 //! What somebody asked of a task on an agent: stored as an intent first, so that it reaches the
 //! agent whichever server it is on.
 
-use hetuflow_core::{AgentId, TaskId, TaskInstanceId, Ts};
+use hetuflow_core::{AgentId, NamespaceId, TaskId, TaskInstanceId, Ts};
 use sea_query::Value;
 
 use super::super::{text, text_option, ts, uuid};
@@ -43,6 +43,36 @@ pub async fn request_stop(
     uuid(task.0),
   ];
   Ok(conn.execute_sql(sql, values).await? == 1)
+}
+
+/// Stores that everything an agent has started is to stop, because it is being emptied. What
+/// somebody has asked to stop already stays as it was asked. Returns the tasks.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn request_drain_stops(
+  conn: &mut Conn,
+  agent: &AgentId,
+  now: Ts,
+) -> Result<Vec<(TaskId, NamespaceId)>, DbError> {
+  let sql = "update sched_task_hot set status = 'cancelling', stop_kind = 'drain', \
+      stop_reason = 'drain', stop_grace_ms = null, updated_at = $1 \
+    where agent_id = $2 and status in ('running', 'paused') \
+    returning task_id, namespace_id";
+  conn.fetch_sql(sql, vec![ts(now), text(agent)]).await
+}
+
+/// What an agent has in hand: all of it, and what of that has not started.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn in_hand(conn: &mut Conn, agent: &AgentId) -> Result<(i64, i64), DbError> {
+  let sql = "select count(*), \
+      coalesce(sum(case when status in ('locked', 'dispatched') then 1 else 0 end), 0) \
+    from sched_task_hot where agent_id = $1 \
+      and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling')";
+  let rows: Vec<(i64, i64)> = conn.fetch_sql(sql, vec![text(agent)]).await?;
+  Ok(rows.first().copied().unwrap_or_default())
 }
 
 /// Stores that a process is to be held, or to go on. The later wish replaces the earlier one; one

@@ -152,7 +152,7 @@ pub async fn reschedule_retry(
       stop_grace_ms = null, progress = null, progress_note = null, updated_at = $2 \
       where task_id = $3 and fence = $4 \
         and (status in ('locked', 'dispatched', 'running', 'paused') \
-          or (status = 'cancelling' and stop_kind = 'restart'))";
+          or (status = 'cancelling' and stop_kind in ('restart', 'drain')))";
     let values = vec![
       super::super::ts(*eligible_at),
       super::super::ts(now),
@@ -211,6 +211,8 @@ pub struct FinishedAttempt {
   pub output_tail: Option<Vec<u8>>,
   /// Which of its bytes came from which stream.
   pub output_index: Option<String>,
+  /// What it used, as the agent has measured it.
+  pub metrics: Option<Value>,
   /// What else it has left.
   pub left: LeftBehind,
 }
@@ -233,23 +235,23 @@ pub struct LeftBehind {
 const PG_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, namespace_id, \
   attempt, fence, agent_id, status, task_status, dispatched_at, started_at, completed_at, \
   start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, output_tail, \
-  output_index, log_hash, log_dropped, progress, progress_note, outputs) \
+  output_index, log_hash, log_dropped, progress, progress_note, outputs, metrics) \
   select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], \
     $6::bigint[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], \
     $12::timestamptz[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], \
     $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::text[], \
-    $22::text[], $23::bigint[], $24::double precision[], $25::text[], $26::jsonb[]) \
+    $22::text[], $23::bigint[], $24::double precision[], $25::text[], $26::jsonb[], $27::jsonb[]) \
   on conflict do nothing";
 
 const SQLITE_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, \
   namespace_id, attempt, fence, agent_id, status, task_status, dispatched_at, started_at, \
   completed_at, start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, \
-  output_tail, output_index, log_hash, log_dropped, progress, progress_note, outputs) \
+  output_tail, output_index, log_hash, log_dropped, progress, progress_note, outputs, metrics) \
   select unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, \
     value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
     value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16, \
     value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20, \
-    value ->> 21, value ->> 22, value ->> 23, value ->> 24, value ->> 25 \
+    value ->> 21, value ->> 22, value ->> 23, value ->> 24, value ->> 25, value ->> 26 \
   from json_each($1) where true on conflict do nothing";
 
 fn column<'a, T>(rows: &'a [FinishedAttempt], value: impl Fn(&'a FinishedAttempt) -> T) -> Vec<T> {
@@ -299,6 +301,7 @@ pub async fn insert_finished(conn: &mut Conn, rows: &[FinishedAttempt]) -> Resul
     .bind(column(rows, |r| r.left.progress))
     .bind(column(rows, |r| r.left.progress_note.as_deref()))
     .bind(column(rows, |r| r.left.outputs.as_ref()))
+    .bind(column(rows, |r| r.metrics.clone()))
     .execute(pg)
     .await?;
   conn.done();
@@ -336,6 +339,7 @@ fn sqlite_rows(rows: &[FinishedAttempt]) -> String {
         r.left.progress,
         r.left.progress_note,
         r.left.outputs.as_ref().map(ToString::to_string),
+        r.metrics.as_ref().map(ToString::to_string),
       ])
     })
     .collect();

@@ -17,8 +17,8 @@ mod waiting;
 pub use born_sqlite::enqueue_born;
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
 pub use control::{
-  StopIntent, StopMark, mark_paused, mark_resumed, pending_stops, request_hold, request_signal,
-  request_stop, take_signal,
+  StopIntent, StopMark, in_hand, mark_paused, mark_resumed, pending_stops, request_drain_stops,
+  request_hold, request_signal, request_stop, take_signal,
 };
 pub use enqueue::{
   Birth, JobGuards, NewTask, cannot_collide, check_jobs, enqueue, enqueue_plain, is_plain,

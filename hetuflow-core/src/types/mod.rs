@@ -3,6 +3,7 @@
 mod backoff;
 pub mod config_text;
 pub mod cron;
+mod dst;
 mod duration_text;
 mod enums;
 mod error;
@@ -16,7 +17,11 @@ mod ts;
 mod wire_enum;
 
 pub use backoff::{Backoff, full_jitter};
-pub use cron::{CronError, CronExpression, CronFire, cron_fields, parse_time_zone};
+pub use cron::{
+  ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
+  tz_database_version, version_with_tz_database,
+};
+pub use dst::{DstGap, DstOverlap};
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
 pub use enums::*;
 pub use error::{ErrorCode, ErrorResponse, FieldError, pointer_part};

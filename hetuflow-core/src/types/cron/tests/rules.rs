@@ -60,6 +60,21 @@ fn each_value_for_a_gap() {
   assert!(gap(DstGap::Next, "*/30 2 * * *", 1)[0].starts_with("29 03:00 +02:00"));
 }
 
+/// Half an hour is left out there: 02:10 becomes 02:40, after 02:35, which exists.
+#[test]
+fn shifted_times_stand_in_order() {
+  let zone = CronZone::named("Australia/Lord_Howe").unwrap();
+  let expression = parse("10,35 2 * * *").with_dst(Some(DstGap::Shift), None);
+  let start = ts("2026-10-03T12:00:00Z");
+  let fires: Vec<_> = expression.fires_after(start, &zone).take(3).map(|fire| fire.at).collect();
+  let local: Vec<_> =
+    fires.iter().map(|at| zone.local(*at).strftime("%d %H:%M").to_string()).collect();
+  assert_eq!(local, ["04 02:35", "04 02:40", "05 02:10"]);
+  for pair in fires.windows(2) {
+    assert_eq!(expression.previous_before(pair[1], &zone).map(|fire| fire.at), Some(pair[0]));
+  }
+}
+
 #[test]
 fn each_value_for_an_overlap() {
   let twice =

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{
   super::{CronExpression, CronZone},
-  brute_expression::Sample,
+  brute_expression::{Item, Sample},
 };
 use crate::types::{DstGap, DstOverlap};
 
@@ -60,6 +60,23 @@ impl Window {
     let edge = SignedDuration::from_hours(3).min(half / 4);
     let inner = (around - half + edge, end - edge);
     Self { zone: CronZone::of(zone), step, clock, shown, inner }
+  }
+
+  /// Brings a sample to where something happens, more and more: any day, the hours around the
+  /// middle, only on that date.
+  pub fn aim(&self, sample: &mut Sample, aim: u8) {
+    let middle = self.clock[self.clock.len() / 2].1;
+    if aim >= 1 {
+      sample.fields[3..].fill(vec![Item::Star(1)]);
+    }
+    if aim >= 2 {
+      let hour = middle.hour() as u32;
+      sample.fields[2] = vec![Item::Range(hour.saturating_sub(2), (hour + 1).min(23), 1)];
+    }
+    if aim >= 3 {
+      sample.fields[3] = vec![Item::One(middle.day() as u32)];
+      sample.fields[4] = vec![Item::One(middle.month() as u32)];
+    }
   }
 
   /// Every fire, by looking at the clock.

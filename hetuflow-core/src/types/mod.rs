@@ -10,6 +10,7 @@ mod error;
 pub mod filter;
 mod id;
 mod interval;
+mod jitter;
 mod name;
 mod selector;
 mod status;
@@ -29,7 +30,8 @@ pub use filter::{
   Candidates, Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
 pub use id::*;
-pub use interval::{check_interval, next_interval};
+pub use interval::{check_interval, next_interval, previous_interval};
+pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use selector::{
   LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,

@@ -17,12 +17,15 @@ use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 18] = [
   "name",
   "description",
   "cron_expression",
   "interval_secs",
   "timezone",
+  "dst_gap",
+  "dst_overlap",
+  "jitter_secs",
   "end_time",
   "max_count",
   "status",
@@ -213,6 +216,9 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     cron_expression,
     interval_secs,
     timezone,
+    dst_gap,
+    dst_overlap,
+    jitter_secs,
     end_time,
     max_count,
     status,

@@ -32,7 +32,7 @@ pub(super) fn preview_of(
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
     let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    next.push(NextFire { at, local, note });
+    next.push(NextFire { at, local, note: note.map(|note| note.to_string()) });
     after = at;
   }
   let timezone = schedule.timezone.clone();

@@ -86,25 +86,40 @@ impl CronExpression {
       masks,
       years: (!every_year).then(|| year.values.iter().map(|y| *y as i16).collect()),
       wall_pattern,
-      dst_gap: if wall_pattern { DstGap::Skip } else { DstGap::Next },
-      dst_overlap: if wall_pattern { DstOverlap::Both } else { DstOverlap::First },
-    };
+      dst_gap: DstGap::Auto,
+      dst_overlap: DstOverlap::Auto,
+    }
+    .with_dst(DstGap::Auto, DstOverlap::Auto);
     if expression.has_a_day() { Ok(expression) } else { Err(never_fires(&slots, &expression)) }
   }
 
-  /// The same expression with another rule for changes of the clocks; `None` leaves what the text
+  /// The same expression with another rule for changes of the clocks. `auto` is what the text
   /// decides: a pattern (minute or hour starts with `*`) skips gaps and fires both times, a fixed
   /// time fires after the gap and the first time.
   #[must_use]
-  pub fn with_dst(mut self, gap: Option<DstGap>, overlap: Option<DstOverlap>) -> Self {
-    self.dst_gap = gap.unwrap_or(self.dst_gap);
-    self.dst_overlap = overlap.unwrap_or(self.dst_overlap);
+  pub fn with_dst(mut self, gap: DstGap, overlap: DstOverlap) -> Self {
+    self.dst_gap = match (gap, self.wall_pattern) {
+      (DstGap::Auto, true) => DstGap::Skip,
+      (DstGap::Auto, false) => DstGap::Next,
+      (told, _) => told,
+    };
+    self.dst_overlap = match (overlap, self.wall_pattern) {
+      (DstOverlap::Auto, true) => DstOverlap::Both,
+      (DstOverlap::Auto, false) => DstOverlap::First,
+      (told, _) => told,
+    };
     self
   }
 
-  /// The rule for changes of the clocks that counts.
+  /// The rule for changes of the clocks that counts, never `auto`.
   pub fn dst(&self) -> (DstGap, DstOverlap) {
     (self.dst_gap, self.dst_overlap)
+  }
+
+  /// Minute or hour starts with `*`: it fires by the wall clock, and a change of the clocks is
+  /// nothing special to it.
+  pub fn is_pattern(&self) -> bool {
+    self.wall_pattern
   }
 
   /// The expression as written, without blanks around it.

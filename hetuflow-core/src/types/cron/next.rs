@@ -135,7 +135,7 @@ impl CronExpression {
         let wall = self.wall_at_or_after(first.max(from + span.before)).filter(|w| *w < end)?;
         Some(shifted(span, wall))
       }
-      DstGap::Next | DstGap::Skip => None,
+      DstGap::Auto | DstGap::Next | DstGap::Skip => None,
     }
   }
 
@@ -149,7 +149,7 @@ impl CronExpression {
         let last = (end - 1).min(to + span.before);
         Some(shifted(span, self.wall_at_or_before(last).filter(|w| *w >= first)?))
       }
-      DstGap::Skip => None,
+      DstGap::Auto | DstGap::Skip => None,
     }
   }
 

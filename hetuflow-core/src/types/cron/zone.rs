@@ -76,7 +76,7 @@ pub fn tz_database_version() -> &'static str {
 /// What `--version` says after the program's name: its own version, and that of the database that
 /// decides when schedules fire.
 pub fn version_with_tz_database(own: &str) -> String {
-  format!("{own} (time zones {})", tz_database_version())
+  format!("{own} (tzdata {})", tz_database_version())
 }
 
 /// Looks a zone up by its exact IANA name in the bundled database.

@@ -14,8 +14,10 @@ use crate::output::{Outcome, View};
 /// When the job is not there, or the schedule is refused.
 pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, CtlError> {
   let timing = &args.timing;
-  if timing.cron.is_none() && timing.every.is_none() {
-    return Err(CtlError::usage("when?").help("give --cron EXPR or --every DUR"));
+  let at = args.at.or(args.after.map(|after| session.look.now.plus(after)));
+  if timing.cron.is_none() && timing.every.is_none() && at.is_none() {
+    let help = "give --cron EXPR, --every DUR, --at TIME or --in DUR";
+    return Err(CtlError::usage("when?").help(help));
   }
   let job = get::job(session, &args.job).await?;
   let new = ScheduleForCreate {
@@ -24,6 +26,10 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
     timezone: timing.tz.clone(),
+    dst_gap: timing.dst_gap,
+    dst_overlap: timing.dst_overlap,
+    jitter_secs: timing.jitter.map(Seconds),
+    at,
     overlap_policy: timing.overlap,
     misfire_policy: timing.misfire,
     max_count: timing.max_count,

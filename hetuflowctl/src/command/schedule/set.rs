@@ -18,6 +18,9 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
     timezone: timing.tz.clone(),
+    dst_gap: timing.dst_gap,
+    dst_overlap: timing.dst_overlap,
+    jitter_secs: timing.jitter.map(Seconds),
     overlap_policy: timing.overlap,
     misfire_policy: timing.misfire,
     max_count: timing.max_count,
@@ -27,7 +30,7 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
   if change == ScheduleForUpdate::default() {
     return Err(
       CtlError::usage("nothing to change")
-        .help("give --cron, --every, --tz, --overlap, --misfire or --prio"),
+        .help("give --cron, --every, --tz, --dst-gap, --dst-overlap, --jitter, --overlap, --misfire or --prio"),
     );
   }
   let schedule = get::schedule(session, &args.name).await?;

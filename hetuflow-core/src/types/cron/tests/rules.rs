@@ -4,12 +4,7 @@ use super::{super::CronZone, parse, ts};
 use crate::types::{DstGap, DstOverlap};
 
 /// Local times and notes of the next fires.
-fn told(
-  text: &str,
-  dst: (Option<DstGap>, Option<DstOverlap>),
-  after: &str,
-  count: usize,
-) -> Vec<String> {
+fn told(text: &str, dst: (DstGap, DstOverlap), after: &str, count: usize) -> Vec<String> {
   let (expression, zone) =
     (parse(text).with_dst(dst.0, dst.1), CronZone::named("Europe/Berlin").unwrap());
   let fires: Vec<_> = expression.fires_after(ts(after), &zone).take(count).collect();
@@ -22,7 +17,7 @@ fn told(
 
 #[test]
 fn each_value_for_a_gap() {
-  let gap = |gap, text, count| told(text, (Some(gap), None), "2026-03-28T12:00:00Z", count);
+  let gap = |gap, text, count| told(text, (gap, DstOverlap::Auto), "2026-03-28T12:00:00Z", count);
   assert_eq!(
     gap(DstGap::Next, "30 2 * * *", 2),
     [
@@ -54,7 +49,7 @@ fn each_value_for_a_gap() {
     ]
   );
   // A pattern skips the gap by its text, and obeys when it is told otherwise.
-  let pattern = told("*/30 2 * * *", (None, None), "2026-03-28T12:00:00Z", 1);
+  let pattern = told("*/30 2 * * *", (DstGap::Auto, DstOverlap::Auto), "2026-03-28T12:00:00Z", 1);
   assert_eq!(pattern, ["30 02:00 +02:00"]);
   assert_eq!(gap(DstGap::Shift, "*/30 2 * * *", 2).len(), 2);
   assert!(gap(DstGap::Next, "*/30 2 * * *", 1)[0].starts_with("29 03:00 +02:00"));
@@ -64,7 +59,7 @@ fn each_value_for_a_gap() {
 #[test]
 fn shifted_times_stand_in_order() {
   let zone = CronZone::named("Australia/Lord_Howe").unwrap();
-  let expression = parse("10,35 2 * * *").with_dst(Some(DstGap::Shift), None);
+  let expression = parse("10,35 2 * * *").with_dst(DstGap::Shift, DstOverlap::Auto);
   let start = ts("2026-10-03T12:00:00Z");
   let fires: Vec<_> = expression.fires_after(start, &zone).take(3).map(|fire| fire.at).collect();
   let local: Vec<_> =
@@ -78,7 +73,7 @@ fn shifted_times_stand_in_order() {
 #[test]
 fn each_value_for_an_overlap() {
   let twice =
-    |overlap, text, count| told(text, (None, Some(overlap)), "2026-10-24T12:00:00Z", count);
+    |overlap, text, count| told(text, (DstGap::Auto, overlap), "2026-10-24T12:00:00Z", count);
   assert_eq!(
     twice(DstOverlap::First, "30 2 * * *", 2),
     [

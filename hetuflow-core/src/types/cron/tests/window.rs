@@ -13,18 +13,13 @@ use super::{
 use crate::types::{DstGap, DstOverlap};
 
 /// A rule as a user may set it.
-pub type Dst = (Option<DstGap>, Option<DstOverlap>);
+pub type Dst = (DstGap, DstOverlap);
 
 /// Any rule, most often none.
 pub fn any_dst() -> impl Strategy<Value = Dst> {
-  let gap = prop_oneof![
-    2 => Just(None),
-    1 => prop::sample::select(DstGap::ALL).prop_map(Some),
-  ];
-  let overlap = prop_oneof![
-    2 => Just(None),
-    1 => prop::sample::select(DstOverlap::ALL).prop_map(Some),
-  ];
+  let gap = prop_oneof![1 => Just(DstGap::Auto), 2 => prop::sample::select(DstGap::ALL)];
+  let overlap =
+    prop_oneof![1 => Just(DstOverlap::Auto), 2 => prop::sample::select(DstOverlap::ALL)];
   (gap, overlap)
 }
 
@@ -82,13 +77,21 @@ impl Window {
   /// Every fire, by looking at the clock.
   fn fires(&self, sample: &Sample, dst: Dst) -> BTreeSet<Timestamp> {
     let pattern = sample.is_wall_pattern();
-    let gap = dst.0.unwrap_or(if pattern { DstGap::Skip } else { DstGap::Next });
-    let overlap = dst.1.unwrap_or(if pattern { DstOverlap::Both } else { DstOverlap::First });
+    let gap = match dst.0 {
+      DstGap::Auto if pattern => DstGap::Skip,
+      DstGap::Auto => DstGap::Next,
+      told => told,
+    };
+    let overlap = match dst.1 {
+      DstOverlap::Auto if pattern => DstOverlap::Both,
+      DstOverlap::Auto => DstOverlap::First,
+      told => told,
+    };
     let mut fires = BTreeSet::new();
     for times in self.shown.iter().filter(|(wall, _)| sample.matches(**wall)).map(|(_, at)| at) {
       match overlap {
         DstOverlap::First => fires.extend(times.first()),
-        DstOverlap::Both => fires.extend(times),
+        DstOverlap::Auto | DstOverlap::Both => fires.extend(times),
         DstOverlap::Last => fires.extend(times.last()),
       }
     }
@@ -98,7 +101,7 @@ impl Window {
       while missing < wall {
         if sample.matches(missing) && !self.shown.contains_key(&missing) {
           match gap {
-            DstGap::Skip => {}
+            DstGap::Auto | DstGap::Skip => {}
             DstGap::Next => drop(fires.insert(after)),
             DstGap::Shift => drop(fires.insert(before + missing.duration_since(last_wall))),
           }

@@ -368,7 +368,7 @@ mod tests {
     assert_eq!(names, ["line 2", "line 4", "line 5"]);
     let now: Ts = "2025-11-21T14:00:00Z".parse().expect("an instant");
     let told: Vec<String> = check(&all, now, 10).into_iter().map(|one| one.code).collect();
-    assert_eq!(told, ["cron.never_fires", "schedule.clocks"]);
+    assert_eq!(told, ["schedule.clocks", "cron.never_fires", "schedule.clocks"]);
     assert!(is_list(Path::new("x/crons.txt")) && is_list(Path::new("crons")));
     assert!(!is_list(Path::new("jobs.yaml")) && !is_list(Path::new("-")));
   }

@@ -1,6 +1,7 @@
 //! Words without I/O: ids, instants, enums, states, errors, and the pure rules on them.
 
 mod backoff;
+pub mod calendar;
 pub mod config_text;
 pub mod cron;
 mod dst;
@@ -18,6 +19,7 @@ mod ts;
 mod wire_enum;
 
 pub use backoff::{Backoff, full_jitter};
+pub use calendar::{Calendar, CalendarGate, CalendarRule, IcsRules, read_ics};
 pub use cron::{
   ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
   tz_database_version, version_with_tz_database,

@@ -8,6 +8,8 @@ mod page;
 mod resource_limits;
 mod rhythm;
 mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod task;
 mod task_config;
 mod v0;

@@ -85,6 +85,17 @@ mod tests {
   }
 
   #[test]
+  fn once_is_one_fire() {
+    let rule = serde_json::json!({ "at": "2099-05-01T08:00:00Z", "timezone": "Europe/Berlin" });
+    let mut new: ScheduleForCreate = serde_json::from_value(rule).expect("readable");
+    let mut errors = Vec::new();
+    new.check(&mut errors);
+    assert_eq!(errors, []);
+    let rule = serde_json::to_value(new).expect("JSON");
+    assert_eq!(preview(rule, 10, "2026-03-01T00:00:00Z"), ["2099-05-01T10:00:00+02:00"]);
+  }
+
+  #[test]
   fn counts_out_of_range_are_refused() {
     let new = ScheduleForCreate { cron_expression: Some("* * * * *".into()), ..Default::default() };
     for count in [0, -1, PREVIEW_MAX + 1] {

@@ -99,7 +99,7 @@ impl FromStr for CalendarRule {
     }
     let upper = rule.to_ascii_uppercase();
     if let Some(rest) = upper.strip_prefix("EASTER") {
-      let days = if rest.is_empty() { Ok(0) } else { rest.parse() };
+      let days = if rest.is_empty() { Ok(0) } else { rest.parse::<i32>() };
       return match days {
         Ok(days)
           if days.unsigned_abs() <= EASTER_DAYS_MAX

@@ -1,15 +1,16 @@
 //! The command line of the agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
-  ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run, run_executor, start_logging,
+  ExecutorFailure, ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run,
+  run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
-use hetuflow_agent::executor::Launcher;
+use hetuflow_agent::executor::{DeskError, Launcher, PlaceError};
 use hetuflow_core::config_text::Problem;
 
 /// The config is wrong.
@@ -39,9 +40,15 @@ enum Verb {
     /// The agent's state folder.
     #[arg(long, value_name = "DIR")]
     state_dir: PathBuf,
+    /// Folder of its log; `log` in the state folder where not named.
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
     /// What is worth a line of its log.
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: String,
+    /// Write its log as JSON.
+    #[arg(long)]
+    log_json: bool,
   },
   /// Look at the settings.
   Config {
@@ -72,7 +79,17 @@ fn main() -> ExitCode {
       Ok(loaded) => start(&loaded),
       Err(problems) => refuse(&problems),
     },
-    Verb::Executor { state_dir, log_level } => hold(&state_dir, &log_level),
+    Verb::Executor { state_dir, log_dir, log_level, log_json } => {
+      let log = LogSection {
+        level: log_level,
+        json: log_json,
+        dir: log_dir.unwrap_or_else(|| state_dir.join("log")),
+        keep: EXECUTOR_LOGS,
+        name: "hetuflow-executor",
+        stderr: false,
+      };
+      hold(&state_dir, &log)
+    }
     Verb::Config { verb: ConfigVerb::Check(source) } => match read(&source) {
       Ok(_) => {
         println!("the settings are fine");
@@ -149,20 +166,16 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
 /// The executor as a process of its own: this same program.
 fn apart(settings: &Settings) -> anyhow::Result<ExecutorHome> {
   let words = ["executor".into(), "--state-dir".into(), settings.agent.state_dir.clone().into()];
-  let level = ["--log-level".into(), settings.log.level.clone().into()];
-  let args = words.into_iter().chain(level).collect();
+  let log = &settings.log;
+  let level = ["--log-level".into(), log.level.clone().into()];
+  let folder = ["--log-dir".into(), log.dir.clone().into()];
+  let json = log.json.then(|| "--log-json".into());
+  let args = words.into_iter().chain(level).chain(folder).chain(json).collect();
   Ok(ExecutorHome::Apart(Launcher::this_program(args).context("which program is this?")?))
 }
 
-fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
-  let log = LogSection {
-    level: log_level.to_owned(),
-    json: false,
-    dir: state_dir.join("log"),
-    keep: EXECUTOR_LOGS,
-    name: "hetuflow-executor",
-  };
-  let _log = start_logging(&log);
+fn hold(state_dir: &Path, log: &LogSection) -> ExitCode {
+  let _log = start_logging(log);
   let runtime = tokio::runtime::Builder::new_multi_thread()
     .worker_threads(2)
     .thread_name("hf-executor")
@@ -176,9 +189,21 @@ fn hold(state_dir: &std::path::Path, log_level: &str) -> ExitCode {
   });
   match outcome {
     Ok(()) => ExitCode::SUCCESS,
+    // An agent that was killed and one that came at once have both started one.
+    Err(error) if is_taken(&error) => {
+      tracing::info!("{error:#}");
+      ExitCode::SUCCESS
+    }
     Err(error) => {
       tracing::error!("{error:#}");
       ExitCode::from(EXIT_CONFIG)
     }
   }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+  let taken = |failure: &ExecutorFailure| {
+    matches!(failure, ExecutorFailure::Desk(DeskError::Place(PlaceError::Taken(_))))
+  };
+  error.downcast_ref().is_some_and(taken)
 }

@@ -100,7 +100,9 @@ async fn a_new_connection_gets_what_was_not_acked_under_the_same_numbers() {
   link.dispatch(json!({ "command": "true" }), vec![quick.clone()]).await;
   let (quick_seq, _) = link.end().await;
   link.ack(quick_seq).await;
-  link.dispatch(json!({ "command": "head -c 900000 /dev/urandom" }), vec![noisy.clone()]).await;
+  // As much as may go without an ack.
+  let noise = "head -c 12000 /dev/urandom; sleep 0.5; head -c 12000 /dev/urandom";
+  link.dispatch(json!({ "command": noise }), vec![noisy.clone()]).await;
   link.dispatch(json!({ "command": "sleep 30" }), vec![long.clone()]).await;
   let (mut seen, mut running, mut noisy_end) = (Vec::new(), false, None);
   while !running || noisy_end.is_none() {

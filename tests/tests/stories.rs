@@ -9,10 +9,14 @@ mod support;
 
 #[path = "stories/agent_copies.rs"]
 mod agent_copies;
+#[path = "stories/agent_disk.rs"]
+mod agent_disk;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_network.rs"]
+mod agent_network;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
 #[path = "stories/bytes.rs"]

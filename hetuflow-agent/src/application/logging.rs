@@ -1,12 +1,17 @@
 //! The agent's own log: stderr, and a file per day.
 
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 use crate::config::LogSection;
+
+/// Lines that may wait to be written; their places are taken from memory at the start. What comes
+/// faster than the disk is dropped rather than waited for.
+const WAITING_LINES: usize = 1024;
 
 /// Writes out what is left when it is dropped.
 #[derive(Debug)]
@@ -16,9 +21,15 @@ pub struct LogGuard {
 
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
 pub fn start_logging(section: &LogSection) -> LogGuard {
-  let filter = || EnvFilter::try_new(&section.level).unwrap_or_else(|_| EnvFilter::new("info"));
+  // Names and levels are all that a level says here; filters of fields would bring regular
+  // expressions into a process that has to be small.
+  let info = || Targets::new().with_default(LevelFilter::INFO);
+  let filter = || section.level.parse().unwrap_or_else(|_| info());
   let (file, problem) = match log_file(section) {
-    Ok(file) => (Some(tracing_appender::non_blocking(file)), None),
+    Ok(file) => {
+      let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);
+      (Some(queue.finish(file)), None)
+    }
     Err(error) => (None, Some(error)),
   };
   let (writer, guard) = file.unzip();
@@ -27,8 +38,12 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
     let layer = fmt::layer().with_ansi(false).with_writer(writer);
     if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
   });
-  let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-  let to_stderr = if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter());
+  // A file that nobody rotates stands behind the executor's stderr.
+  let wants_stderr = section.stderr || to_file.is_none();
+  let to_stderr = wants_stderr.then(|| {
+    let layer = fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    if json { layer.json().boxed() } else { layer.boxed() }.with_filter(filter())
+  });
   // A second agent in one process (a test) keeps the first one's log.
   let _already_started = tracing_subscriber::registry().with(to_stderr).with(to_file).try_init();
   if let Some(problem) = problem {
@@ -62,6 +77,7 @@ mod tests {
       dir: dir.to_owned(),
       keep: 3,
       name: "hetuflow-agent",
+      stderr: true,
     }
   }
 

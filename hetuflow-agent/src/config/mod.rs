@@ -146,6 +146,8 @@ pub struct LogSection {
   pub keep: usize,
   /// How the files are called.
   pub name: &'static str,
+  /// Whether stderr is written as well.
+  pub stderr: bool,
 }
 
 /// Settings, and where each came from.

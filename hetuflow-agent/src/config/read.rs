@@ -212,7 +212,7 @@ fn task_types(text: &mut ConfigText, source: &str) -> BTreeMap<String, TaskType>
 
 fn log(text: &mut ConfigText, state_dir: &std::path::Path) -> LogSection {
   let level = text.text("log.level", "info");
-  if let Err(error) = tracing_subscriber::EnvFilter::try_new(&level) {
+  if let Err(error) = level.parse::<tracing_subscriber::filter::Targets>() {
     text.problem("log.level", error.to_string(), Some("\"info\" or \"debug\""));
   }
   let format = text.text("log.format", "text");
@@ -225,6 +225,7 @@ fn log(text: &mut ConfigText, state_dir: &std::path::Path) -> LogSection {
     dir: path(text, "log.dir", state_dir.join("log")),
     keep: usize::try_from(text.integer("log.keep", 7, 1..=1000)).unwrap_or(7),
     name: "hetuflow-agent",
+    stderr: true,
   }
 }
 

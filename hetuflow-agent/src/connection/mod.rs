@@ -13,6 +13,7 @@ mod outbox;
 mod register;
 mod salvage;
 mod session;
+mod window;
 
 use std::time::Duration;
 

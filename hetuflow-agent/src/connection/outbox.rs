@@ -3,7 +3,8 @@
 //! A report gets its number when it is first sent. Numbered reports are kept until they are acked
 //! and go out again, under the same numbers, on a new connection. Starts and acknowledgements
 //! wait apart from the rest for as long as nothing forces them out, so that a task which ends
-//! quickly costs one report and not two.
+//! quickly costs one report and not two. Output waits apart, too, with the end of its own attempt
+//! behind it: what became of other attempts overtakes it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -15,11 +16,10 @@ use hetuflow_core::{
 use tokio::time::Instant;
 
 use super::OnStored;
+use super::window::Window;
 
 /// Batches that may be on their way without an ack: more would only make each smaller.
 const BATCHES_IN_FLIGHT: usize = 4;
-/// Bytes of output that may be on their way without an ack.
-const OUTPUT_IN_FLIGHT: usize = 8 << 20;
 /// Ends that were this recent say that tasks are short.
 const BUSY: Duration = Duration::from_millis(50);
 /// How long a start waits for its end while tasks are short.
@@ -68,11 +68,15 @@ pub struct Outbox {
   sent: usize,
   /// Not numbered yet.
   pending: VecDeque<Item>,
+  /// Not numbered yet: output, and what comes after output of its own attempt.
+  outputs: VecDeque<Item>,
+  /// How much of each attempt is in `outputs`.
+  waiting_outputs: HashMap<TaskInstanceId, usize>,
   /// Not numbered yet, and replaced by whatever comes after it.
   states: HashMap<TaskInstanceId, Box<TaskInstanceUpdate>>,
   state_order: VecDeque<(Instant, TaskInstanceId)>,
   batches: VecDeque<u64>,
-  output_in_flight: usize,
+  window: Window,
   last_end: Option<Instant>,
   /// Until then `pending` gathers; only in a rush.
   gather_until: Option<Instant>,
@@ -85,10 +89,12 @@ impl Default for Outbox {
       first_seq: 1,
       sent: 0,
       pending: VecDeque::new(),
+      outputs: VecDeque::new(),
+      waiting_outputs: HashMap::new(),
       states: HashMap::new(),
       state_order: VecDeque::new(),
       batches: VecDeque::new(),
-      output_in_flight: 0,
+      window: Window::default(),
       last_end: None,
       gather_until: None,
     }
@@ -121,14 +127,20 @@ impl Outbox {
     } else {
       self.release(id);
     }
-    self.pending.push_back(Item::Update(update, on_stored));
+    let item = Item::Update(update, on_stored);
+    if let Some(waiting) = self.waiting_outputs.get_mut(&id) {
+      *waiting += 1;
+      self.outputs.push_back(item);
+    } else {
+      self.pending.push_back(item);
+    }
   }
 
   /// Takes output in.
   pub fn output(&mut self, frame: Box<OutputFrame>, on_stored: OnStored) {
     self.release(frame.instance_id);
-    self.gather_until = None;
-    self.pending.push_back(Item::Output(frame, on_stored));
+    *self.waiting_outputs.entry(frame.instance_id).or_default() += 1;
+    self.outputs.push_back(Item::Output(frame, on_stored));
   }
 
   /// Something of the attempt follows: its start goes first.
@@ -153,9 +165,7 @@ impl Outbox {
     self.number(most, now);
     let seq_from = self.first_seq + self.sent as u64;
     match self.log.get(self.sent)? {
-      Item::Output(..) => {
-        (self.output_in_flight < OUTPUT_IN_FLIGHT).then_some(Next::Chunk { seq: seq_from })
-      }
+      Item::Output(..) => Some(Next::Chunk { seq: seq_from }),
       Item::Update(..) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
       Item::Update(..) => {
         let rest = self.log.range(self.sent..).take(most);
@@ -167,10 +177,33 @@ impl Outbox {
 
   /// Numbers what may go now, so that at most `most` numbered reports are unsent.
   fn number(&mut self, most: usize, now: Instant) {
-    if self.gather_until.is_some_and(|until| now < until) && self.pending.len() < GATHER_MAX {
+    let gathers = self.gather_until.is_some_and(|until| now < until);
+    if gathers && self.outputs.is_empty() && self.pending.len() < GATHER_MAX {
       return;
     }
     self.gather_until = None;
+    self.number_states(most, now);
+    while self.log.len() - self.sent < most {
+      let waits = |item: &mut Item| matches!(item, Item::Output(..)) && !self.window.has_room();
+      let Some(item) = self.outputs.pop_front_if(|item| !waits(item)) else { return };
+      let id = match &item {
+        Item::Output(frame, _) => {
+          self.window.take(weight(frame));
+          frame.instance_id
+        }
+        Item::Update(update, _) => update.instance_id,
+      };
+      if let Some(waiting) = self.waiting_outputs.get_mut(&id) {
+        *waiting -= 1;
+        if *waiting == 0 {
+          self.waiting_outputs.remove(&id);
+        }
+      }
+      self.log.push_back(item);
+    }
+  }
+
+  fn number_states(&mut self, most: usize, now: Instant) {
     while self.log.len() - self.sent < most {
       match self.state_order.front() {
         Some((at, id)) if *at <= now || !self.states.contains_key(id) => {
@@ -207,12 +240,12 @@ impl Outbox {
   }
 
   /// The next `count` reports are on their way.
-  pub fn note_sent(&mut self, count: usize) {
+  pub fn note_sent(&mut self, count: usize, now: Instant) {
     let mut updates = false;
-    for item in self.log.range(self.sent..).take(count) {
+    for (seq, item) in (self.first_seq..).zip(&self.log).skip(self.sent).take(count) {
       match item {
         Item::Update(..) => updates = true,
-        Item::Output(frame, _) => self.output_in_flight += weight(frame),
+        Item::Output(frame, _) => self.window.note_sent(seq, weight(frame), now),
       }
     }
     self.sent += count;
@@ -222,14 +255,14 @@ impl Outbox {
   }
 
   /// Everything up to `seq` is durable. A number that was never sent changes nothing.
-  pub fn ack(&mut self, seq: u64) -> bool {
+  pub fn ack(&mut self, seq: u64, now: Instant) -> bool {
     if seq >= self.first_seq + self.sent as u64 {
       return false;
     }
     while self.first_seq <= seq {
       match self.log.pop_front() {
         Some(Item::Output(frame, on_stored)) => {
-          self.output_in_flight = self.output_in_flight.saturating_sub(weight(&frame));
+          self.window.give_back(weight(&frame));
           on_stored.call();
         }
         Some(Item::Update(_, on_stored)) => on_stored.call(),
@@ -241,20 +274,22 @@ impl Outbox {
     while self.batches.front().is_some_and(|last| *last <= seq) {
       self.batches.pop_front();
     }
+    self.window.acked(seq, now);
     true
   }
 
   /// A new connection: what is not acked goes out again.
   pub fn resume(&mut self, acked_seq: u64) {
+    self.window.restart();
     self.sent = self.log.len();
-    if !self.ack(acked_seq) && acked_seq >= self.first_seq {
+    let now = Instant::now();
+    if !self.ack(acked_seq, now) && acked_seq >= self.first_seq {
       let last = self.first_seq + self.log.len() as u64 - 1;
       tracing::warn!(acked_seq, last, "the server has acked reports that were never made");
-      self.ack(last);
+      self.ack(last, now);
     }
     self.sent = 0;
     self.batches.clear();
-    self.output_in_flight = 0;
   }
 
   /// Nothing is left to send or to be acked.
@@ -264,13 +299,14 @@ impl Outbox {
 
   /// Nothing waits to be sent.
   pub fn is_all_sent(&self) -> bool {
-    self.sent == self.log.len() && self.pending.is_empty() && self.states.is_empty()
+    let waits = !(self.pending.is_empty() && self.outputs.is_empty() && self.states.is_empty());
+    self.sent == self.log.len() && !waits
   }
 
   /// Attempts that have ended and whose end the server does not know yet: it must not take their
   /// absence among the running ones for a loss.
   pub fn untold_ends(&self) -> impl Iterator<Item = RunningInstance> {
-    self.log.iter().chain(&self.pending).filter_map(|item| match item {
+    self.log.iter().chain(&self.pending).chain(&self.outputs).filter_map(|item| match item {
       Item::Update(update, _) if update.status.is_final() => Some(RunningInstance {
         instance_id: update.instance_id,
         task_id: update.task_id,

@@ -36,10 +36,11 @@ fn chunk(id: TaskInstanceId, memory: &Arc<Semaphore>) -> (Box<OutputFrame>, OnSt
 fn send_all(outbox: &mut Outbox, now: Instant) -> Vec<Next> {
   let mut sent = Vec::new();
   while let Some(next) = outbox.next(500, now) {
-    outbox.note_sent(match &next {
+    let count = match &next {
       Next::Batch { count, .. } => *count,
       Next::Chunk { .. } => 1,
-    });
+    };
+    outbox.note_sent(count, now);
     sent.push(next);
   }
   sent
@@ -89,10 +90,10 @@ async fn a_chunk_forces_the_start_out_and_splits_the_batch() {
   let sent = send_all(&mut outbox, now);
   assert_eq!(sent, [batch(1, 2), Next::Chunk { seq: 3 }, batch(4, 1)]);
   assert_eq!(memory.available_permits(), 97);
-  assert!(outbox.ack(3));
+  assert!(outbox.ack(3, now));
   assert_eq!(memory.available_permits(), 100, "acked output frees its memory");
   assert!(!outbox.is_empty());
-  assert!(outbox.ack(4));
+  assert!(outbox.ack(4, now));
   assert!(outbox.is_empty());
 }
 
@@ -109,9 +110,9 @@ async fn at_most_four_batches_are_in_flight() {
     send_all(&mut outbox, now);
   }
   assert!(!outbox.is_all_sent());
-  assert!(outbox.ack(1));
+  assert!(outbox.ack(1, now));
   assert_eq!(send_all(&mut outbox, now), [batch(5, 2)], "what waited goes as one");
-  assert!(!outbox.ack(7), "an ack of what was never sent changes nothing");
+  assert!(!outbox.ack(7, now), "an ack of what was never sent changes nothing");
 }
 
 #[test]
@@ -179,4 +180,36 @@ async fn an_end_keeps_its_own_start_when_only_the_waiting_was_not_sent() {
   outbox.update(end, OnStored::nothing(), now);
   assert_eq!(outbox.next(500, now), Some(batch(1, 1)));
   assert_eq!(outbox.unsent(1).next().expect("one").started_at_us, Some(5));
+}
+
+#[tokio::test]
+async fn what_became_of_others_overtakes_output_that_waits() {
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  let (loud, other) = (TaskInstanceId::generate(), TaskInstanceId::generate());
+  let frame = |n: u8| {
+    let memory = Arc::new(Semaphore::new(100));
+    let (mut frame, hold) = chunk(loud, &memory);
+    frame.data = vec![n; 100 << 10];
+    (frame, hold)
+  };
+  for n in 0..3 {
+    let (frame, hold) = frame(n);
+    outbox.output(frame, hold);
+  }
+  outbox.update(update(loud, TaskInstanceStatus::Succeeded), OnStored::nothing(), now);
+  outbox.update(update(other, TaskInstanceStatus::Running), OnStored::nothing(), now);
+  let later = now + BUSY;
+  assert_eq!(send_all(&mut outbox, later), [batch(1, 1), Next::Chunk { seq: 2 }]);
+  outbox.update(update(other, TaskInstanceStatus::Failed), OnStored::nothing(), later);
+  let later = later + RUSH + GATHER;
+  assert_eq!(send_all(&mut outbox, later), [batch(3, 1)], "no ack is needed");
+  assert_eq!(outbox.untold_ends().count(), 2);
+  assert!(!outbox.is_all_sent());
+  // The link is quick: all the rest goes, and the loud one's end stays behind its output.
+  assert!(outbox.ack(3, later));
+  assert_eq!(
+    send_all(&mut outbox, later),
+    [Next::Chunk { seq: 4 }, Next::Chunk { seq: 5 }, batch(6, 1)]
+  );
+  assert!(outbox.is_all_sent() && outbox.ack(6, later) && outbox.is_empty());
 }

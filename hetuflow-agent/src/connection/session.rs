@@ -256,7 +256,7 @@ impl Session<'_> {
     match heard {
       Heard::Life => {}
       Heard::Acked(seq) => {
-        if !self.link.outbox.ack(seq) {
+        if !self.link.outbox.ack(seq, Instant::now()) {
           tracing::warn!(seq, "the server has acked reports that were never sent");
         }
       }
@@ -316,6 +316,7 @@ impl Session<'_> {
     let mut sent = false;
     while let Some(next) = self.link.outbox.next(BATCH_ITEMS_MAX, now) {
       sent = true;
+      let chunk = matches!(next, Next::Chunk { .. });
       let (count, message) = match next {
         Next::Chunk { .. } => (1, self.link.outbox.chunk().map(Message::binary)),
         Next::Batch { seq_from, count } => {
@@ -326,7 +327,11 @@ impl Session<'_> {
       if let Some(message) = message {
         self.sink.feed(message).await?;
       }
-      self.link.outbox.note_sent(count);
+      self.link.outbox.note_sent(count, now);
+      if chunk {
+        // On the same thread tasks are started and reports are made.
+        tokio::task::yield_now().await;
+      }
     }
     let reported = sent || self.link.outbox.is_all_sent();
     if let Some(poll) = self.grant(reported) {

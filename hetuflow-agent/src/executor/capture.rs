@@ -5,9 +5,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::SmallOutput;
 
-/// With this much collected a chunk is worth sending.
-const FLUSH_BYTES: usize = 192 << 10;
-
 /// What a chunk takes beside its bytes while it waits.
 const FRAME_BYTES: usize = 512;
 
@@ -24,6 +21,8 @@ pub struct Capture {
   accepted: u64,
   dropped: u64,
   sent: bool,
+  /// With this much collected a chunk is worth sending, and none is longer.
+  piece: usize,
 }
 
 impl Capture {
@@ -40,7 +39,13 @@ impl Capture {
       accepted: 0,
       dropped: 0,
       sent: false,
+      piece: CHUNK_BYTES_MAX,
     }
+  }
+
+  /// How long chunks are cut from now on.
+  pub fn cut_after(&mut self, bytes: usize) {
+    self.piece = bytes.clamp(1, CHUNK_BYTES_MAX);
   }
 
   /// Where a pipe may add bytes, and how many; [`Self::added`] must follow.
@@ -94,7 +99,7 @@ impl Capture {
 
   /// Enough is collected to be sent at once.
   pub fn is_full(&self) -> bool {
-    self.buffer.len() >= FLUSH_BYTES
+    self.buffer.len() >= self.piece
   }
 
   /// Whether a chunk was sent already.
@@ -127,10 +132,9 @@ impl Capture {
     self.sent = true;
     let mut start = 0;
     for (stream, length) in std::mem::take(&mut self.runs) {
-      // Only a word of the agent can push the buffer over one chunk.
       let end = start + length;
       while start < end {
-        let raw = &self.buffer[start..end.min(start + CHUNK_BYTES_MAX)];
+        let raw = &self.buffer[start..end.min(start + self.piece)];
         start += raw.len();
         let (codec, data) = OutputFrame::pack(raw);
         let Some(mut share) = hold.split(raw.len()) else { break };

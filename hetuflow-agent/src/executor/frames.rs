@@ -1,12 +1,13 @@
 //! Messages between the agent and its executor: a length, a kind, a body.
 
 use std::io;
+use std::sync::Arc;
 
-use hetuflow_core::{MessageError, OutputFrame};
+use hetuflow_core::{JobSpec, MessageError, OutputFrame, ScheduledTask};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{Command, Ended, Held, Surroundings};
+use super::{Command, DefaultLimits, Ended, Held, Surroundings};
 
 /// No message is longer; a longer one is a fault of the other side.
 const FRAME_BYTES_MAX: usize = 256 << 20;
@@ -19,7 +20,21 @@ const LENGTH_BYTES: usize = 4;
 pub enum ToExecutor {
   /// Who has come.
   Hello(Box<Hello>),
-  /// Something to do.
+  /// A job, for the starts that follow.
+  Spec {
+    /// Names it.
+    number: u64,
+    /// All told before are forgotten.
+    first: bool,
+    /// The job.
+    #[serde(serialize_with = "super::spec_out", deserialize_with = "super::spec_in")]
+    spec: Arc<JobSpec>,
+  },
+  /// As [`Command::Start`].
+  Start(BriefStart),
+  /// As [`Command::Keep`].
+  Keep(BriefStart),
+  /// Something else to do.
   Command(Command),
   /// These events are stored.
   Stored(Vec<u64>),
@@ -27,6 +42,17 @@ pub enum ToExecutor {
   Retire,
   /// The agent leaves in order; without anything in hand the executor does, too.
   Bye,
+}
+
+/// A start whose job was told before.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BriefStart {
+  /// The attempt.
+  pub task: Box<ScheduledTask>,
+  /// The number of its job.
+  pub spec: u64,
+  /// The server's limits, for what the job does not say.
+  pub limits: DefaultLimits,
 }
 
 /// The first message of an agent.

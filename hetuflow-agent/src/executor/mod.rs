@@ -21,11 +21,13 @@ mod launch;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+mod pieces;
 mod place;
 mod prepare;
 mod remote;
 mod room;
 mod running;
+mod specs;
 mod stop;
 mod supervise;
 #[cfg(test)]

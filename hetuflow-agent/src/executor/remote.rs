@@ -12,8 +12,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::frames::{Frame, FrameReader, FromExecutor, Hello, ToExecutor, Welcome, put_json};
-use super::{Command, Event, Hold, Launcher, Place, Surroundings};
+use super::frames::{
+  BriefStart, Frame, FrameReader, FromExecutor, Hello, ToExecutor, Welcome, put_json,
+};
+use super::specs::{NewSpec, ToldSpecs};
+use super::{Command, Event, Hold, Launcher, Place, Start, Surroundings};
 
 /// Commands written in one turn.
 const TURN: usize = 256;
@@ -62,6 +65,7 @@ pub struct Remote {
   leave: CancellationToken,
   /// Counts executors; what was meant for an earlier one is not passed on.
   number: u64,
+  specs: ToldSpecs,
 }
 
 impl Attached {
@@ -145,7 +149,8 @@ impl Remote {
     events: UnboundedSender<Event>,
     (tick, leave): (Arc<AtomicU64>, CancellationToken),
   ) -> Self {
-    Self { attached, commands, events, stored: unbounded_channel(), tick, leave, number: 0 }
+    let (stored, specs) = (unbounded_channel(), ToldSpecs::default());
+    Self { attached, commands, events, stored, tick, leave, number: 0, specs }
   }
 
   /// Passes on what is said on both sides, until the agent leaves. An executor that is gone is
@@ -165,6 +170,7 @@ impl Remote {
       tracing::warn!(error = %lost, "the executor is gone; starting a new one");
       // Numbers of the old one mean nothing to the new one.
       self.stored = unbounded_channel();
+      self.specs = ToldSpecs::default();
       let mut pause = RETRY_PAUSE;
       loop {
         tokio::select! {
@@ -209,7 +215,13 @@ impl Remote {
           due = Some(Instant::now());
         }
         frame = self.attached.reader.next() => match frame? {
-          Some(frame) => self.hear(frame)?,
+          Some(frame) => {
+            let output = matches!(frame, Frame::Output(..));
+            self.hear(frame)?;
+            if output {
+              tokio::task::yield_now().await;
+            }
+          }
           None => return Err(io::ErrorKind::UnexpectedEof.into()),
         },
         () = self.leave.cancelled() => {
@@ -238,12 +250,34 @@ impl Remote {
     }
     let number = self.number;
     let meant = |one: &Command| !matches!(one, Command::Start(start) if start.executor != number);
-    let mut messages: Vec<ToExecutor> =
-      commands.drain(..).filter(meant).map(ToExecutor::Command).collect();
+    let mut messages = Vec::with_capacity(commands.len() + 1);
+    for command in commands.drain(..).filter(meant) {
+      match command {
+        Command::Start(start) => {
+          let brief = self.brief(&mut messages, *start);
+          messages.push(ToExecutor::Start(brief));
+        }
+        Command::Keep(start) => {
+          let brief = self.brief(&mut messages, *start);
+          messages.push(ToExecutor::Keep(brief));
+        }
+        command => messages.push(ToExecutor::Command(command)),
+      }
+    }
     if !stored.is_empty() {
       messages.push(ToExecutor::Stored(std::mem::take(stored)));
     }
     self.write(&messages).await
+  }
+
+  /// A start by the number of its job, which is told first where it is new.
+  fn brief(&mut self, messages: &mut Vec<ToExecutor>, start: Start) -> BriefStart {
+    let Start { task, spec, limits, executor: _ } = start;
+    let (number, new) = self.specs.number(&spec);
+    if let Some(NewSpec { first }) = new {
+      messages.push(ToExecutor::Spec { number, first, spec });
+    }
+    BriefStart { task: Box::new(task), spec: number, limits }
   }
 
   async fn write(&mut self, messages: &[ToExecutor]) -> io::Result<()> {

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::housekeeping;
 use super::journal::Journal;
 use super::orphan::{self, Found};
+use super::pieces::Pieces;
 use super::running::Control;
 use super::supervise::supervise;
 use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
@@ -83,6 +84,7 @@ pub(super) struct Shared {
   pub(super) memory: Arc<Semaphore>,
   pub(super) tracker: TaskTracker,
   pub(super) cgroups: Arc<Cgroups>,
+  pub(super) pieces: Arc<Pieces>,
   /// Attempts whose first moments a thread watches now.
   pub(super) short_lives: AtomicUsize,
   events: UnboundedSender<Event>,
@@ -118,6 +120,8 @@ pub(super) struct Parts {
   pub(super) memory: Arc<Semaphore>,
   /// Owns the tasks of the runtime.
   pub(super) tracker: TaskTracker,
+  /// How long the pieces of output are.
+  pub(super) pieces: Arc<Pieces>,
   /// Where events go.
   pub(super) events: UnboundedSender<Event>,
 }
@@ -140,20 +144,30 @@ impl Executor {
   pub async fn run_inside(surroundings: Surroundings, tracker: TaskTracker, border: Inside) {
     let memory = output_memory(&surroundings);
     let Inside { clock, commands, events, tick } = border;
-    let parts = Parts { surroundings, journal: None, clock, memory, tracker, events };
+    let pieces = Arc::default();
+    let parts = Parts { surroundings, journal: None, clock, memory, tracker, pieces, events };
     Self::new(parts).run(commands, tick).await;
   }
 
   /// An executor with nothing to do.
   pub(super) fn new(parts: Parts) -> Self {
-    let Parts { surroundings, journal, clock, memory, tracker, events } = parts;
+    let Parts { surroundings, journal, clock, memory, tracker, pieces, events } = parts;
     let short_lives = AtomicUsize::new(0);
     let cgroups = Arc::new(Cgroups::open(surroundings.settings.confine.cgroups));
     let current = CurrentSurroundings::default();
     current.set(surroundings);
     let surroundings = Arc::new(current);
-    let shared =
-      Shared { surroundings, journal, clock, memory, tracker, cgroups, short_lives, events };
+    let shared = Shared {
+      surroundings,
+      journal,
+      clock,
+      memory,
+      tracker,
+      cgroups,
+      pieces,
+      short_lives,
+      events,
+    };
     let shared = Arc::new(shared);
     let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups);
     Self {

@@ -64,7 +64,7 @@ impl Running {
   pub fn new(
     shared: &Arc<Shared>,
     (start, config): (&Start, &TaskConfig),
-    (spawned, mut confined, capture): (Spawned, Confined, Capture),
+    (spawned, mut confined, mut capture): (Spawned, Confined, Capture),
     (at_us, exit): (i64, Option<(Exit, i64)>),
   ) -> io::Result<Self> {
     let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
@@ -74,6 +74,7 @@ impl Running {
       signal_group(group, SIGKILL);
       let _reaped = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
     })?;
+    capture.cut_after(shared.pieces.bytes());
     if exit.is_none() {
       confined.settle();
     }
@@ -131,6 +132,8 @@ impl Running {
           // The semaphore is never closed; an error would mean that nobody counts any more.
           if let Ok(hold) = hold {
             self.flush(hold);
+            // Packing takes a millisecond: a flood must not keep a start or a stop waiting for more.
+            tokio::task::yield_now().await;
           }
         }
         ready = pipe_ready(stdout.as_ref()), if reading && stdout.is_some() => {
@@ -164,9 +167,9 @@ impl Running {
       if !self.all_gone {
         return false;
       }
-      self.used = Some(self.confined.note_end(self.exit));
       // Nothing of the group is left: its number may be used again.
-      let _reaped = self.process.exit(true);
+      let process = &self.process;
+      self.used = Some(self.confined.note_end(self.exit, || process.reap()));
       self.capture.declare_dropped();
     }
     self.capture.is_empty() || self.capture.is_small()
@@ -251,7 +254,7 @@ impl Running {
       stopping.hurry(&mut self.confined, &order);
       return;
     }
-    if self.exit.is_none() && self.process.exit(false).is_none() {
+    if self.exit.is_none() && self.process.exit().is_none() {
       self.stopping = Some(Stopping::begin(&mut self.confined, cause, &order, self.frozen));
     } else if order.force {
       // Only what it left behind is still there; its own end is the one to report.
@@ -272,7 +275,7 @@ impl Running {
   fn note_exit(&mut self) {
     // After a stop the number is kept until the whole group is gone, so that the kill that may
     // follow cannot hit a stranger.
-    let Some(exit) = self.process.exit(false) else { return };
+    let Some(exit) = self.process.exit() else { return };
     self.exit = Some(exit);
     self.exit_us = self.shared.clock.now_us();
     if self.process.stdout.is_some() || self.process.stderr.is_some() {
@@ -319,6 +322,7 @@ impl Running {
     self.capture.flush(at, hold, |frame, share| {
       shared.say(Event::Output { frame, hold: Hold::of_memory(share) });
     });
+    self.capture.cut_after(self.shared.pieces.bytes());
     self.flush_at = None;
     self.flush_due = false;
   }

@@ -95,8 +95,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
     capture.declare_dropped();
     if capture.is_empty() || capture.is_small() {
-      let (usage, over) = confined.note_end(Some(exit));
-      let _reaped = spawned.exit(true);
+      let (usage, over) = confined.note_end(Some(exit), || spawned.reap());
       let log_bytes = capture.total();
       let output = capture.take_small();
       let cause = over.map_or(Cause::Itself, over_limit);
@@ -145,7 +144,7 @@ fn watch_shortly(
         }
       }
       if ready.ended {
-        exit = spawned.exit(false).map(|exit| (exit, shared.clock.now_us()));
+        exit = spawned.exit().map(|exit| (exit, shared.clock.now_us()));
       }
     }
   }

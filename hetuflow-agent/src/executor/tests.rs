@@ -96,6 +96,7 @@ impl Bench {
       clock: SteadyClock::start(),
       memory: Arc::clone(&memory),
       tracker: tracker.clone(),
+      pieces: Arc::default(),
       events: sender,
     });
     tracker.spawn(executor.run(to_executor, Arc::default()));

@@ -262,12 +262,20 @@ impl Confined {
     self.cell.as_ref().is_some_and(|cell| cell.memory_kills() > 0)
   }
 
-  /// What it has used, and the limit that was its end, if any; before the leader is reaped.
-  pub fn note_end(&mut self, exit: Option<Exit>) -> (Usage, Option<Over>) {
+  /// What it has used, and the limit that was its end, if any. `reap` reaps the leader and tells
+  /// its processor time.
+  pub fn note_end(
+    &mut self,
+    exit: Option<Exit>,
+    reap: impl FnOnce() -> Duration,
+  ) -> (Usage, Option<Over>) {
     let mut usage = self.usage;
-    let leader = self.leader.as_raw_nonzero().get();
-    let was_short = !self.is_settled && !self.grip.limits.are_set();
-    usage.raise(if was_short { Usage::of_short(leader) } else { Usage::of_ended(leader) });
+    // Of an end in the first moments nothing else is asked: each question would cost a share of the
+    // start itself.
+    if self.is_settled || self.grip.limits.are_set() {
+      usage.raise(Usage::of_ended(self.leader.as_raw_nonzero().get()));
+    }
+    usage.raise(Usage { cpu: reap(), ..Usage::default() });
     if let Some(cell) = &self.cell {
       let memory_peak = cell.memory_peak();
       usage.raise(Usage { cpu: cell.cpu(), memory_peak, ..Usage::default() });

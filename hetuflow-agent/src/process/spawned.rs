@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
+use wait4::try_wait4_pid;
 
 use super::orphans::forget;
 use super::pipe::{Pipe, ReadOutcome, read_small};
@@ -86,9 +87,15 @@ impl Spawned {
     outcome
   }
 
-  /// How it ended, without waiting; with `reap` its number is given back to the system.
-  pub fn exit(&self, reap: bool) -> Option<Exit> {
-    exit_of(self.pid, &self.handle, reap)
+  /// How it ended, without waiting. Its number stays its own.
+  pub fn exit(&self) -> Option<Exit> {
+    exit_of(&self.handle)
+  }
+
+  /// Gives its number back to the system, once it has ended; the processor time that it and all
+  /// children it has waited for have used.
+  pub fn reap(&self) -> Duration {
+    reap(self.pid)
   }
 
   /// Hands it over to the runtime; only inside one.
@@ -112,17 +119,25 @@ impl Process {
   }
 
   /// As [`Spawned::exit`].
-  pub fn exit(&self, reap: bool) -> Option<Exit> {
-    exit_of(self.pid, self.watch.get_ref(), reap)
+  pub fn exit(&self) -> Option<Exit> {
+    exit_of(self.watch.get_ref())
+  }
+
+  /// As [`Spawned::reap`].
+  pub fn reap(&self) -> Duration {
+    reap(self.pid)
   }
 }
 
-fn exit_of(pid: Pid, handle: &OwnedFd, reap: bool) -> Option<Exit> {
-  if reap {
-    forget(pid);
-  }
-  let keep = if reap { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
-  let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
+fn reap(pid: Pid) -> Duration {
+  forget(pid);
+  let number = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default();
+  let used = try_wait4_pid(number).ok().flatten().map(|ended| ended.rusage);
+  used.map_or(Duration::ZERO, |used| used.utime + used.stime)
+}
+
+fn exit_of(handle: &OwnedFd) -> Option<Exit> {
+  let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
   match waitid(WaitId::PidFd(handle.as_fd()), options) {
     Ok(Some(status)) => {
       status.exit_status().map(Exit::Code).or_else(|| status.terminating_signal().map(Exit::Signal))

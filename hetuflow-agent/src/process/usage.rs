@@ -36,12 +36,6 @@ impl Usage {
     let cpu = ticks_time(ticks).max(own_cpu(pid));
     Self { cpu, memory_peak: 0, read, written }
   }
-
-  /// The same of a process that has ended in its first moments. Ticks of the clock say nothing of
-  /// so short a time, and each read would cost a share of the start itself: one is all it gets.
-  pub fn of_short(pid: i32) -> Self {
-    Self { cpu: own_cpu(pid), ..Self::default() }
-  }
 }
 
 /// Processor time of the first thread of a process, to the nanosecond.

@@ -17,7 +17,10 @@ fn once_is_an_interval_with_room_for_one_fire() {
   let (new, errors) = checked(json!({ "at": "2099-05-01T10:00:00+02:00" }));
   assert_eq!(errors, []);
   let at: Ts = "2099-05-01T08:00:00Z".parse().unwrap();
-  assert_eq!((new.kind(), new.start_time, new.max_count), (ScheduleKind::Interval, Some(at), Some(1)));
+  assert_eq!(
+    (new.kind(), new.start_time, new.max_count),
+    (ScheduleKind::Interval, Some(at), Some(1))
+  );
   assert!(new.end_time.unwrap() > at && new.at.is_none());
   // A second look, by the server after the client, finds nothing to do.
   let mut again = new.clone();
@@ -57,7 +60,9 @@ fn clocks_and_jitter_are_read_and_bounded() {
   for bad in [json!({ "dst_gap": "later" }), json!({ "dst_overlap": 9 }), json!({ "jitter": -1 })] {
     assert!(serde_json::from_value::<ScheduleForCreate>(bad.clone()).is_err(), "{bad}");
   }
-  for timing in [json!({ "dst_gap": "skip" }), json!({ "dst_overlap": "both" }), json!({ "jitter": 5 })] {
+  for timing in
+    [json!({ "dst_gap": "skip" }), json!({ "dst_overlap": "both" }), json!({ "jitter": 5 })]
+  {
     let change: ScheduleForUpdate = serde_json::from_value(timing.clone()).unwrap();
     assert!(change.changes_timing(), "{timing}");
   }

@@ -237,7 +237,7 @@ impl Dispatcher {
     let claims: Vec<(TaskId, i64)> =
       self.unsent.iter().map(|claim| (claim.task_id, claim.fence)).collect();
     let mut tx = self.store.db.begin_hot().await?;
-    let outcome = hot::return_claims(&mut tx, &claims, Ts::now()).await;
+    let outcome = hot::return_claims(&mut tx, &claims, false, Ts::now()).await;
     let count = tx.end(outcome).await?;
     self.live.remove(self.unsent.drain(..).map(|claim| claim.instance_id));
     // Wherever they belong, they are found by looking.

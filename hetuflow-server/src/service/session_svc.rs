@@ -52,7 +52,8 @@ pub struct Registration {
   pub unnamed: Vec<(TaskId, i64)>,
   /// Whether the agent's process is the one that the store knew.
   pub same_epoch: bool,
-  /// Whether it remembers everything that it started before: what it does not name was not.
+  /// Whether it remembers everything that it started before, and no other has that memory: what it
+  /// does not name was not started.
   pub same_journal: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
@@ -117,8 +118,13 @@ impl SessionSvc {
     let rebooted =
       known.as_ref().is_some_and(|k| !k.boot_id.is_empty() && k.boot_id != request.boot_id);
     let journal = &request.journal_id;
+    // A copied machine has the same memory, and the older copy may still be about to start what
+    // it was given: only one that has let go of its connection is known to be followed.
+    let gone = |k: &AgentEntity| {
+      same_epoch || matches!(k.status, AgentStatus::Disconnecting | AgentStatus::Offline)
+    };
     let same_journal =
-      !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal);
+      !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal && gone(k));
     let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
     labels.extend(request.capabilities.labels.clone());
     labels.insert("agent".to_owned(), id.to_string());
@@ -194,7 +200,8 @@ impl SessionSvc {
   }
 
   /// Judges the attempts that a returned agent did not name, after its reports are in: a claim
-  /// that never reached the same process, or the same journal under the same boot, waits again;
+  /// that never reached the same process, or the same journal under the same boot, waits again, and
+  /// so does what only waited beside that journal;
   /// anything else is lost.
   ///
   /// # Errors
@@ -213,7 +220,8 @@ impl SessionSvc {
     let mut returned = Vec::new();
     if found.same_epoch || found.same_journal && !found.rebooted {
       let mut tx = self.store.db.begin().await?;
-      let outcome = self.return_unreceived(&mut tx, &found.unnamed).await;
+      let waited = !found.same_epoch;
+      let outcome = self.return_unreceived(&mut tx, &found.unnamed, waited).await;
       returned = tx.end::<_, DbError>(outcome).await?;
       self
         .store
@@ -233,17 +241,18 @@ impl SessionSvc {
     &self,
     tx: &mut Conn,
     unnamed: &[(TaskId, i64)],
+    waited: bool,
   ) -> Result<Vec<HotRow>, DbError> {
     let now = Ts::now();
     let tasks: Vec<TaskId> = unnamed.iter().map(|(task, _)| *task).collect();
     let mut rows = hot::lock_rows(tx, &tasks).await?;
     rows.retain(|row| {
-      row.status == TaskStatus::Locked
+      (row.status == TaskStatus::Locked || waited && row.status == TaskStatus::Dispatched)
         && unnamed.contains(&(row.task_id, row.fence.unwrap_or_default()))
     });
     let claims: Vec<(TaskId, i64)> =
       rows.iter().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
-    hot::return_claims(tx, &claims, now).await?;
+    hot::return_claims(tx, &claims, waited, now).await?;
     Ok(rows)
   }
 

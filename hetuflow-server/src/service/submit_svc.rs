@@ -187,6 +187,16 @@ impl SubmitSvc {
   /// One transaction; returns what went in, and the fence of a task that was born claimed.
   async fn write(&self, tasks: &[NewTask], guards: &JobGuards, birth: Option<&Birth>) -> Written {
     let now = Ts::now();
+    if let ([task], Some(birth)) = (tasks, birth)
+      && self.store.db.is_sqlite()
+      && hot::cannot_collide(tasks)
+      && guards.iter().all(|guard| *guard == (task.job_id, task.job_version))
+    {
+      let mut conn = self.store.db.write_connection().await?;
+      let (journal, born) = (journal_of(tasks, now), (task, birth));
+      let fence = hot::enqueue_born(&mut conn, born, &journal, (now, guards)).await?;
+      return Ok((HashSet::from([task.id]), Some(fence)));
+    }
     let mut single = self.store.db.begin_single().await?;
     if hot::is_plain(&single, tasks) {
       let journal = journal_of(tasks, now);

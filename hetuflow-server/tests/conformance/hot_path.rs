@@ -286,12 +286,25 @@ pub async fn fences_only_grow(store: &TestStore) {
     assert_eq!(got[0].attempt, 1, "a claim that was taken back was no attempt");
     last = got[0].fence;
     let mut tx = store.db.begin_hot().await.unwrap();
-    let returned = hot::return_claims(&mut tx, &[(one.id, last)], Ts::now()).await;
+    let returned = hot::return_claims(&mut tx, &[(one.id, last)], false, Ts::now()).await;
     assert_eq!(tx.end(returned).await.unwrap(), 1);
   }
   let mut tx = store.db.begin_hot().await.unwrap();
-  let again = hot::return_claims(&mut tx, &[(one.id, last)], Ts::now()).await;
+  let again = hot::return_claims(&mut tx, &[(one.id, last)], false, Ts::now()).await;
   assert_eq!(tx.end(again).await.unwrap(), 0, "only a claim can be taken back");
+  let got = claim(store, 0, &slots(1, "a")).await;
+  let waits = (got[0].task_id, got[0].fence);
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let (id, fence) = (waits.0, waits.1);
+  let sql = "update sched_task_hot set status = 'dispatched' where task_id = $1 and fence = $2";
+  let values = vec![id.0.into(), fence.into()];
+  tx.execute_sql(sql, values).await.unwrap();
+  let mut back = Vec::new();
+  for waited in [false, true, true] {
+    back.push(hot::return_claims(&mut tx, &[waits], waited, Ts::now()).await.unwrap());
+  }
+  tx.end::<_, DbError>(Ok(())).await.unwrap();
+  assert_eq!(back, [0, 1, 0], "what only waited goes back once, and only where that is asked for");
 }
 
 pub async fn an_end_needs_the_fence_and_happens_once(store: &TestStore) {

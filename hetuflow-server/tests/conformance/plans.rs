@@ -42,12 +42,17 @@ async fn check_pg(store: &TestStore, rows: usize) {
     "prepare c(bigint, bigint, float8, bigint, uuid[], text[], bigint[], \
     bigint[], text) as {PG_CLAIM_SQL}"
   );
-  for (prepare, execute) in [
-    (claim, "explain execute c(42, 0, 5e6, 500, '{}', '{}', '{}', '{}', 's')"),
-    (format!("prepare f(uuid[], bigint[]) as {finish}"), "explain execute f('{}', '{}')"),
+  for (prepare, execute, deallocate) in [
+    (claim, "explain execute c(42, 0, 5e6, 500, '{}', '{}', '{}', '{}', 's')", "deallocate c"),
+    (
+      format!("prepare f(uuid[], bigint[]) as {finish}"),
+      "explain execute f('{}', '{}')",
+      "deallocate f",
+    ),
     (
       format!("prepare v(uuid) as {view}"),
       "explain execute v('00000000-0000-0000-0000-000000000000')",
+      "deallocate v",
     ),
   ] {
     sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *pg).await.unwrap();
@@ -57,7 +62,8 @@ async fn check_pg(store: &TestStore, rows: usize) {
     for table in ["sched_task_hot", "sched_task", "sched_task_instance"] {
       assert!(!plan.contains(&format!("Seq Scan on {table} ")), "{rows} rows:\n{plan}");
     }
-    sqlx::raw_sql("deallocate all").execute(&mut *pg).await.unwrap();
+    // Not "all": the pool remembers statements of its own on this connection.
+    sqlx::raw_sql(deallocate).execute(&mut *pg).await.unwrap();
   }
   tx.done();
   tx.end::<_, hetuflow_server::infra::db::DbError>(Ok(())).await.unwrap();

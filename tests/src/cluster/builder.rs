@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::{AgentNode, Cluster, ServerNode};
 use crate::api::Api;
 use crate::binaries::Binaries;
+use crate::net::Host;
 use crate::postgres::{self, Database};
 use crate::process::Recipe;
 use crate::proxy::Proxy;
@@ -37,6 +38,7 @@ pub struct ClusterBuilder {
   environment: Vec<(String, OsString)>,
   binaries: Option<Binaries>,
   proxy: Option<Proxy>,
+  far_host: Option<(String, Vec<String>)>,
   all_servers: bool,
 }
 
@@ -54,6 +56,7 @@ impl Default for ClusterBuilder {
       environment: Vec::new(),
       binaries: None,
       proxy: None,
+      far_host: None,
       all_servers: false,
     }
   }
@@ -130,6 +133,12 @@ impl ClusterBuilder {
     self
   }
 
+  /// All agents live on this host, and the servers listen where it can reach them.
+  pub fn agents_on(mut self, host: &Host) -> Self {
+    self.far_host = Some((host.near_address(), host.enter()));
+    self
+  }
+
   /// Every agent knows all servers; the i-th begins with server i modulo the servers.
   pub fn agents_know_all_servers(mut self) -> Self {
     self.all_servers = true;
@@ -185,7 +194,7 @@ impl ClusterBuilder {
     for i in 0..self.servers {
       let recipe = recipe(cluster, &cluster.binaries.server, &format!("server-{i}"));
       let file = ServerFile {
-        bind_address: "127.0.0.1:0".to_owned(),
+        bind_address: format!("{}:0", self.far_host.as_ref().map_or("127.0.0.1", |far| &far.0)),
         database_url: cluster.database_url.clone(),
         data_dir: cluster.dir().join(format!("server-{i}")),
       };
@@ -223,7 +232,10 @@ impl ClusterBuilder {
         servers,
         slots: self.slots,
       };
-      let recipe = recipe(cluster, &cluster.binaries.agent, &name);
+      let mut recipe = recipe(cluster, &cluster.binaries.agent, &name);
+      if let Some((_, words)) = &self.far_host {
+        recipe.enter(words);
+      }
       cluster.agents.push(AgentNode::start(recipe, file, &extra, &api).await?);
     }
     for i in 0..self.agents {

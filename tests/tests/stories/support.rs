@@ -148,7 +148,18 @@ pub async fn sql(cluster: &Cluster, statement: &'static str) -> Result<u64> {
   Ok(done)
 }
 
-/// Waits until the agent is called offline.
+/// Waits until the agent is ready for work.
+pub async fn wait_online(api: &Api, agent: &str) -> Result<()> {
+  wait::until_ok(&format!("{agent} to be online"), LIMIT, || async {
+    let agent =
+      api.get_ok(&format!("/agents/{agent}")).await.map_err(|error| format!("{error:#}"))?;
+    let status = agent["status"].as_str().unwrap_or_default();
+    if matches!(status, "idle" | "busy") { Ok(()) } else { Err(status.to_owned()) }
+  })
+  .await
+}
+
+/// Waits until the server calls the agent offline.
 pub async fn wait_offline(api: &Api, agent: &str) -> Result<()> {
   wait::until_ok(&format!("{agent} to be offline"), LIMIT, || async {
     let agent =

@@ -1,5 +1,6 @@
 //! What is kept until a server has stored it, and its way to the agent.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use hetuflow_core::{OutputFrame, TaskInstanceId};
 use tokio::time::Instant;
 
 use super::Desk;
+use super::outgoing::Outgoing;
 use crate::executor::frames::{FromExecutor, put_json, put_output};
 use crate::executor::{Ended, Held, HeldPhase, Hold};
 
@@ -21,6 +23,8 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Kept {
   instance_id: TaskInstanceId,
   told: Told,
+  /// When the agent was told.
+  told_at: Option<Instant>,
   _hold: Hold,
 }
 
@@ -33,7 +37,8 @@ pub(super) enum Told {
 impl Desk {
   pub(super) fn keep(&mut self, instance_id: TaskInstanceId, told: Told, hold: Hold) {
     self.last_number += 1;
-    self.kept.insert(self.last_number, Kept { instance_id, told, _hold: hold });
+    self.outgoing.push(self.last_number, instance_id, matches!(told, Told::Output(_)));
+    self.kept.insert(self.last_number, Kept { instance_id, told, told_at: None, _hold: hold });
     if self.abandoned {
       self.stored(self.last_number);
     }
@@ -43,7 +48,12 @@ impl Desk {
   pub(super) fn stored(&mut self, number: u64) {
     let Some(kept) = self.kept.remove(&number) else { return };
     match kept.told {
-      Told::Output(frame) => self.window = self.window.saturating_sub(frame.data.len()),
+      Told::Output(frame) => {
+        self.window = self.window.saturating_sub(frame.data.len());
+        if let Some(at) = kept.told_at {
+          self.pieces.note_stored(at.elapsed());
+        }
+      }
       Told::Ended(_) => {
         self.held.remove(&kept.instance_id);
         self.journal.settled(kept.instance_id);
@@ -64,21 +74,29 @@ impl Desk {
     if self.writer.is_none() || self.out.len() - self.written >= OUT_BYTES {
       return;
     }
-    for (number, kept) in self.kept.range(self.next..) {
-      match &kept.told {
-        Told::Output(_) if self.window >= WINDOW_BYTES => break,
+    let full = WINDOW_BYTES;
+    let is_output = |kept: &BTreeMap<u64, Kept>, number| {
+      matches!(kept.get(&number), Some(Kept { told: Told::Output(_), .. }))
+    };
+    let now = Instant::now();
+    while let Some(number) =
+      self.outgoing.pop(|number| self.window < full || !is_output(&self.kept, number))
+    {
+      // What was abandoned is not kept any more.
+      let Some(event) = self.kept.get_mut(&number) else { continue };
+      event.told_at = Some(now);
+      match &event.told {
         Told::Output(frame) => {
           self.window += frame.data.len();
-          put_output(&mut self.out, *number, frame);
+          put_output(&mut self.out, number, frame);
         }
         Told::Ended(ended) => {
-          let message = FromExecutor::Ended { number: *number, ended: ended.clone() };
+          let message = FromExecutor::Ended { number, ended: ended.clone() };
           if let Err(error) = put_json(&mut self.out, &message) {
             tracing::error!(%error, "an end cannot be written");
           }
         }
       }
-      self.next = number + 1;
       if self.out.len() - self.written >= OUT_BYTES {
         break;
       }
@@ -106,8 +124,22 @@ impl Desk {
     }
   }
 
+  /// All that is kept is told anew.
+  pub(super) fn tell_again(&mut self) {
+    self.outgoing = Outgoing::default();
+    for (number, kept) in &self.kept {
+      self.outgoing.push(*number, kept.instance_id, matches!(kept.told, Told::Output(_)));
+    }
+  }
+
   pub(super) fn is_idle(&self) -> bool {
     self.kept.is_empty() && self.held.is_empty()
+  }
+
+  /// Only ends are in hand, and the journal has them: the next executor tells them.
+  pub(super) fn is_written_down(&self) -> bool {
+    let over = |held: &Held| matches!(held.phase, HeldPhase::Ended { .. });
+    self.held.values().all(over) && self.kept.values().all(|k| matches!(k.told, Told::Ended(_)))
   }
 
   /// Nothing lives, and nobody is there to hear of what is kept; the journal has the ends.

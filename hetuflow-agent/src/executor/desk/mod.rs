@@ -8,6 +8,7 @@ mod door;
 mod kept;
 mod memory;
 mod orders;
+mod outgoing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -24,11 +25,16 @@ use tokio_util::task::TaskTracker;
 
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
-use super::frames::{Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
+use self::outgoing::Outgoing;
+use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
+use super::pieces::Pieces;
 use super::place::Taken;
 use super::room::{Parts, output_memory};
-use super::{Event, Executor, Held, HeldPhase, Place, PlaceError, SteadyClock, boot_id};
+use super::specs::HeardSpecs;
+use super::{
+  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, boot_id,
+};
 
 /// Events handled in one turn.
 const TURN: usize = 256;
@@ -62,9 +68,10 @@ struct Desk {
   held: HashMap<TaskInstanceId, Held>,
   kept: BTreeMap<u64, Kept>,
   last_number: u64,
-  /// What comes next for the agent.
-  next: u64,
+  /// What the agent has not heard yet.
+  outgoing: Outgoing,
   window: usize,
+  pieces: Arc<Pieces>,
   reader: Option<FrameReader<OwnedReadHalf>>,
   writer: Option<OwnedWriteHalf>,
   out: Vec<u8>,
@@ -74,6 +81,9 @@ struct Desk {
   ticked: Instant,
   retire: bool,
   abandoned: bool,
+  specs: HeardSpecs,
+  /// Asked to end: nothing is started any more.
+  stopping: bool,
   idle_since: Instant,
   clock: SteadyClock,
   /// When a server was last in reach, as far as an agent has said.
@@ -97,12 +107,16 @@ pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskErr
     tracing::warn!(bytes = recovered.torn_bytes, "the end of the journal was cut by a crash");
   }
   let same_boot = recovered.boot_id == boot_id();
+  let contact_us = recovered.contact_us.filter(|_| same_boot);
   let first = tokio::select! {
     first = first_agent(&listener) => first,
     () = tokio::time::sleep(LINGER) => return Ok(()),
     () = stop.cancelled() => return Ok(()),
   };
-  Desk::open(journal, (recovered.entries, same_boot), first).run(listener, stop).await;
+  let mut desk = Desk::open(journal, (recovered.entries, same_boot), first);
+  // What is found here counts its silence from before, whoever was killed since.
+  desk.contact_us = contact_us.unwrap_or(desk.contact_us);
+  desk.run(listener, stop).await;
   Ok(())
 }
 
@@ -111,12 +125,14 @@ impl Desk {
   fn open(journal: Arc<Journal>, (entries, same_boot): (Vec<Entry>, bool), first: Guest) -> Self {
     let clock = SteadyClock::with_shift(journal.shift_us());
     let (events, from_executor) = unbounded_channel();
+    let pieces = Arc::new(Pieces::default());
     let executor = Executor::new(Parts {
       surroundings: first.hello.surroundings.clone(),
       clock,
       memory: output_memory(&first.hello.surroundings),
       tracker: TaskTracker::new(),
       journal: Some(Arc::clone(&journal)),
+      pieces: Arc::clone(&pieces),
       events,
     });
     let mut desk = Self {
@@ -126,8 +142,9 @@ impl Desk {
       held: HashMap::new(),
       kept: BTreeMap::new(),
       last_number: 0,
-      next: 1,
+      outgoing: Outgoing::default(),
       window: 0,
+      pieces,
       reader: None,
       writer: None,
       out: Vec::new(),
@@ -136,9 +153,10 @@ impl Desk {
       ticked: Instant::now(),
       retire: false,
       abandoned: false,
+      specs: HeardSpecs::default(),
+      stopping: false,
       idle_since: Instant::now(),
       clock,
-      // The deadline of what is found here begins anew: the agent has only just come back.
       contact_us: clock.now_us(),
     };
     for (id, found) in desk.remember(entries, same_boot, clock) {
@@ -150,18 +168,17 @@ impl Desk {
 
   async fn run(mut self, listener: UnixListener, stop: CancellationToken) {
     let mut waiting = Vec::with_capacity(TURN);
-    let mut stopping = false;
     let mut looks = tokio::time::interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Kept over the turns: a guest who is in the door must not be thrown out by other events.
     let mut coming = Box::pin(first_agent(&listener));
     loop {
       self.fill();
-      if self.is_idle() && self.retire || stopping && self.is_dead() {
+      if self.is_idle() && self.retire || self.stopping && self.is_dead() {
         return tracing::info!("nothing is in hand; the executor leaves");
       }
       self.turns += 1;
-      let lonely = self.reader.is_none() && self.is_idle();
+      let lonely = self.reader.is_none() && self.is_written_down();
       tokio::select! {
         // Reading goes on while a write waits: two full sockets would wait for each other. Orders
         // come before output, or a flood of it would hold a start or a stop back.
@@ -184,10 +201,7 @@ impl Desk {
         () = tokio::time::sleep_until(self.idle_since + LINGER), if lonely => {
           return tracing::info!("no agent and no work; the executor leaves");
         }
-        () = stop.cancelled(), if !stopping => {
-          stopping = true;
-          self.stop_all();
-        }
+        () = stop.cancelled(), if !self.stopping => self.stop_all(),
       }
     }
   }
@@ -199,10 +213,11 @@ impl Desk {
     self.executor.surround(hello.surroundings);
     (self.reader, self.writer) = (Some(reader), Some(writer));
     (self.retire, self.abandoned) = (false, false);
+    self.specs = HeardSpecs::default();
     self.out.clear();
     self.written = 0;
     self.window = 0;
-    self.next = 0;
+    self.tell_again();
     let welcome = Welcome {
       version: env!("CARGO_PKG_VERSION").to_owned(),
       shift_us: self.journal.shift_us(),
@@ -221,8 +236,8 @@ impl Desk {
       Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
       Err(error) => Err(error),
     };
-    match said {
-      Ok(said) => self.obey(said),
+    match said.and_then(|said| self.obey(said)) {
+      Ok(()) => {}
       Err(error) => {
         tracing::info!(%error, "the agent is gone");
         (self.reader, self.writer) = (None, None);
@@ -231,13 +246,29 @@ impl Desk {
     }
   }
 
-  fn obey(&mut self, said: ToExecutor) {
+  fn obey(&mut self, said: ToExecutor) -> io::Result<()> {
     match said {
       ToExecutor::Hello(_) => {}
+      ToExecutor::Spec { number, first, spec } => self.specs.note(number, first, spec),
+      ToExecutor::Start(brief) => {
+        let start = self.whole(brief)?;
+        self.command(Command::Start(start));
+      }
+      ToExecutor::Keep(brief) => {
+        let start = self.whole(brief)?;
+        self.command(Command::Keep(start));
+      }
       ToExecutor::Command(command) => self.command(command),
       ToExecutor::Stored(numbers) => numbers.into_iter().for_each(|number| self.stored(number)),
       ToExecutor::Retire | ToExecutor::Bye => self.retire = true,
     }
+    Ok(())
+  }
+
+  /// A start with its job.
+  fn whole(&self, brief: BriefStart) -> io::Result<Box<Start>> {
+    let spec = self.specs.of(brief.spec).ok_or_else(|| io::Error::other("a job nobody told"))?;
+    Ok(Box::new(Start { task: *brief.task, spec, limits: brief.limits, executor: 0 }))
   }
 
   fn hear(&mut self, event: Event) {

@@ -1,9 +1,12 @@
 //! What an agent asks for, and what is stopped without being asked.
 
-use hetuflow_core::TaskInstanceStatus;
+use hetuflow_core::{TaskInstanceId, TaskInstanceStatus};
 
 use super::Desk;
-use crate::executor::{Command, Held, HeldPhase, Identity, StopOrder, StopWhy, cancelled};
+use super::kept::Told;
+use crate::executor::{
+  Cause, Command, Ended, Held, HeldPhase, Hold, Identity, StopOrder, StopWhy, cancelled,
+};
 
 impl Desk {
   /// Does what an agent asks for.
@@ -33,6 +36,12 @@ impl Desk {
         }
         let phase = HeldPhase::Starting;
         self.held.insert(identity.instance_id, Held { identity, phase, stop: None });
+        if self.stopping {
+          return self.refuse(identity.instance_id);
+        }
+        if identity.stop_after_us.is_some() {
+          self.journal.contact(self.contact_us);
+        }
         self.pass(Command::Start(start));
       }
       Command::Stop(id, order) => {
@@ -54,7 +63,12 @@ impl Desk {
         waiting.into_iter().for_each(|id| self.command(Command::Forget(id)));
         self.pass(Command::Abandon);
       }
-      Command::Contact(at_us) => self.contact_us = self.contact_us.max(at_us),
+      Command::Contact(at_us) => {
+        self.contact_us = self.contact_us.max(at_us);
+        if self.has_limits() {
+          self.journal.contact(self.contact_us);
+        }
+      }
       command => self.pass(command),
     }
   }
@@ -85,8 +99,31 @@ impl Desk {
     self.executor.obey(command);
   }
 
+  /// Ends an attempt that has come too late to be started.
+  fn refuse(&mut self, instance_id: TaskInstanceId) {
+    let cause = Cause::NotStarted {
+      reason: "not_started(executor_shutdown)".to_owned(),
+      message: "the executor was asked to end".to_owned(),
+    };
+    let ended = Ended {
+      instance_id,
+      cause,
+      started: None,
+      exit: None,
+      at_us: self.clock.now_us(),
+      output: None,
+      log_bytes: 0,
+      metrics: None,
+    };
+    if let Some(held) = self.held.get_mut(&instance_id) {
+      held.phase = HeldPhase::Ended { pid: None, started_us: None };
+    }
+    self.keep(instance_id, Told::Ended(Box::new(ended)), Hold::default());
+  }
+
   /// The executor itself was asked to end: nothing must be left without it.
   pub(super) fn stop_all(&mut self) {
+    self.stopping = true;
     tracing::warn!(attempts = self.held.len(), "asked to end: every attempt is stopped first");
     let why = cancelled("executor_shutdown");
     let ids: Vec<_> = self.held.keys().copied().collect();

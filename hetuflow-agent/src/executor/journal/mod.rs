@@ -70,6 +70,8 @@ pub struct Recovered {
   pub entries: Vec<Entry>,
   /// The boot under which they were started.
   pub boot_id: String,
+  /// When a server was last in reach, where an attempt counts on that.
+  pub contact_us: Option<i64>,
   /// Bytes behind the last good record: a write that a crash has cut.
   pub torn_bytes: u64,
 }
@@ -93,6 +95,7 @@ struct State {
   flushing: bool,
   /// Why nothing can be started any more.
   broken: Option<String>,
+  contact_us: Option<i64>,
   entries: HashMap<TaskInstanceId, Entry>,
   seen: HashSet<TaskInstanceId>,
   seen_order: VecDeque<TaskInstanceId>,
@@ -113,6 +116,7 @@ impl Journal {
       durable: 0,
       flushing: false,
       broken: None,
+      contact_us: None,
       entries: HashMap::new(),
       seen: HashSet::new(),
       seen_order: VecDeque::new(),
@@ -141,8 +145,9 @@ impl Journal {
     // Numbers of version 7 are in the order in which the attempts were made.
     let mut entries: Vec<Entry> = state.entries.values().map(Entry::copy).collect();
     entries.sort_by_key(|entry| entry.identity.instance_id);
+    let contact_us = state.contact_us;
     drop(state);
-    Ok((journal, Recovered { entries, boot_id: old_boot, torn_bytes }))
+    Ok((journal, Recovered { entries, boot_id: old_boot, contact_us, torn_bytes }))
   }
 
   /// Names this memory.
@@ -217,6 +222,13 @@ impl Journal {
     self.note(Record::Stopping { instance_id, why: why.clone() });
   }
 
+  /// A server was in reach at `at_us`.
+  pub fn contact(&self, at_us: i64) {
+    if self.state().contact_us.is_none_or(|known| known < at_us) {
+      self.note(Record::Contact { at_us });
+    }
+  }
+
   /// An attempt has ended.
   pub fn exited(&self, ended: &Ended) {
     self.note(Record::Exited { ended: Box::new(ended.clone()) });
@@ -260,7 +272,8 @@ impl Journal {
       Record::Head { id: self.id.clone(), boot_id: self.boot_id.clone(), shift_us: self.shift_us };
     let seen = Record::Seen { instances: state.seen_order.iter().copied().collect() };
     let entries = state.entries.values().flat_map(Entry::records);
-    let records = [head, seen].into_iter().chain(entries);
+    let contact = state.contact_us.map(|at_us| Record::Contact { at_us });
+    let records = [head, seen].into_iter().chain(contact).chain(entries);
     state.file = JournalFile::replace(&self.folder, state.file.generation() + 1, records)?;
     state.durable = state.file.end();
     state.compact_at = state.file.end() + COMPACT_BYTES;
@@ -289,6 +302,9 @@ impl State {
         if let Some(entry) = self.entries.get_mut(&instance_id) {
           entry.stop.get_or_insert(why);
         }
+      }
+      Record::Contact { at_us } => {
+        self.contact_us = Some(self.contact_us.map_or(at_us, |known| known.max(at_us)));
       }
       Record::Exited { ended } => {
         if let Some(entry) = self.entries.get_mut(&ended.instance_id) {

@@ -57,6 +57,11 @@ pub enum Record {
     /// Why.
     why: StopWhy,
   },
+  /// A server was in reach.
+  Contact {
+    /// When, on the steady clock.
+    at_us: i64,
+  },
   /// It has ended.
   Exited {
     /// How.

@@ -185,6 +185,22 @@ fn its_size_is_bounded_and_nothing_alive_is_dropped() {
 }
 
 #[test]
+fn the_last_contact_is_remembered() {
+  let dir = quick_dir();
+  let (journal, old) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  assert_eq!(old.contact_us, None);
+  [5, 9, 7].into_iter().for_each(|at_us| journal.contact(at_us));
+  let end = journal.state().file.end();
+  journal.contact(9);
+  assert_eq!(journal.state().file.end(), end, "what is known is not written again");
+  drop(journal);
+  for _ in 0..2 {
+    let (_, old) = Journal::open(dir.path(), BOOT, 0).expect("read");
+    assert_eq!(old.contact_us, Some(9), "also after it was written anew");
+  }
+}
+
+#[test]
 fn many_that_wait_share_a_flush() {
   let dir = tempfile::tempdir().expect("dir");
   let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");

@@ -137,7 +137,10 @@ impl Db {
   }
 
   /// The one connection that writes to SQLite, outside a transaction.
-  pub(super) async fn write_connection(&self) -> Result<Conn, DbError> {
+  ///
+  /// # Errors
+  /// [`DbError::Unreachable`] when it is not free in time.
+  pub async fn write_connection(&self) -> Result<Conn, DbError> {
     match &self.pools {
       Pools::Pg { pool, .. } => Ok(Conn::new(Engine::Pg(pool.acquire().await?))),
       Pools::Sqlite { write, .. } => Ok(Conn::new(Engine::Sqlite(write.acquire().await?))),

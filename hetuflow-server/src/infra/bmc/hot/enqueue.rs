@@ -149,10 +149,14 @@ pub struct Birth {
   pub server: ServerId,
 }
 
+/// Whether these tasks cannot collide with any other: no key, no schedule.
+pub fn cannot_collide(tasks: &[NewTask]) -> bool {
+  tasks.iter().all(|task| task.idempotency_key.is_none() && task.schedule_id.is_none())
+}
+
 /// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule.
 pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
-  let plain = |task: &NewTask| task.idempotency_key.is_none() && task.schedule_id.is_none();
-  !conn.is_sqlite() && tasks.iter().all(plain)
+  !conn.is_sqlite() && cannot_collide(tasks)
 }
 
 /// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL. With a
@@ -203,7 +207,7 @@ pub async fn enqueue_plain(
   if written { Ok(fence) } else { Err(outdated()) }
 }
 
-fn outdated() -> DbError {
+pub(super) fn outdated() -> DbError {
   DbError::Outdated { thing: "job".to_owned() }
 }
 
@@ -248,7 +252,7 @@ fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec
   tasks.iter().map(|task| value(task)).collect()
 }
 
-fn as_json<T: serde::Serialize>(value: Option<&T>) -> Option<Value> {
+pub(super) fn as_json<T: serde::Serialize>(value: Option<&T>) -> Option<Value> {
   value.map(|value| serde_json::to_value(value).expect("models are plain data"))
 }
 

@@ -120,14 +120,15 @@ pub async fn live_of_agent(conn: &mut Conn, agent: &AgentId) -> Result<Vec<HotRo
   conn.fetch_sql(sql, vec![text(agent)]).await
 }
 
-/// Takes back claims that never reached their agent: the tasks wait again, and their next claim
-/// takes a new fence. Returns how many.
+/// Takes back claims that never reached their agent, with `waited` also those that only waited
+/// there: the tasks wait again, and their next claim takes a new fence. Returns how many.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn return_claims(
   conn: &mut Conn,
   claims: &[(TaskId, i64)],
+  waited: bool,
   now: Ts,
 ) -> Result<u64, DbError> {
   let mut returned = 0;
@@ -135,8 +136,9 @@ pub async fn return_claims(
     let sql = "update sched_task_hot set status = 'pending', instance_id = null, \
       agent_id = null, agent_epoch = null, locked_at = null, attempt = attempt - 1, \
       unreachable_since = null, updated_at = $1 \
-      where task_id = $2 and fence = $3 and status = 'locked'";
-    let values = vec![ts(now), uuid(task.0), Value::BigInt(Some(*fence))];
+      where task_id = $2 and fence = $3 and status in ('locked', $4)";
+    let also = if waited { TaskStatus::Dispatched } else { TaskStatus::Locked };
+    let values = vec![ts(now), uuid(task.0), Value::BigInt(Some(*fence)), text(also)];
     returned += conn.execute_sql(sql, values).await?;
   }
   Ok(returned)

@@ -4,6 +4,7 @@
 //! Rules that every writer here keeps: hot rows are locked in the order of their ids, hot rows
 //! before instances before the event lock, every stored move guarded by fence and status.
 
+mod born_sqlite;
 mod claim;
 mod control;
 mod enqueue;
@@ -12,13 +13,15 @@ mod live;
 mod marks;
 mod waiting;
 
+pub use born_sqlite::enqueue_born;
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
 pub use control::{
   StopIntent, StopMark, mark_paused, mark_resumed, pending_stops, request_hold, request_signal,
   request_stop, take_signal,
 };
 pub use enqueue::{
-  Birth, JobGuards, NewTask, check_jobs, enqueue, enqueue_plain, is_plain, stored_tasks,
+  Birth, JobGuards, NewTask, cannot_collide, check_jobs, enqueue, enqueue_plain, is_plain,
+  stored_tasks,
 };
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,

@@ -105,6 +105,7 @@ create table sched_schedule (
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
+  exclude jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),

@@ -110,6 +110,7 @@ create table sched_schedule (
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
+  exclude text not null default '[]',
   start_time integer,
   end_time integer,
   max_count integer check (max_count >= 1),

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::schedule::ScheduleEntity;
 use crate::types::{
-  ClockNote, CronError, CronExpression, CronZone, ScheduleId, ScheduleKind, Ts, format_duration,
-  jitter_of, next_interval, parse_time_zone, previous_interval,
+  Calendar, CalendarGate, ClockNote, CronError, CronExpression, CronZone, ScheduleId, ScheduleKind,
+  Ts, format_duration, jitter_of, next_interval, parse_time_zone, previous_interval,
 };
 
 /// The seed of `H`, `~` and jitter: FNV-1a over the bytes of a schedule's id, the same on every
@@ -18,6 +18,9 @@ pub fn cron_seed(id: ScheduleId) -> u64 {
     (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
   })
 }
+
+/// Instants that a search backwards passes because the calendar leaves them out.
+const CLOSED_MAX: usize = 10_000;
 
 #[derive(Debug, Clone)]
 enum Beat {
@@ -32,8 +35,10 @@ pub struct Rhythm {
   beat: Beat,
   start: Option<Ts>,
   end: Option<Ts>,
-  /// Added to every instant; the window is for the instant without it.
+  /// Added to every instant; window and calendar are for the instant without it.
   jitter: Duration,
+  /// Closed on the days and hours that it leaves out.
+  gate: Option<CalendarGate>,
 }
 
 impl Rhythm {
@@ -53,13 +58,37 @@ impl Rhythm {
       _ => Beat::None,
     };
     let jitter = jitter_of(seed, schedule.jitter_secs);
-    Ok(Self { beat, start: schedule.start_time, end: schedule.end_time, jitter })
+    let gate = if schedule.exclude.is_empty() {
+      None
+    } else {
+      let zone = CronZone::named(&schedule.timezone)?;
+      let exclude = vec![Calendar::new(schedule.exclude.clone(), zone)];
+      Some(CalendarGate { include: Vec::new(), exclude })
+    };
+    Ok(Self { beat, start: schedule.start_time, end: schedule.end_time, jitter, gate })
   }
 
   /// The first instant strictly after `after`, inside the window, with a note where a change of the
   /// clocks moved it. `None`: there is none any more.
   pub fn next(&self, after: Ts) -> Option<(Ts, Option<ClockNote>)> {
     let after = after.minus(self.jitter);
+    let (at, note) = match &self.gate {
+      None => self.nominal(after)?,
+      Some(gate) => {
+        let mut note = None;
+        let at = gate.next_open(after.instant(), |after| {
+          let (at, told) = self.nominal(Ts::from(after))?;
+          note = told;
+          Some(at.instant())
+        })?;
+        (Ts::from(at), note)
+      }
+    };
+    Some((at.plus(self.jitter), note))
+  }
+
+  /// The first instant of expression or interval inside the window.
+  fn nominal(&self, after: Ts) -> Option<(Ts, Option<ClockNote>)> {
     // The start itself may fire.
     let before_start = self.start.map(|start| start.minus(Duration::from_micros(1)));
     let after = before_start.map_or(after, |start| start.max(after)).instant();
@@ -73,12 +102,24 @@ impl Rhythm {
       }
       Beat::None => return None,
     };
-    self.end.is_none_or(|end| at <= end).then(|| (at.plus(self.jitter), note))
+    self.end.is_none_or(|end| at <= end).then_some((at, note))
   }
 
   /// The last instant strictly before `before`, inside the window.
   pub fn previous(&self, before: Ts) -> Option<Ts> {
-    let before = before.minus(self.jitter);
+    let mut at = self.nominal_before(before.minus(self.jitter))?;
+    if let Some(gate) = &self.gate {
+      let mut steps = 0;
+      while !gate.is_open(at.instant()) {
+        steps += 1;
+        at = self.nominal_before(at).filter(|_| steps < CLOSED_MAX)?;
+      }
+    }
+    Some(at.plus(self.jitter))
+  }
+
+  /// The last instant of expression or interval inside the window.
+  fn nominal_before(&self, before: Ts) -> Option<Ts> {
     let after_end = self.end.map(|end| end.plus(Duration::from_micros(1)));
     let before = after_end.map_or(before, |end| end.min(before)).instant();
     let at = match &self.beat {
@@ -87,7 +128,7 @@ impl Rhythm {
       Beat::None => return None,
     };
     let at = Ts::from(at);
-    self.start.is_none_or(|start| at >= start).then(|| at.plus(self.jitter))
+    self.start.is_none_or(|start| at >= start).then_some(at)
   }
 
   /// The rule in words.

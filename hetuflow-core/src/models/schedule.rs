@@ -10,9 +10,9 @@ use super::task_config::{
   Environment, Seconds, check_environment, read_environment, read_environment_option,
 };
 use crate::types::{
-  CronExpression, DstGap, DstOverlap, FieldError, JITTER_SECS_MAX, JobId, MisfirePolicy,
-  NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts, check_interval,
-  check_name, parse_time_zone,
+  CalendarRule, CronExpression, DstGap, DstOverlap, FieldError, JITTER_SECS_MAX, JobId,
+  MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts,
+  check_interval, check_name, parse_time_zone,
 };
 
 /// Priorities lie between minus and plus this.
@@ -54,6 +54,11 @@ pub struct ScheduleEntity {
   pub dst_overlap: DstOverlap,
   /// It fires up to so many seconds later, always by the same time.
   pub jitter_secs: i64,
+  /// Days and hours on which it does not fire, in its zone.
+  #[serde(default)]
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
+  pub exclude: Vec<CalendarRule>,
   /// Not before.
   pub start_time: Option<Ts>,
   /// Not after.
@@ -141,6 +146,9 @@ pub struct ScheduleForCreate {
   /// It fires up to so much later, always by the same time.
   #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
   pub jitter_secs: Option<Seconds>,
+  /// Days and hours on which it does not fire, in its zone, as `12-25` or `SAT-SUN`.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub exclude: Vec<String>,
   /// Once, at this instant, in place of an expression or an interval.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub at: Option<Ts>,
@@ -199,6 +207,7 @@ impl ScheduleForCreate {
     check_text(&self.description, "/description", errors);
     check_environment(&self.environment, "/environment", errors);
     self.expand_once(errors);
+    check_exclude(&self.exclude, errors);
     let timing = Timing {
       kind: self.kind(),
       cron_expression: self.cron_expression.as_deref(),
@@ -238,6 +247,27 @@ impl ScheduleForCreate {
     // After the window there is nothing to make up for. Errors about it would only repeat ours.
     self.end_time = Some(at.max(Ts::now()).plus(Duration::from_secs(1)));
   }
+}
+
+/// Rules of one schedule.
+const EXCLUDE_MAX: usize = 1000;
+
+/// Names each text that is no rule of a calendar.
+fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
+  if rules.len() > EXCLUDE_MAX {
+    let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
+    errors.push(FieldError::new("number.range", "/exclude", message));
+  }
+  for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
+    if let Err(error) = text.parse::<CalendarRule>() {
+      errors.push(cron_field_error(error, &format!("/exclude/{index}")));
+    }
+  }
+}
+
+/// Checked texts as rules.
+pub fn exclude_rules(texts: &[String]) -> Vec<CalendarRule> {
+  texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The parts of a schedule that must fit together.
@@ -383,6 +413,9 @@ pub struct ScheduleForUpdate {
   /// It fires up to so much later, always by the same time.
   #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
   pub jitter_secs: Option<Seconds>,
+  /// Days and hours on which it does not fire; replaces all of them.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub exclude: Option<Vec<String>>,
   /// Not after.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub end_time: Option<Ts>,
@@ -431,6 +464,7 @@ impl ScheduleForUpdate {
     if let Some(environment) = &self.environment {
       check_environment(environment, "/environment", errors);
     }
+    check_exclude(self.exclude.as_deref().unwrap_or_default(), errors);
     let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
     let timing = Timing {
       kind: current.schedule_kind,
@@ -455,6 +489,7 @@ impl ScheduleForUpdate {
       || self.dst_gap.is_some()
       || self.dst_overlap.is_some()
       || self.jitter_secs.is_some()
+      || self.exclude.is_some()
       || self.end_time.is_some()
       || self.status.is_some()
       || self.max_count.is_some()

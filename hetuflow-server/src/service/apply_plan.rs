@@ -18,7 +18,7 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::schedule_bmc;
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 19] = [
+const SCHEDULE_FIELDS: [&str; 20] = [
   "description",
   "schedule_kind",
   "cron_expression",
@@ -27,6 +27,7 @@ const SCHEDULE_FIELDS: [&str; 19] = [
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
+  "exclude",
   "start_time",
   "end_time",
   "max_count",

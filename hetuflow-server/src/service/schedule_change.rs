@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use hetuflow_core::{
   DstGap, DstOverlap, FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy,
-  ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts,
+  ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts, exclude_rules,
 };
 use serde_json::{Value, json};
 
@@ -98,6 +98,7 @@ pub(super) fn row_of(
     dst_gap: new.dst_gap.unwrap_or(DstGap::Auto),
     dst_overlap: new.dst_overlap.unwrap_or(DstOverlap::Auto),
     jitter_secs: new.jitter_secs.map_or(0, whole_secs),
+    exclude: exclude_rules(&new.exclude),
     start_time: new.start_time,
     end_time: new.end_time,
     max_count: new.max_count,

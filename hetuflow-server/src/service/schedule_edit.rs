@@ -17,7 +17,7 @@ use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
   "name",
   "description",
   "cron_expression",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 18] = [
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
+  "exclude",
   "end_time",
   "max_count",
   "status",
@@ -219,6 +220,7 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     dst_gap,
     dst_overlap,
     jitter_secs,
+    exclude,
     end_time,
     max_count,
     status,

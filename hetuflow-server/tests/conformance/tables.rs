@@ -53,6 +53,7 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     dst_gap: DstGap::Auto,
     dst_overlap: DstOverlap::Auto,
     jitter_secs: 0,
+    exclude: Vec::new(),
     start_time: None,
     end_time: None,
     max_count: None,

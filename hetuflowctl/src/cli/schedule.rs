@@ -65,7 +65,7 @@ pub struct ScheduleList {
 }
 
 /// When.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Timing {
   /// Cron expression, with or without seconds
   #[arg(long, value_name = "EXPR")]
@@ -85,6 +85,12 @@ pub struct Timing {
   /// Fire up to so much later, always by the same time
   #[arg(long, value_name = "DUR", value_parser = read_duration)]
   pub jitter: Option<Duration>,
+  /// Do not fire then: 12-25, SAT-SUN, 22:00-06:00, easter+1… (repeatable)
+  #[arg(long, value_name = "RULE")]
+  pub exclude: Vec<String>,
+  /// Do not fire on the days of this iCalendar file (repeatable)
+  #[arg(long, value_name = "FILE")]
+  pub exclude_ics: Vec<std::path::PathBuf>,
   /// While an earlier run lives: skip, buffer_one, allow_all…
   #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<OverlapPolicy>().map_err(|error| error.to_string()))]
   pub overlap: Option<OverlapPolicy>,

@@ -73,6 +73,7 @@ pub fn schedule() -> ScheduleEntity {
     dst_gap: hetuflow_core::DstGap::Auto,
     dst_overlap: hetuflow_core::DstOverlap::Auto,
     jitter_secs: 0,
+    exclude: Vec::new(),
     start_time: None,
     end_time: None,
     max_count: None,

@@ -92,6 +92,7 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   let overlap = Some(schedule.dst_overlap).filter(|overlap| *overlap != DstOverlap::Auto);
   put("dst_overlap", json!(overlap));
   put("jitter_secs", json!(Some(schedule.jitter_secs).filter(|secs| *secs != 0)));
+  put("exclude", json!(Some(&schedule.exclude).filter(|rules| !rules.is_empty())));
   put("start_time", json!(schedule.start_time));
   put("end_time", json!(schedule.end_time));
   put("max_count", json!(schedule.max_count));

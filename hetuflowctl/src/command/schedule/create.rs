@@ -2,6 +2,7 @@
 
 use hetuflow_core::{ScheduleEntity, ScheduleForCreate, Seconds};
 
+use super::exclude;
 use crate::cli::ScheduleCreate;
 use crate::client::{Call, CtlError};
 use crate::command::object::get;
@@ -19,6 +20,7 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     let help = "give --cron EXPR, --every DUR, --at TIME or --in DUR";
     return Err(CtlError::usage("when?").help(help));
   }
+  let (exclude, left_out) = exclude::rules(timing)?;
   let job = get::job(session, &args.job).await?;
   let new = ScheduleForCreate {
     job_id: Some(job.id),
@@ -29,6 +31,7 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     dst_gap: timing.dst_gap,
     dst_overlap: timing.dst_overlap,
     jitter_secs: timing.jitter.map(Seconds),
+    exclude,
     at,
     overlap_policy: timing.overlap,
     misfire_policy: timing.misfire,
@@ -37,5 +40,9 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     ..ScheduleForCreate::default()
   };
   let made: ScheduleEntity = session.client()?.fetch(Call::post("/schedules").json(&new)).await?;
-  Ok(View::thing(&made).into())
+  let outcome = Outcome::from(View::thing(&made));
+  Ok(match exclude::note(&left_out) {
+    Some(note) => outcome.note(note),
+    None => outcome,
+  })
 }

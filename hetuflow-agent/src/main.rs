@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
-  ExecutorFailure, ExecutorHome, RunError, agent_id, allow_open_files, lock_state, run,
-  run_executor, start_logging,
+  ExecutorFailure, ExecutorHome, RunError, agent_id, allow_open_files, become_user,
+  keep_inherited_back, keep_memory_back, lock_state, run, run_executor, start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::{DeskError, Launcher, PlaceError};
@@ -17,6 +17,8 @@ use hetuflow_core::config_text::Problem;
 const EXIT_CONFIG: u8 = 78;
 /// A newer copy of this agent is registered.
 const EXIT_SUPERSEDED: u8 = 79;
+/// The user of a task could not be become; the executor has been told why.
+const EXIT_NOT_BECOME: u8 = 70;
 /// Daily files of the executor's log that are kept.
 const EXECUTOR_LOGS: usize = 7;
 
@@ -50,6 +52,9 @@ enum Verb {
     #[arg(long)]
     log_json: bool,
   },
+  /// Become the user of a task and then its program; the executor starts this by itself.
+  #[command(hide = true)]
+  AsUser,
   /// Look at the settings.
   Config {
     #[command(subcommand)]
@@ -79,6 +84,10 @@ fn main() -> ExitCode {
       Ok(loaded) => start(&loaded),
       Err(problems) => refuse(&problems),
     },
+    Verb::AsUser => {
+      become_user();
+      ExitCode::from(EXIT_NOT_BECOME)
+    }
     Verb::Executor { state_dir, log_dir, log_level, log_json } => {
       let log = LogSection {
         level: log_level,
@@ -139,6 +148,7 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<()> {
   let agent_id = agent_id(settings)?;
   let _own = lock_state(settings)?;
   let _log = start_logging(&settings.log);
+  keep_memory_back();
   // For the executor, which inherits it.
   allow_open_files(settings.polling.max_concurrent_tasks)?;
   let servers: Vec<_> = settings.connection.servers.iter().map(url::Url::as_str).collect();
@@ -175,7 +185,13 @@ fn apart(settings: &Settings) -> anyhow::Result<ExecutorHome> {
 }
 
 fn hold(state_dir: &Path, log: &LogSection) -> ExitCode {
+  // Before anything is opened: tasks get nothing of what the agent's own parent has left open.
+  if let Err(error) = keep_inherited_back() {
+    eprintln!("error: inherited descriptors cannot be kept from tasks: {error}");
+    return ExitCode::from(EXIT_CONFIG);
+  }
   let _log = start_logging(log);
+  keep_memory_back();
   let runtime = tokio::runtime::Builder::new_multi_thread()
     .worker_threads(2)
     .thread_name("hf-executor")

@@ -8,9 +8,9 @@ mod output;
 mod tui;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 
 /// Reads the words. A first word that is no command of ours may be an alias or a plugin.
 fn read_words() -> Result<Cli, ExitCode> {
-  let error = match Cli::try_parse() {
+  let error = match parse(std::env::args_os()) {
     Ok(cli) => return Ok(cli),
     Err(error) => error,
   };
@@ -84,7 +84,7 @@ fn read_words() -> Result<Cli, ExitCode> {
   match outside(&args) {
     Ok(Some(Outside::Words(words))) => {
       let words = std::iter::once("hetuflowctl".into()).chain(words);
-      Cli::try_parse_from(words).map_err(|error| refused(&error))
+      parse(words).map_err(|error| refused(&error))
     }
     Ok(Some(Outside::Program(program, args))) => {
       use std::os::unix::process::CommandExt as _;
@@ -95,6 +95,18 @@ fn read_words() -> Result<Cli, ExitCode> {
     Ok(None) => Err(refused(&error)),
     Err(error) => Err(fail(error, &plain)),
   }
+}
+
+/// Parses words. Inside of a task `HETUFLOW_OUTPUT` is the path of its result file, and no form.
+fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
+  use clap::{CommandFactory as _, FromArgMatches as _};
+  let own = std::env::var_os("HETUFLOW_OUTPUT").is_some_and(|form| Path::new(&form).is_absolute());
+  let mut command = Cli::command();
+  if own {
+    command = command.mut_arg("output", |arg| arg.env("HETUFLOW_OUTPUT_FORM"));
+  }
+  let mut matches = command.clone().try_get_matches_from(words)?;
+  Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// The command and its output, bounded by `--timeout` and by signals.

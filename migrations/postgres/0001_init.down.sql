@@ -2,6 +2,7 @@ drop view sched_task_instance_view;
 drop view sched_task_view;
 drop table sched_dead_letter;
 drop table sched_token;
+drop table sched_secret;
 drop sequence sched_fence;
 drop table sched_event_batch;
 drop sequence sched_event_seq;

@@ -203,6 +203,8 @@ create table sched_task_hot (
   stop_kind text,
   stop_reason text,
   stop_grace_ms bigint,
+  progress double precision,
+  progress_note text,
   updated_at timestamptz not null
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
@@ -237,7 +239,12 @@ create table sched_task_instance (
   log_bytes bigint not null default 0,
   output_tail bytea,
   output_index text,
-  metrics jsonb
+  metrics jsonb,
+  log_hash text,
+  log_dropped bigint not null default 0,
+  progress double precision,
+  progress_note text,
+  outputs jsonb
 );
 create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
@@ -269,6 +276,18 @@ alter table sched_event_batch alter column data set storage external;
 create index sched_event_batch_at on sched_event_batch (at);
 
 create sequence sched_fence cache 1;
+
+create table sched_secret (
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  version bigint not null check (version > 0),
+  recipients text not null,
+  sealed bytea not null,
+  updated_by text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, name)
+);
 
 create table sched_token (
   id uuid primary key,
@@ -307,7 +326,9 @@ select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   coalesce(h.agent_id, i.agent_id) as agent_id,
   coalesce(h.started_at, i.started_at) as started_at,
   i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
-  i.error_message, h.unreachable_since, t.created_by, t.created_at
+  i.error_message, coalesce(h.progress, i.progress) as progress,
+  coalesce(h.progress_note, i.progress_note) as progress_note, i.outputs,
+  h.unreachable_since, t.created_by, t.created_at
 from sched_task t
 join sched_job j on j.id = t.job_id
 left join sched_task_hot h on h.task_id = t.id
@@ -316,13 +337,14 @@ left join sched_task_instance i on i.task_id = t.id and i.task_status is not nul
 create view sched_task_instance_view as
 select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,
   dispatched_at, started_at, completed_at, start_skew_us, pid, exit_code, signal, reason,
-  error_message, log_bytes
+  error_message, log_bytes, log_hash, log_dropped, progress, progress_note, outputs
 from sched_task_instance
 union all
 select h.instance_id, h.task_id, h.job_id, h.namespace_id, h.attempt, coalesce(h.fence, 0),
   h.agent_id,
   case when h.unreachable_since is not null then 'unreachable'
     when h.status in ('locked', 'dispatched') then 'dispatched' else h.status end,
-  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0
+  null, h.locked_at, h.started_at, null, null, null, null, null, h.stop_reason, null, 0, null, 0,
+  h.progress, h.progress_note, null
 from sched_task_hot h
 where h.instance_id is not null;

@@ -2,6 +2,7 @@ drop view sched_task_instance_view;
 drop view sched_task_view;
 drop table sched_dead_letter;
 drop table sched_token;
+drop table sched_secret;
 drop table sched_event_batch;
 drop table sched_log_chunk;
 drop table sched_task_instance;

@@ -11,6 +11,8 @@ mod support;
 mod agent_copies;
 #[path = "stories/agent_disk.rs"]
 mod agent_disk;
+#[path = "stories/agent_faults.rs"]
+mod agent_faults;
 #[path = "stories/agent_link.rs"]
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
@@ -35,10 +37,16 @@ mod fail_over;
 mod feed;
 #[path = "stories/feed_socket.rs"]
 mod feed_socket;
+#[path = "stories/full_buffer.rs"]
+mod full_buffer;
+#[path = "stories/identity.rs"]
+mod identity;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]
 mod limits;
+#[path = "stories/log_proof.rs"]
+mod log_proof;
 #[path = "stories/log_search.rs"]
 mod log_search;
 #[path = "stories/main_job.rs"]
@@ -47,14 +55,20 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/results.rs"]
+mod results;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
 mod schedule_edits;
+#[path = "stories/secrets.rs"]
+mod secrets;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]
 mod submit;
+#[path = "stories/task_environment.rs"]
+mod task_environment;
 #[path = "stories/two_servers.rs"]
 mod two_servers;
 #[path = "stories/watches.rs"]

@@ -7,6 +7,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use hetuflow_core::LOG_LIMITS;
+
 use crate::config::LogSection;
 
 /// Lines that may wait to be written; their places are taken from memory at the start. What comes
@@ -24,7 +26,7 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
   // Names and levels are all that a level says here; filters of fields would bring regular
   // expressions into a process that has to be small.
   let info = || Targets::new().with_default(LevelFilter::INFO);
-  let filter = || section.level.parse().unwrap_or_else(|_| info());
+  let filter = || format!("{},{LOG_LIMITS}", section.level).parse().unwrap_or_else(|_| info());
   let (file, problem) = match log_file(section) {
     Ok(file) => {
       let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES);

@@ -13,3 +13,5 @@ pub use identity::{IdentityError, StateLock, agent_id, lock_state};
 pub use logging::{LogGuard, start_logging};
 pub use open_files::{FilesError, allow_open_files};
 pub use run::{Agent, ExecutorHome, RunError, run};
+
+pub use crate::process::{become_user, keep_inherited_back, keep_memory_back};

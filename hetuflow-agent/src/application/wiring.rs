@@ -120,11 +120,15 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
   ExecutorSettings {
     work_dir: settings.agent.work_dir.clone(),
     run_base_dir: settings.process.run_base_dir.clone(),
+    runtime_dir: settings.process.runtime_dir.clone(),
     allow_root_tasks: settings.agent.allow_root_tasks,
+    run_as_allow: settings.agent.run_as_allow.clone(),
     flush_interval: settings.process.output_flush_interval,
     confine: settings.process.confine.clone(),
     task_types: settings.task_types.clone(),
     journal_sync: settings.process.journal_sync,
+    log_policy: settings.process.log_policy,
+    result_size_max: settings.process.result_size_max,
     noop: settings.process.noop,
   }
 }

@@ -58,4 +58,13 @@ impl Source {
       None => PathBuf::from("/var/lib/hetuflow-agent"),
     }
   }
+
+  /// Where things lie that no disk may see: in memory, on most hosts.
+  pub fn default_runtime_dir(&self) -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+      return Some(PathBuf::from("/run/hetuflow-agent"));
+    }
+    let own = self.environment.get("XDG_RUNTIME_DIR").filter(|dir| dir.starts_with('/'));
+    own.map(|dir| Path::new(dir).join("hetuflow-agent"))
+  }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hetuflow_core::Labels;
 use hetuflow_core::config_text::{Problem, Setting};
+use hetuflow_core::{Labels, LogPolicy};
 use url::Url;
 
 pub use confine::{CgroupChoice, ConfineSection, HostLimits};
@@ -55,6 +55,8 @@ pub struct AgentSettings {
   pub token: String,
   /// Whether tasks may run as root.
   pub allow_root_tasks: bool,
+  /// As whom else tasks may run, if the agent itself is root.
+  pub run_as_allow: Vec<String>,
   /// What becomes of running tasks when it is asked to stop.
   pub tasks_on_stop: TasksOnStop,
   /// How long running tasks may go on then, if they are stopped.
@@ -110,8 +112,14 @@ pub struct PollingSection {
 pub struct ProcessSection {
   /// Below it each attempt with a script gets a folder.
   pub run_base_dir: PathBuf,
+  /// Folders of attempts that hold secrets or belong to other users; below it, one for this agent.
+  pub runtime_dir: PathBuf,
   /// Bytes of output that may wait for the server.
   pub output_buffer: u64,
+  /// What becomes of output for which no room is left, where the job does not say.
+  pub log_policy: LogPolicy,
+  /// Most bytes of a task's results, as JSON.
+  pub result_size_max: u64,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.

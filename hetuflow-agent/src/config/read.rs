@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hetuflow_core::config_text::{ConfigText, Problem};
-use hetuflow_core::{AgentId, NamespaceId, check_labels};
+use hetuflow_core::{AgentId, LogPolicy, NamespaceId, OUTPUTS_BYTES_MAX, check_labels};
 use url::Url;
 
 use super::confine::confine;
@@ -39,7 +39,7 @@ pub fn read(source: Source) -> Result<Loaded, Vec<Problem>> {
     agent,
     connection: connection(&mut text),
     polling: polling(&mut text),
-    process: process(&mut text, &state_dir),
+    process: process(&mut text, &state_dir, source.default_runtime_dir()),
     task_types: task_types(&mut text, &source.text),
     log: log(&mut text, &state_dir),
   };
@@ -74,7 +74,8 @@ fn agent(text: &mut ConfigText, state_dir: &std::path::Path) -> AgentSettings {
     work_dir,
     state_dir,
     token: token(text),
-    allow_root_tasks: text.flag("agent.allow_root_tasks", true),
+    allow_root_tasks: text.flag("agent.allow_root_tasks", false),
+    run_as_allow: text.list("agent.run_as_allow"),
     tasks_on_stop: match text.text("agent.tasks_on_stop", "keep").as_str() {
       "keep" => TasksOnStop::Keep,
       "stop" => TasksOnStop::Stop,
@@ -169,10 +170,21 @@ fn polling(text: &mut ConfigText) -> PollingSection {
   }
 }
 
-fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection {
+fn process(
+  text: &mut ConfigText,
+  state_dir: &std::path::Path,
+  runtime_dir: Option<PathBuf>,
+) -> ProcessSection {
+  let run_base_dir = path(text, "agent.process.run_base_dir", state_dir.join("runs"));
+  // Several agents may share it, and each clears what it has left behind.
+  let own = format!("{:08x}", crc32fast::hash(state_dir.as_os_str().as_encoded_bytes()));
+  let runtime_dir = runtime_dir.unwrap_or_else(|| state_dir.join("private"));
   let section = ProcessSection {
-    run_base_dir: path(text, "agent.process.run_base_dir", state_dir.join("runs")),
+    run_base_dir,
+    runtime_dir: path(text, "agent.process.runtime_dir", runtime_dir).join(own),
     output_buffer: text.size("agent.process.output_buffer", 64 << 20),
+    log_policy: log_policy(text),
+    result_size_max: text.size("agent.process.result_size_max", 64 << 10),
     output_flush_interval: text.duration(
       "agent.process.output_flush_interval",
       Duration::from_millis(50),
@@ -185,10 +197,26 @@ fn process(text: &mut ConfigText, state_dir: &std::path::Path) -> ProcessSection
   if !(OUTPUT_BUFFER_MIN..=1 << 40).contains(&section.output_buffer) {
     text.problem("agent.process.output_buffer", "is out of range", Some("\"1MiB\" or more"));
   }
+  if section.result_size_max > OUTPUTS_BYTES_MAX as u64 {
+    text.problem("agent.process.result_size_max", "is out of range", Some("\"256KiB\" or less"));
+  }
   if section.noop && !cfg!(feature = "bench") {
     text.problem("agent.process.noop", "this build has no no-op executor", Some("false"));
   }
   section
+}
+
+fn log_policy(text: &mut ConfigText) -> LogPolicy {
+  const KEY: &str = "agent.process.log_policy";
+  let given = text.text(KEY, LogPolicy::default().as_str());
+  given.parse().unwrap_or_else(|_| {
+    text.problem(
+      KEY,
+      format!("\"{given}\" is not known"),
+      Some("\"block\", \"head_tail\" or \"drop\""),
+    );
+    LogPolicy::default()
+  })
 }
 
 fn task_types(text: &mut ConfigText, source: &str) -> BTreeMap<String, TaskType> {

@@ -21,7 +21,12 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   ("agent.token", "Its credential; better in a file.", Some("\"hf_…\"")),
   ("agent.token_file", "The file with its credential.", Some("\"/etc/hetuflow/agent.token\"")),
-  ("agent.allow_root_tasks", "Whether tasks may run as root.", None),
+  (
+    "agent.allow_root_tasks",
+    "Whether tasks may run as root where the agent itself is root; else each needs a run_as.",
+    None,
+  ),
+  ("agent.run_as_allow", "Users as whom jobs may run (run_as), if the agent itself is root.", None),
   (
     "agent.tasks_on_stop",
     "What becomes of running tasks when it is asked to stop: keep (the next agent finds them) or stop.",
@@ -54,8 +59,23 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
     Some("\"/var/lib/hetuflow-agent/runs\""),
   ),
   (
+    "agent.process.runtime_dir",
+    "Folders of attempts that hold secrets or belong to other users; best in memory.",
+    Some("\"/run/hetuflow-agent\""),
+  ),
+  (
     "agent.process.output_buffer",
-    "Bytes of output that may wait for the server; when full, tasks wait.",
+    "Bytes of output that may wait for the server; when full, log_policy says what happens.",
+    None,
+  ),
+  (
+    "agent.process.log_policy",
+    "When output_buffer is full: block (tasks wait), head_tail (the middle is dropped), drop.",
+    None,
+  ),
+  (
+    "agent.process.result_size_max",
+    "Most bytes of what a task writes to $HETUFLOW_OUTPUT, as JSON.",
     None,
   ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),

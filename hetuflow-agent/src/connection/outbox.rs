@@ -22,6 +22,10 @@ use super::window::Window;
 const BATCHES_IN_FLIGHT: usize = 4;
 /// Ends that were this recent say that tasks are short.
 const BUSY: Duration = Duration::from_millis(50);
+/// Updates are put into one batch up to this many bytes.
+const BATCH_BYTES: usize = 512 << 10;
+/// An update without what it carries.
+const UPDATE_BYTES: usize = 512;
 /// How long a start waits for its end while tasks are short.
 const HOLD: Duration = Duration::from_millis(5);
 /// Ends that follow each other this closely are a rush.
@@ -75,6 +79,8 @@ pub struct Outbox {
   /// Not numbered yet, and replaced by whatever comes after it.
   states: HashMap<TaskInstanceId, Box<TaskInstanceUpdate>>,
   state_order: VecDeque<(Instant, TaskInstanceId)>,
+  /// How far attempts are: not numbered yet, only the last word of each counts.
+  progress: HashMap<TaskInstanceId, Box<TaskInstanceUpdate>>,
   batches: VecDeque<u64>,
   window: Window,
   last_end: Option<Instant>,
@@ -93,6 +99,7 @@ impl Default for Outbox {
       waiting_outputs: HashMap::new(),
       states: HashMap::new(),
       state_order: VecDeque::new(),
+      progress: HashMap::new(),
       batches: VecDeque::new(),
       window: Window::default(),
       last_end: None,
@@ -113,7 +120,13 @@ impl Outbox {
       self.states.insert(id, update);
       return;
     }
+    if update.status == Running && update.progress.is_some() {
+      self.release(id);
+      self.progress.insert(id, update);
+      return;
+    }
     if update.status.is_final() {
+      self.progress.remove(&id);
       let rush = self.last_end.replace(now).is_some_and(|end| now < end + RUSH);
       if rush && self.pending.is_empty() {
         self.gather_until = Some(now + GATHER);
@@ -169,7 +182,18 @@ impl Outbox {
       Item::Update(..) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
       Item::Update(..) => {
         let rest = self.log.range(self.sent..).take(most);
-        let count = rest.take_while(|item| matches!(item, Item::Update(..))).count();
+        // One frame holds 1 MiB: a batch ends where another update might not fit.
+        let mut bytes = 0;
+        let count = rest
+          .take_while(|item| {
+            let fits = bytes < BATCH_BYTES;
+            bytes += match item {
+              Item::Update(update, _) => update_weight(update),
+              Item::Output(..) => return false,
+            };
+            fits
+          })
+          .count();
         Some(Next::Batch { seq_from, count })
       }
     }
@@ -211,12 +235,17 @@ impl Outbox {
           self.state_order.pop_front();
           self.log.extend(state.map(|state| Item::Update(state, OnStored::nothing())));
         }
-        _ => match self.pending.pop_front() {
+        _ => match self.pending.pop_front().or_else(|| self.take_progress()) {
           Some(item) => self.log.push_back(item),
           None => return,
         },
       }
     }
+  }
+
+  fn take_progress(&mut self) -> Option<Item> {
+    let id = *self.progress.keys().next()?;
+    self.progress.remove(&id).map(|update| Item::Update(update, OnStored::nothing()))
   }
 
   /// The unsent updates, in order.
@@ -300,7 +329,7 @@ impl Outbox {
   /// Nothing waits to be sent.
   pub fn is_all_sent(&self) -> bool {
     let waits = !(self.pending.is_empty() && self.outputs.is_empty() && self.states.is_empty());
-    self.sent == self.log.len() && !waits
+    self.sent == self.log.len() && !waits && self.progress.is_empty()
   }
 
   /// Attempts that have ended and whose end the server does not know yet: it must not take their
@@ -319,6 +348,13 @@ impl Outbox {
       _ => None,
     })
   }
+}
+
+/// Bytes of an update, about: what rides in it, and as much again for what escapes it.
+fn update_weight(update: &TaskInstanceUpdate) -> usize {
+  let output = update.output.as_ref().map_or(0, |text| text.len() * 2);
+  let outputs = update.outputs.as_ref().map_or(0, |values| values.to_string().len());
+  UPDATE_BYTES + output + outputs
 }
 
 fn weight(frame: &OutputFrame) -> usize {

@@ -183,6 +183,41 @@ async fn an_end_keeps_its_own_start_when_only_the_waiting_was_not_sent() {
 }
 
 #[tokio::test]
+async fn only_the_last_progress_of_an_attempt_is_told() {
+  let (mut outbox, now, id) = (Outbox::default(), Instant::now(), TaskInstanceId::generate());
+  let progress = |share: f64| {
+    let mut update = update(id, TaskInstanceStatus::Running);
+    (update.started_at_us, update.progress) = (None, Some(share));
+    update
+  };
+  outbox.update(update(id, TaskInstanceStatus::Running), OnStored::nothing(), now);
+  for share in [0.1, 0.2, 0.3] {
+    outbox.update(progress(share), OnStored::nothing(), now);
+  }
+  assert!(!outbox.is_all_sent());
+  assert_eq!(outbox.next(500, now), Some(batch(1, 2)));
+  let told: Vec<_> = outbox.unsent(2).map(|one| (one.started_at_us, one.progress)).collect();
+  assert_eq!(told, [(Some(77), None), (None, Some(0.3))], "after its start");
+  outbox.note_sent(2, now);
+  outbox.update(progress(0.4), OnStored::nothing(), now);
+  outbox.update(update(id, TaskInstanceStatus::Succeeded), OnStored::nothing(), now);
+  assert_eq!(send_all(&mut outbox, now), [batch(3, 1)], "its end says it as well");
+  assert!(outbox.is_all_sent());
+}
+
+#[tokio::test]
+async fn a_batch_fits_into_a_frame() {
+  let (mut outbox, now) = (Outbox::default(), Instant::now());
+  for _ in 0..10 {
+    let mut end = update(TaskInstanceId::generate(), TaskInstanceStatus::Succeeded);
+    end.outputs = Some(serde_json::json!({ "text": "x".repeat(200 << 10) }));
+    outbox.update(end, OnStored::nothing(), now);
+  }
+  let later = now + std::time::Duration::from_secs(1);
+  assert_eq!(send_all(&mut outbox, later), [batch(1, 3), batch(4, 3), batch(7, 3), batch(10, 1)]);
+}
+
+#[tokio::test]
 async fn what_became_of_others_overtakes_output_that_waits() {
   let (mut outbox, now) = (Outbox::default(), Instant::now());
   let (loud, other) = (TaskInstanceId::generate(), TaskInstanceId::generate());

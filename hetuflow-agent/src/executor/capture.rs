@@ -1,46 +1,100 @@
 //! The output of one attempt between its pipes and the reports.
 
-use hetuflow_core::{CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, OutputFrame, Stream, TaskInstanceId, Ts};
+use hetuflow_core::{
+  CHUNK_BYTES_MAX, INLINE_OUTPUT_MAX, LogHasher, LogPolicy, OutputFrame, Stream, TaskInstanceId,
+  Ts, gap_line,
+};
+use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::SmallOutput;
+use super::overflow::{Gap, Overflow, Why};
+use super::result_file::{Left, ResultFile, of_last_line};
+use super::spoken::Spoken;
+use super::{LogEnd, Said, SmallOutput};
+
+/// In the first moments, when nothing is sent yet, so much is collected.
+const FIRST_BYTES: usize = 192 << 10;
 
 /// What a chunk takes beside its bytes while it waits.
 const FRAME_BYTES: usize = 512;
+
+/// Most bytes behind a gap that are held back for its end.
+const TAIL_BYTES_MAX: usize = 64 << 10;
+/// Read at once where it is not kept.
+const OVERFLOW_BYTES: usize = 64 << 10;
+
+/// How much output is kept, and what becomes of more.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+  /// Most bytes; 0 is unlimited.
+  pub limit: u64,
+  /// Where there is no room.
+  pub policy: LogPolicy,
+}
 
 /// Collected bytes in capture order, with their streams.
 #[derive(Debug)]
 pub struct Capture {
   instance_id: TaskInstanceId,
   fence: i64,
-  limit: u64,
+  bounds: Bounds,
   buffer: Vec<u8>,
   runs: Vec<(Stream, usize)>,
   offset: u64,
   stream_offsets: [u64; 3],
   accepted: u64,
-  dropped: u64,
+  /// What is not kept now.
+  overflow: Overflow,
+  /// Dropped and declared.
+  declared: u64,
+  hasher: LogHasher,
+  /// What the task says of itself.
+  pub spoken: Spoken,
+  results: Option<Results>,
+  outputs: Option<Map<String, Value>>,
   sent: bool,
   /// With this much collected a chunk is worth sending, and none is longer.
   piece: usize,
 }
 
+/// Where results are looked for when the task has ended.
+#[derive(Debug)]
+struct Results {
+  file: ResultFile,
+  /// The last bytes of standard output, where the last line may be the result.
+  tail: Option<Vec<u8>>,
+}
+
+/// Bytes of standard output in which a handler's result is looked for.
+const TAIL_BYTES: usize = 64 << 10;
+
 impl Capture {
-  /// Nothing yet; `limit` 0 is unlimited.
-  pub fn new(instance_id: TaskInstanceId, fence: i64, limit: u64) -> Self {
+  /// Nothing yet.
+  pub fn new(instance_id: TaskInstanceId, fence: i64, bounds: Bounds) -> Self {
+    let limit = if bounds.limit == 0 { u64::MAX } else { bounds.limit };
     Self {
       instance_id,
       fence,
-      limit: if limit == 0 { u64::MAX } else { limit },
+      bounds: Bounds { limit, ..bounds },
       buffer: Vec::new(),
       runs: Vec::new(),
       offset: 0,
       stream_offsets: [0; 3],
       accepted: 0,
-      dropped: 0,
+      overflow: Overflow::default(),
+      declared: 0,
+      hasher: LogHasher::default(),
+      spoken: Spoken::default(),
+      results: None,
+      outputs: None,
       sent: false,
-      piece: CHUNK_BYTES_MAX,
+      piece: FIRST_BYTES,
     }
+  }
+
+  /// Looks for results in this file, and in the last line of standard output where `printed`.
+  pub fn expect_results(&mut self, file: ResultFile, printed: bool) {
+    self.results = Some(Results { file, tail: printed.then(Vec::new) });
   }
 
   /// How long chunks are cut from now on.
@@ -51,22 +105,94 @@ impl Capture {
   /// Where a pipe may add bytes, and how many; [`Self::added`] must follow.
   pub fn space(&mut self) -> (&mut Vec<u8>, usize) {
     let room = CHUNK_BYTES_MAX - self.buffer.len().min(CHUNK_BYTES_MAX);
+    let no_room = room == 0 || self.overflow.why() == Some(Why::Buffer);
+    let room = if no_room && self.overflows() { OVERFLOW_BYTES } else { room };
     (&mut self.buffer, room)
   }
 
   /// Whether a pipe may be read now.
   pub fn has_room(&self) -> bool {
-    self.buffer.len() < CHUNK_BYTES_MAX
+    self.buffer.len() < CHUNK_BYTES_MAX || self.overflows()
+  }
+
+  /// Whether the task never waits: what has no room is dropped.
+  pub fn overflows(&self) -> bool {
+    self.bounds.policy != LogPolicy::Block
   }
 
   /// Takes note of bytes that a pipe added; what is over the limit is dropped.
   pub fn added(&mut self, stream: Stream, count: usize) {
-    let allowed = self.limit - self.accepted;
-    let kept = usize::try_from(allowed).unwrap_or(usize::MAX).min(count);
-    self.buffer.truncate(self.buffer.len() - (count - kept));
+    if stream == Stream::Stdout {
+      self.listen(count);
+    }
+    let free = CHUNK_BYTES_MAX.saturating_sub(self.buffer.len() - count);
+    self.admit(stream, count, if self.overflows() { free } else { usize::MAX });
+  }
+
+  /// The last `count` bytes are the task's: those that have no place are dropped.
+  fn admit(&mut self, stream: Stream, count: usize, room: usize) {
+    let start = self.buffer.len() - count;
+    let mut kept = 0;
+    if self.overflow.why().is_none() {
+      let head = self.bounds.limit - self.limit_tail() as u64;
+      let allowed = usize::try_from(head.saturating_sub(self.accepted)).unwrap_or(usize::MAX);
+      kept = count.min(allowed).min(room);
+      if kept < count && allowed <= room {
+        self.overflow.open(Why::Limit, self.limit_tail());
+      } else if kept < count {
+        let holds_back = self.bounds.policy == LogPolicy::HeadTail;
+        self.overflow.open(Why::Buffer, if holds_back { TAIL_BYTES_MAX } else { 0 });
+      }
+    }
+    if kept < count {
+      self.overflow.add(stream, &self.buffer[start + kept..]);
+    }
+    self.buffer.truncate(start + kept);
     self.accepted += kept as u64;
-    self.dropped += (count - kept) as u64;
     self.note_run(stream, kept);
+  }
+
+  /// How much of all that may be said is held back for the end.
+  fn limit_tail(&self) -> usize {
+    if self.bounds.policy != LogPolicy::HeadTail || self.bounds.limit == u64::MAX {
+      return 0;
+    }
+    usize::try_from(self.bounds.limit / 2).unwrap_or(usize::MAX).min(TAIL_BYTES_MAX)
+  }
+
+  /// There is room again: the gap is declared, and what was held back follows it.
+  fn end_gap(&mut self) {
+    let Some(Gap { why, dropped, tail }) = self.overflow.close() else { return };
+    if dropped > 0 {
+      self.declared += dropped;
+      let words = match why {
+        Why::Buffer => "no room was left in the output buffer".to_owned(),
+        Why::Limit => format!("max_output_size is {}", self.bounds.limit),
+      };
+      self.say(&gap_line(dropped, &words));
+    }
+    for (stream, bytes) in tail {
+      self.buffer.extend_from_slice(&bytes);
+      match why {
+        // There are few of them.
+        Why::Buffer => self.admit(stream, bytes.len(), usize::MAX),
+        // Within the limit: this is what was set apart for it.
+        Why::Limit => {
+          self.accepted += bytes.len() as u64;
+          self.note_run(stream, bytes.len());
+        }
+      }
+    }
+  }
+
+  /// The last `count` bytes are heard, whether or not they are kept.
+  fn listen(&mut self, count: usize) {
+    let raw = &self.buffer[self.buffer.len() - count..];
+    self.spoken.hear(raw);
+    if let Some(tail) = self.results.as_mut().and_then(|results| results.tail.as_mut()) {
+      tail.extend_from_slice(&raw[raw.len().saturating_sub(TAIL_BYTES)..]);
+      tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
+    }
   }
 
   /// Adds a word of the agent itself; it does not count against the limit.
@@ -75,16 +201,38 @@ impl Capture {
     self.note_run(Stream::System, text.len());
   }
 
-  /// Declares what was dropped; once, at the end.
-  pub fn declare_dropped(&mut self) {
-    if self.dropped > 0 {
-      let (dropped, limit) = (self.dropped, self.limit);
-      self.dropped = 0;
-      self.say(&format!("hetuflow: {dropped} bytes dropped, max_output_size is {limit}\n"));
+  /// Nothing comes any more: takes the results in, and declares what was dropped. Blocks on the
+  /// disk where there are results.
+  pub fn close(&mut self) {
+    // What was held back for want of room may be more than the task may say.
+    self.end_gap();
+    self.end_gap();
+    if let Some(results) = self.results.take() {
+      match results.file.take() {
+        Left::Nothing => self.outputs = results.tail.as_deref().and_then(of_last_line),
+        Left::Values(values, others) => {
+          self.outputs = (!values.is_empty()).then_some(values);
+          if others > 0 {
+            self.say(&format!("hetuflow: {others} lines of the result file are not name=value\n"));
+          }
+        }
+        Left::TooLarge => self.say("hetuflow: the result file is too large and was not kept\n"),
+        Left::Unreadable(why) => {
+          self.say(&format!("hetuflow: the result file cannot be read: {why}\n"));
+        }
+      }
     }
   }
 
+  /// What the task has said of itself.
+  pub fn said(&mut self) -> Said {
+    let Spoken { progress, metrics, .. } = std::mem::take(&mut self.spoken);
+    Said { outputs: self.outputs.take(), progress, metrics }
+  }
+
+  /// The last `count` bytes are of this stream.
   fn note_run(&mut self, stream: Stream, count: usize) {
+    self.hasher.add(stream, &self.buffer[self.buffer.len() - count..]);
     match self.runs.last_mut() {
       _ if count == 0 => {}
       Some((last, length)) if *last == stream => *length += count,
@@ -120,6 +268,12 @@ impl Capture {
   /// Bytes in all, sent or not.
   pub fn total(&self) -> u64 {
     self.offset + self.buffer.len() as u64
+  }
+
+  /// What is to be told of the log, once nothing is added any more.
+  pub fn end(&self) -> LogEnd {
+    let digest = (self.total() > 0).then(|| self.hasher.clone().finish());
+    LogEnd { digest, dropped: self.declared }
   }
 
   /// Packs what is collected, one frame for each run of one stream; `hold` covers all of it.
@@ -162,6 +316,9 @@ impl Capture {
     if self.buffer.capacity() > CHUNK_BYTES_MAX {
       self.buffer.shrink_to(CHUNK_BYTES_MAX);
     }
+    if self.overflow.why() == Some(Why::Buffer) {
+      self.end_gap();
+    }
   }
 
   /// The whole log, where it is small and not empty.
@@ -181,76 +338,5 @@ impl Capture {
 }
 
 #[cfg(test)]
-mod tests {
-  use std::sync::Arc;
-
-  use tokio::sync::Semaphore;
-
-  use super::*;
-
-  fn put(capture: &mut Capture, stream: Stream, bytes: &[u8]) {
-    capture.space().0.extend_from_slice(bytes);
-    capture.added(stream, bytes.len());
-  }
-
-  fn capture(limit: u64) -> Capture {
-    Capture::new(TaskInstanceId::generate(), 3, limit)
-  }
-
-  #[test]
-  fn a_small_log_keeps_the_order_of_its_streams() {
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, b"out\n");
-    put(&mut log, Stream::Stderr, b"e\xff");
-    put(&mut log, Stream::Stderr, b"\n");
-    put(&mut log, Stream::Stdout, b"o");
-    let small = log.take_small().expect("small");
-    assert_eq!(small.bytes, b"out\ne\xff\no");
-    assert_eq!(small.index.as_deref(), Some("o4e3o1"));
-    assert_eq!(log.total(), 8);
-  }
-
-  #[test]
-  fn plain_stdout_needs_no_index() {
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, b"a");
-    assert_eq!(log.take_small().expect("small").index, None);
-    assert_eq!(capture(0).take_small(), None);
-  }
-
-  #[test]
-  fn over_the_limit_is_dropped_and_declared() {
-    let mut log = capture(5);
-    put(&mut log, Stream::Stdout, b"abc");
-    put(&mut log, Stream::Stderr, b"defgh");
-    put(&mut log, Stream::Stdout, b"ij");
-    log.declare_dropped();
-    let small = log.take_small().expect("small");
-    assert!(small.bytes.starts_with(b"abcdehetuflow: 5 bytes dropped"), "{:?}", small.bytes);
-    assert!(small.index.expect("mixed").starts_with("o3e2s"));
-  }
-
-  #[tokio::test]
-  async fn chunks_hold_one_stream_each_and_tile_the_log() {
-    let memory = Arc::new(Semaphore::new(1 << 20));
-    let mut log = capture(0);
-    put(&mut log, Stream::Stdout, &[b'x'; 5000]);
-    put(&mut log, Stream::Stderr, b"err");
-    put(&mut log, Stream::Stdout, b"more");
-    let hold = memory.clone().acquire_many_owned(log.pending_bytes()).await.expect("open");
-    let mut frames = Vec::new();
-    log.flush(Ts::from_micros(1), hold, |frame, share| frames.push((frame, share)));
-    let seen: Vec<_> =
-      frames.iter().map(|(f, _)| (f.stream, f.offset, f.stream_offset, f.raw_len)).collect();
-    assert_eq!(
-      seen,
-      [(Stream::Stdout, 0, 0, 5000), (Stream::Stderr, 5000, 0, 3), (Stream::Stdout, 5003, 5000, 4)]
-    );
-    let held = |f: &OutputFrame| (f.data.len() + FRAME_BYTES).min(f.raw_len as usize);
-    let held: usize = frames.iter().map(|(frame, _)| held(frame)).sum();
-    assert_eq!(memory.available_permits(), (1 << 20) - held, "only packed bytes are held");
-    assert!(!log.is_small() && log.is_empty());
-    drop(frames);
-    assert_eq!(memory.available_permits(), 1 << 20);
-  }
-}
+#[path = "capture_tests.rs"]
+mod tests;

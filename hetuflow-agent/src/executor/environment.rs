@@ -2,9 +2,24 @@
 //! the contract of WIRE §5 on top.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
-use hetuflow_core::{JobSpec, ScheduledTask};
+use hetuflow_core::{JobSpec, ScheduledTask, TriggerSource};
 use serde_json::Value;
+
+use super::run_as::may_be_seen;
+use crate::process::Account;
+
+/// What one attempt has that is not in its task.
+#[derive(Debug, Default)]
+pub struct Own<'a> {
+  /// What a handler gets.
+  pub payload: Option<&'a str>,
+  /// Who it is, where that is not who we are.
+  pub account: Option<&'a Account>,
+  /// Where its secrets are.
+  pub secrets_dir: Option<&'a Path>,
+}
 
 /// What the agent hands on of its own environment.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -37,11 +52,14 @@ impl BaseEnvironment {
     &self,
     task: &ScheduledTask,
     spec: &JobSpec,
-    payload: Option<&str>,
+    own: &Own<'_>,
   ) -> Vec<(OsString, OsString)> {
-    let mut variables = self.0.clone();
-    let own = task.task.environment.iter().flatten();
-    for (name, value) in spec.environment.iter().chain(own) {
+    let mut variables = match own.account {
+      None => self.0.clone(),
+      Some(account) => self.of_user(account),
+    };
+    let given = task.task.environment.iter().flatten();
+    for (name, value) in spec.environment.iter().chain(given) {
       variables.push((name.into(), value.into()));
     }
     let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
@@ -63,11 +81,51 @@ impl BaseEnvironment {
         set(&parameter_name(name), text_of(value));
       }
     }
-    if let Some(payload) = payload {
+    if task.task.trigger_source == TriggerSource::Backfill {
+      set("HETUFLOW_BACKFILL", "true".to_owned());
+    }
+    set("TRACEPARENT", trace_parent(task));
+    if let Some(at) = task.task.prev_success_at {
+      set("HETUFLOW_PREV_SUCCESS_AT", at.to_string());
+    }
+    if let Some(dir) = own.secrets_dir {
+      set("HETUFLOW_SECRETS_DIR", dir.display().to_string());
+    }
+    if let Some(payload) = own.payload {
       set("HETUFLOW_PAYLOAD", payload.to_owned());
     }
     variables
   }
+
+  /// What a login of that user would find, and the way to the programs.
+  fn of_user(&self, account: &Account) -> Vec<(OsString, OsString)> {
+    let kept = self.0.iter().filter(|(name, _)| may_be_seen(name)).cloned();
+    let name = OsString::from(&account.name);
+    let shell = match account.shell.as_os_str() {
+      none if none.is_empty() => OsString::from("/bin/sh"),
+      shell => shell.to_owned(),
+    };
+    let own = [
+      ("HOME", account.home.clone().into_os_string()),
+      ("USER", name.clone()),
+      ("LOGNAME", name),
+      ("SHELL", shell),
+    ];
+    kept.chain(own.map(|(name, value)| (OsString::from(name), value))).collect()
+  }
+}
+
+/// The task is the trace and the attempt is the span, as W3C Trace Context writes them: what an
+/// attempt calls can be found by either, and all attempts of a task are together.
+fn trace_parent(task: &ScheduledTask) -> String {
+  let span = u64::from_be_bytes(last_bytes(task.task_instance.id.0.as_bytes()));
+  format!("00-{}-{span:016x}-01", task.task.id.0.simple())
+}
+
+/// Of a number of version 7 the first bytes are the time, so the last ones tell attempts apart.
+fn last_bytes(bytes: &[u8; 16]) -> [u8; 8] {
+  let (_, last) = bytes.split_at(8);
+  last.try_into().expect("16 bytes less 8 are 8")
 }
 
 /// `max-age` becomes `HETUFLOW_PARAM_MAX_AGE`.

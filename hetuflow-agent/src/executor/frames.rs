@@ -105,6 +105,15 @@ pub enum FromExecutor {
     /// When.
     at_us: i64,
   },
+  /// As [`super::Event::Progress`].
+  Progress {
+    /// The attempt.
+    instance_id: hetuflow_core::TaskInstanceId,
+    /// What it says.
+    progress: super::Progress,
+    /// When.
+    at_us: i64,
+  },
   /// As [`super::Event::Ended`].
   Ended {
     /// For [`ToExecutor::Stored`].

@@ -12,6 +12,7 @@ mod confine_tests;
 mod desk;
 mod effective;
 mod environment;
+mod folder;
 mod frames;
 mod held;
 mod hold;
@@ -21,26 +22,34 @@ mod launch;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+mod overflow;
 mod pieces;
 mod place;
 mod prepare;
 mod remote;
+mod result_file;
 mod room;
+mod run_as;
 mod running;
+#[cfg(test)]
+mod said_tests;
 mod specs;
+mod spoken;
 mod stop;
 mod supervise;
 #[cfg(test)]
 mod tests;
 mod time_limit;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  JobSpec, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
+  JobSpec, LogDigest, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use crate::process::{Exit, InForce, SteadyClock, boot_id, in_force_here, watch};
 pub use desk::{DeskError, serve};
@@ -52,6 +61,7 @@ pub use launch::Launcher;
 pub use place::{Place, PlaceError};
 pub use remote::{Attached, Remote, RemoteError};
 pub use room::{Executor, ExecutorSettings, Inside, Surroundings};
+pub use spoken::Progress;
 
 /// What the executor can be told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -100,6 +110,12 @@ impl Start {
   pub fn copy(&self) -> Self {
     let (task, spec) = (self.task.clone(), Arc::clone(&self.spec));
     Self { task, spec, limits: self.limits, executor: self.executor }
+  }
+
+  /// Whether it names secrets whose values are not here.
+  pub fn lacks_secrets(&self) -> bool {
+    let config = effective(&self.spec.config, self.task.task.config.as_ref());
+    config.secrets.iter().any(|name| !self.task.secrets.contains_key(name))
   }
 }
 
@@ -160,6 +176,15 @@ pub enum Event {
     /// Kept until it is stored.
     hold: Hold,
   },
+  /// How far a task says it is; only the last one counts.
+  Progress {
+    /// The attempt.
+    instance_id: TaskInstanceId,
+    /// What it says.
+    progress: Progress,
+    /// When.
+    at_us: i64,
+  },
   /// The process is frozen, or thawed.
   Frozen {
     /// The attempt.
@@ -190,9 +215,56 @@ pub struct Ended {
   pub output: Option<SmallOutput>,
   /// Bytes of output in all.
   pub log_bytes: u64,
+  /// What else is to be told of them.
+  #[serde(default)]
+  pub log: LogEnd,
+  /// What it has said of itself.
+  #[serde(default)]
+  pub said: Said,
   /// What it has used, where it was started; without its times.
   #[serde(default)]
   pub metrics: Option<TaskMetrics>,
+}
+
+impl Ended {
+  /// The end of an attempt of which no more is known.
+  pub fn new(instance_id: TaskInstanceId, cause: Cause, at_us: i64) -> Self {
+    Self {
+      instance_id,
+      cause,
+      started: None,
+      exit: None,
+      at_us,
+      output: None,
+      log_bytes: 0,
+      log: LogEnd::default(),
+      said: Said::default(),
+      metrics: None,
+    }
+  }
+}
+
+/// What a task has said of itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+  /// What it hands on.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub outputs: Option<Map<String, Value>>,
+  /// How far it was.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub progress: Option<Progress>,
+  /// Figures by name.
+  #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+  pub metrics: BTreeMap<String, f64>,
+}
+
+/// What is told of a log at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+  /// What its bytes come to; none without a byte, or where nobody has seen all of them.
+  pub digest: Option<LogDigest>,
+  /// Bytes that were dropped; the log says where.
+  pub dropped: u64,
 }
 
 /// Why an attempt ended.

@@ -8,14 +8,9 @@ pub fn run(shared: &Shared, start: &Start) {
   let instance_id = start.task.task_instance.id;
   let at_us = shared.clock.now_us();
   let ended = Ended {
-    instance_id,
-    cause: Cause::Itself,
     started: Some((None, at_us)),
     exit: Some(Exit::Code(0)),
-    at_us,
-    output: None,
-    log_bytes: 0,
-    metrics: None,
+    ..Ended::new(instance_id, Cause::Itself, at_us)
   };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }

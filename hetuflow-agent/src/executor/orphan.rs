@@ -5,18 +5,22 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::{Map, Value};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::confine::grip_of_orphan;
+use super::folder::{clear_one, run_folder};
+use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
-use super::{Cause, Ended, Event, Hold};
+use super::{Cause, Ended, Event, Hold, Said};
 use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
@@ -33,7 +37,13 @@ pub enum Found {
   },
   /// It does not.
   Gone,
+  /// None was found, and one may be in the middle of its start: a process outlives its parent's
+  /// death there, and has no environment of its own for a moment.
+  Unsure,
 }
+
+/// How long a start may take whose parent has died.
+const START_LIMIT: Duration = Duration::from_millis(300);
 
 /// Looks for the process with this number that was started then.
 pub fn look(pid: i32, ticks: u64, at_us: i64) -> Found {
@@ -56,7 +66,7 @@ pub fn find(instance_id: TaskInstanceId, now_us: i64) -> Found {
   });
   // The first one leads the group; the others are its children.
   let first = marked.filter_map(|pid| Some((start_ticks(Pid::from_raw(pid)?)?, pid))).min();
-  first.map_or(Found::Gone, |(ticks, pid)| look(pid, ticks, now_us))
+  first.map_or(Found::Unsure, |(ticks, pid)| look(pid, ticks, now_us))
 }
 
 /// Follows it to its end, which is said then.
@@ -66,8 +76,15 @@ pub async fn follow(
   found: Found,
   mut controls: UnboundedReceiver<Control>,
 ) {
+  let found = match found {
+    Found::Unsure => {
+      tokio::time::sleep(START_LIMIT).await;
+      find(instance_id, shared.clock.now_us())
+    }
+    sure => sure,
+  };
   let cause = match found {
-    Found::Gone => Cause::Unseen,
+    Found::Gone | Found::Unsure => Cause::Unseen,
     Found::Alive { pid, handle, at_us } => {
       let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
       shared.say(Event::Started { instance_id, pid: number, at_us });
@@ -78,17 +95,23 @@ pub async fn follow(
     }
   };
   let at_us = shared.clock.now_us();
-  let ended = Ended {
-    instance_id,
-    cause,
-    started: None,
-    exit: None,
-    at_us,
-    output: None,
-    log_bytes: 0,
-    metrics: None,
-  };
+  let said = Said { outputs: results(&shared, instance_id), ..Said::default() };
+  let ended = Ended { said, ..Ended::new(instance_id, cause, at_us) };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
+}
+
+/// What it has left on the disk is not lost; its folder goes.
+fn results(shared: &Shared, instance_id: TaskInstanceId) -> Option<Map<String, Value>> {
+  let surroundings = shared.surroundings.get();
+  let settings = &surroundings.settings;
+  let run_dir = run_folder(settings, instance_id);
+  let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
+  let found = ResultFile::new(instance_id, place, settings.result_size_max).take();
+  clear_one(settings, instance_id);
+  match found {
+    Left::Values(values, _) => Some(values),
+    _ => None,
+  }
 }
 
 async fn wait(

@@ -1,27 +1,34 @@
 //! Everything about one attempt that must stand before its process can start.
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
-use hetuflow_core::{ExecuteCommand, TaskConfig};
+use hetuflow_core::{ExecuteCommand, SecretValue, TaskConfig, is_secret_name};
 
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
-use super::environment::search_path;
+use super::environment::{Own, search_path};
+use super::folder::{Folder, Purpose, remove};
+use super::result_file::ResultFile;
+use super::run_as::account;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start};
-use crate::process::{Launch, SpawnError, find_program};
+use crate::process::{Account, Launch, SpawnError, find_program};
 
-/// A process that is ready to be started, and the folder to remove when it has ended.
+/// Names the file in which a task leaves its results.
+const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
+
+/// A process that is ready to be started, and the folders to remove when it has ended.
 #[derive(Debug)]
 pub struct Prepared {
   /// For the system.
   pub launch: Launch,
   /// Removed at the end.
-  pub run_dir: Option<PathBuf>,
+  pub folders: Vec<PathBuf>,
+  /// Where it may leave its results.
+  pub results: ResultFile,
 }
 
-/// Builds the launch of an attempt; writes its script's file. Blocks on the disk.
+/// Builds the launch of an attempt; writes its files. Blocks on the disk.
 ///
 /// # Errors
 /// The cause with which the attempt ends without having been started.
@@ -31,52 +38,160 @@ pub fn prepare(
   settings: &ExecutorSettings,
   base: &BaseEnvironment,
 ) -> Result<Prepared, Cause> {
+  let account = account(config, settings)?;
   let line = command_line(config, |name| settings.task_types.get(name))
     .map_err(|error| refused(error.to_string()))?;
-  let payload =
-    (config.program() == ExecuteCommand::Handler && config.command.is_none()).then(|| {
-      start.task.task.parameters.as_ref().map_or_else(|| "null".to_owned(), ToString::to_string)
+  let given = config.working_directory.clone().or_else(|| line.directory.clone());
+  let mut rooms = Rooms { home: account.as_ref().and_then(home_of), ..Rooms::default() };
+  let for_whom = account.as_ref();
+  let built = rooms
+    .make(start, settings, (&line, for_whom))
+    .and_then(|()| rooms.put_secrets(start, config, (settings, for_whom)))
+    .and_then(|()| {
+      let payload = payload(start, config);
+      let own = Own {
+        payload: payload.as_deref(),
+        account: for_whom,
+        secrets_dir: rooms.secrets.as_ref().map(Folder::path),
+      };
+      let place = (rooms.folder.as_ref().map(Folder::path), settings.run_base_dir.as_path());
+      let results = ResultFile::new(start.task.task_instance.id, place, settings.result_size_max);
+      let mut environment = base.of_task(&start.task, &start.spec, &own);
+      environment.push((RESULT_VARIABLE.into(), results.path().into()));
+      check_nul(&line, &environment, given.as_deref())?;
+      let launch = launch(line, &rooms, given.as_deref(), settings)?;
+      let launch = find(Launch {
+        search: search_path(&environment).to_owned(),
+        environment,
+        stdin: config.stdin.clone().or(payload).map(String::into_bytes),
+        capture: config.capture_output.unwrap_or(true),
+        account: account.clone(),
+        ..launch
+      })?;
+      Ok((launch, results))
     });
-  let environment = base.of_task(&start.task, &start.spec, payload.as_deref());
-  let given = config.working_directory.as_deref().or(line.directory.as_deref());
-  check_nul(&line, &environment, given)?;
+  let made = [rooms.folder, rooms.secrets].into_iter().flatten();
+  let folders = made.map(|folder| folder.path().to_owned()).collect::<Vec<_>>();
+  match built {
+    Ok((launch, results)) => Ok(Prepared { launch, folders, results }),
+    Err(cause) => {
+      remove(&folders);
+      Err(cause)
+    }
+  }
+}
 
-  let run_dir = line
-    .script
-    .is_some()
-    .then(|| settings.run_base_dir.join(start.task.task_instance.id.to_string()));
-  let directory = match (given, &run_dir) {
-    (Some(given), _) => PathBuf::from(given),
-    (None, Some(run_dir)) => run_dir.clone(),
-    (None, None) => settings.work_dir.clone(),
+/// What a handler gets: the parameters of its run.
+fn payload(start: &Start, config: &TaskConfig) -> Option<String> {
+  let handles = config.program() == ExecuteCommand::Handler && config.command.is_none();
+  let parameters = start.task.task.parameters.as_ref();
+  handles.then(|| parameters.map_or_else(|| "null".to_owned(), ToString::to_string))
+}
+
+/// Where an attempt may be, and where its secrets are.
+#[derive(Debug, Default)]
+struct Rooms {
+  folder: Option<Folder>,
+  secrets: Option<Folder>,
+  home: Option<PathBuf>,
+}
+
+impl Rooms {
+  /// Makes a folder for what needs one.
+  fn make(
+    &mut self,
+    start: &Start,
+    settings: &ExecutorSettings,
+    (line, account): (&CommandLine, Option<&Account>),
+  ) -> Result<(), Cause> {
+    // Another user can write results nowhere else.
+    if line.script.is_some() || account.is_some() {
+      let made = Folder::make(settings, start.task.task_instance.id, (Purpose::Run, account));
+      self.folder = Some(made.map_err(|error| spawn_failed(&error))?);
+    }
+    Ok(())
+  }
+
+  /// Writes each secret into a file that only the task's user reads.
+  fn put_secrets(
+    &mut self,
+    start: &Start,
+    config: &TaskConfig,
+    (settings, account): (&ExecutorSettings, Option<&Account>),
+  ) -> Result<(), Cause> {
+    if config.secrets.is_empty() {
+      return Ok(());
+    }
+    let values = &start.task.secrets;
+    if let Some(name) = config.secrets.iter().find(|name| !values.contains_key(*name)) {
+      let namespace = &start.spec.namespace_id;
+      return Err(refused(format!(
+        "the server has no usable secret {name:?} in the namespace {namespace}: set it with \
+         hetuflowctl secret set {name} --namespace {namespace}; the server's log says more where \
+         it is there and does not open"
+      )));
+    }
+    let made = Folder::make(settings, start.task.task_instance.id, (Purpose::Secrets, account));
+    let folder = self.secrets.insert(made.map_err(|error| spawn_failed(&error))?);
+    for name in config.secrets.iter().filter(|name| is_secret_name(name)) {
+      let value = values.get(name).map(SecretValue::expose).unwrap_or_default();
+      folder.file(name, value, 0o400).map_err(|error| spawn_failed(&error))?;
+    }
+    folder.open_to_user().map_err(|error| spawn_failed(&error))
+  }
+}
+
+/// The command, in its place, with its script.
+fn launch(
+  line: CommandLine,
+  rooms: &Rooms,
+  given: Option<&str>,
+  settings: &ExecutorSettings,
+) -> Result<Launch, Cause> {
+  let folder = rooms.folder.as_ref();
+  let of_script = folder.filter(|_| line.script.is_some());
+  let directory = match (given, of_script, &rooms.home, folder) {
+    (Some(given), ..) => PathBuf::from(given),
+    (_, Some(folder), ..) => folder.path().to_owned(),
+    (_, _, Some(home), _) => home.clone(),
+    (_, _, _, Some(folder)) => folder.path().to_owned(),
+    _ => settings.work_dir.clone(),
   };
-  let script = match (&line.script, &run_dir) {
-    (Some((file, text)), Some(run_dir)) => Some(write_script(run_dir, file, text)?),
+  let script = match (&line.script, folder) {
+    (Some((file, text)), Some(folder)) => Some(folder.file(file, text.as_bytes(), 0o600)),
     _ => None,
   };
-  let path = search_path(&environment);
-  let found = find_program(line.program.as_ref(), path, &directory);
-  let program = match found {
-    Ok(program) => program,
-    Err(error) => {
-      remove(run_dir.as_deref());
-      return Err(spawn_failed(&error));
-    }
-  };
+  let script = script.transpose().map_err(|error| spawn_failed(&error))?;
+  if let Some(folder) = folder {
+    folder.open_to_user().map_err(|error| spawn_failed(&error))?;
+  }
   let word = |arg: String| match &script {
     Some(path) if arg == SCRIPT_PLACE => path.clone().into_os_string(),
     _ => OsString::from(arg),
   };
-  let launch = Launch {
+  Ok(Launch {
     name: line.program.into(),
-    program,
     args: line.args.into_iter().map(word).collect(),
-    environment,
     directory,
-    stdin: config.stdin.clone().or(payload).map(String::into_bytes),
-    capture: config.capture_output.unwrap_or(true),
-  };
-  Ok(Prepared { launch, run_dir })
+    ..Launch::default()
+  })
+}
+
+/// Finds the program; another user's is searched for with that user's rights, later.
+fn find(launch: Launch) -> Result<Launch, Cause> {
+  if launch.account.is_some() {
+    return Ok(launch);
+  }
+  match find_program(&launch.name, &launch.search, &launch.directory) {
+    Ok(program) => Ok(Launch { program, ..launch }),
+    Err(error) => Err(spawn_failed(&error)),
+  }
+}
+
+/// The folder of a user, where there is one that is its own.
+fn home_of(account: &Account) -> Option<PathBuf> {
+  let meta = std::fs::metadata(&account.home).ok()?;
+  (meta.is_dir() && meta.uid() == account.uid).then(|| account.home.clone())
 }
 
 /// Not allowed, or not possible to express: the system was not even asked.
@@ -89,15 +204,6 @@ pub fn spawn_failed(error: &SpawnError) -> Cause {
   Cause::NotStarted {
     reason: format!("spawn_failed({}, {})", error.errno_name(), error.path),
     message: format!("{error}: {}", error.source),
-  }
-}
-
-/// Removes the folder of an attempt that has ended.
-pub fn remove(run_dir: Option<&Path>) {
-  if let Some(dir) = run_dir
-    && let Err(error) = std::fs::remove_dir_all(dir)
-  {
-    tracing::warn!(path = %dir.display(), %error, "cannot remove the folder of an ended attempt");
   }
 }
 
@@ -117,22 +223,5 @@ fn check_nul(
   }) {
     Some((name, _)) => Err(refused(format!("environment variable {name:?} cannot be passed on"))),
     None => Ok(()),
-  }
-}
-
-fn write_script(run_dir: &Path, file: &str, text: &str) -> Result<PathBuf, Cause> {
-  let path = run_dir.join(file);
-  let written =
-    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(run_dir).and_then(|()| {
-      let mut options = std::fs::OpenOptions::new();
-      options.write(true).create(true).truncate(true).mode(0o600);
-      options.open(&path)?.write_all(text.as_bytes())
-    });
-  match written {
-    Ok(()) => Ok(path),
-    Err(source) => {
-      let error = SpawnError { path: path.display().to_string(), source };
-      Err(spawn_failed(&error))
-    }
   }
 }

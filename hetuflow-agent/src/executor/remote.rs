@@ -299,6 +299,9 @@ impl Remote {
         FromExecutor::Frozen { instance_id, frozen, at_us } => {
           Event::Frozen { instance_id, frozen, at_us }
         }
+        FromExecutor::Progress { instance_id, progress, at_us } => {
+          Event::Progress { instance_id, progress, at_us }
+        }
         FromExecutor::Ended { number, ended } => Event::Ended(ended, hold(number)),
         FromExecutor::Tick(tick) => {
           self.tick.store(tick, Ordering::Relaxed);

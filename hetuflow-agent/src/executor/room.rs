@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use hetuflow_core::TaskInstanceId;
+use hetuflow_core::{LogPolicy, TaskInstanceId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -61,8 +61,14 @@ pub struct ExecutorSettings {
   pub work_dir: PathBuf,
   /// Below it each attempt with a script gets a folder.
   pub run_base_dir: PathBuf,
+  /// Folders of attempts that hold secrets, or that belong to other users.
+  #[serde(default)]
+  pub runtime_dir: PathBuf,
   /// Whether tasks may run as root.
   pub allow_root_tasks: bool,
+  /// As whom else they may run.
+  #[serde(default)]
+  pub run_as_allow: Vec<String>,
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
   /// How tasks are held together, measured and limited.
@@ -70,6 +76,12 @@ pub struct ExecutorSettings {
   pub confine: ConfineSection,
   /// Whether each start is on the disk before it is made.
   pub journal_sync: bool,
+  /// What becomes of output for which no room is left, where the job does not say.
+  #[serde(default)]
+  pub log_policy: LogPolicy,
+  /// Most bytes of a task's results, as JSON.
+  #[serde(default)]
+  pub result_size_max: u64,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.

@@ -21,6 +21,9 @@ pub const INLINE_CHANCE: Duration = Duration::from_millis(20);
 /// How long somebody else may hold the pipes of a process that has ended.
 const ORPHANED_PIPE_LIMIT: Duration = Duration::from_secs(1);
 
+/// The progress of one attempt is told no more often.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What a running attempt can be told.
 #[derive(Debug)]
 pub enum Control {
@@ -54,6 +57,9 @@ pub struct Running {
   /// Whether what is left in the background at its end may live on.
   lets_go: bool,
   used: Option<(Usage, Option<Over>)>,
+  /// When a progress was told last, and when the next one is to be.
+  progress_told: Option<Instant>,
+  progress_at: Option<Instant>,
 }
 
 impl Running {
@@ -107,10 +113,13 @@ impl Running {
       frozen: false,
       lets_go: config.allow_background != Some(false),
       used: None,
+      progress_told: None,
+      progress_at: None,
     };
     if running.exit.is_some() {
       running.end_background();
     }
+    running.note_progress();
     Ok(running)
   }
 
@@ -120,6 +129,15 @@ impl Running {
     while !self.is_over() {
       let wake = self.next_wake();
       let want = if self.wants_flush() { self.capture.pending_bytes() } else { 0 };
+      if want > 0
+        && self.capture.overflows()
+        && let Ok(hold) = Arc::clone(&self.shared.memory).try_acquire_many_owned(want)
+      {
+        // Nothing is dropped while there is room.
+        self.flush(hold);
+        tokio::task::yield_now().await;
+        continue;
+      }
       let reading = self.capture.has_room();
       let (stdout, stderr) = (&self.process.stdout, &self.process.stderr);
       tokio::select! {
@@ -170,7 +188,7 @@ impl Running {
       // Nothing of the group is left: its number may be used again.
       let process = &self.process;
       self.used = Some(self.confined.note_end(self.exit, || process.reap()));
-      self.capture.declare_dropped();
+      self.capture.close();
     }
     self.capture.is_empty() || self.capture.is_small()
   }
@@ -188,13 +206,17 @@ impl Running {
     let look = goes_on.then(|| self.confined.next_look().into());
     let flush_at = self.flush_at.filter(|_| !self.flush_due);
     let stop = self.stopping.as_ref().and_then(Stopping::next_wake);
-    [time_limit, look, flush_at, stop, self.pipes_until].into_iter().flatten().min()
+    let others = [stop, self.pipes_until, self.progress_at];
+    [time_limit, look, flush_at].into_iter().chain(others).flatten().min()
   }
 
   fn tick(&mut self) {
     let now = Instant::now();
     if self.flush_at.is_some_and(|at| now >= at) {
       self.flush_due = true;
+    }
+    if self.progress_at.is_some_and(|at| now >= at) {
+      self.tell_progress(now);
     }
     if self.exit.is_none() && self.stopping.is_none() {
       self.check_limits(now);
@@ -293,6 +315,7 @@ impl Running {
       },
       ReadOutcome::Bytes(count) => {
         self.capture.added(stream, count);
+        self.note_progress();
         if self.flush_at.is_none() && !self.capture.is_empty() {
           let now = Instant::now();
           let first = (self.started + INLINE_CHANCE).max(now);
@@ -303,6 +326,24 @@ impl Running {
     }
     if self.process.stdout.is_none() && self.process.stderr.is_none() {
       self.pipes_until = None;
+    }
+  }
+
+  /// A new progress is told at once, or as soon as the last one is old enough.
+  fn note_progress(&mut self) {
+    if self.progress_at.is_none() && self.capture.spoken.has_news() {
+      let now = Instant::now();
+      let next = self.progress_told.map_or(now, |told| (told + PROGRESS_INTERVAL).max(now));
+      self.progress_at = Some(next);
+    }
+  }
+
+  fn tell_progress(&mut self, now: Instant) {
+    self.progress_at = None;
+    if let Some(progress) = self.capture.spoken.news() {
+      let (instance_id, at_us) = (self.instance_id, self.shared.clock.now_us());
+      self.shared.say(Event::Progress { instance_id, progress: progress.clone(), at_us });
+      self.progress_told = Some(now);
     }
   }
 
@@ -323,7 +364,9 @@ impl Running {
       shared.say(Event::Output { frame, hold: Hold::of_memory(share) });
     });
     self.capture.cut_after(self.shared.pieces.bytes());
-    self.flush_at = None;
+    // What a gap has held back follows it.
+    let rest = !self.capture.is_empty();
+    self.flush_at = rest.then(|| Instant::now() + self.flush_interval);
     self.flush_due = false;
   }
 
@@ -337,6 +380,7 @@ impl Running {
       Some(over) if cause == Cause::Itself => over_limit(over),
       _ => cause,
     };
+    let (log, said) = (self.capture.end(), self.capture.said());
     Ended {
       instance_id: self.instance_id,
       cause,
@@ -345,6 +389,8 @@ impl Running {
       at_us,
       output: self.capture.take_small(),
       log_bytes,
+      log,
+      said,
       metrics: usage.as_ref().map(metrics),
     }
   }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{Delivery, Stream, TaskConfig};
+use hetuflow_core::{Delivery, ExecuteCommand, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::capture::Capture;
+use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
-use super::prepare::{Prepared, prepare, refused, remove, spawn_failed};
+use super::folder::remove;
+use super::prepare::{Prepared, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
@@ -23,9 +24,9 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Box<Ended>, Option<PathBuf>),
+  Over(Box<Ended>, Vec<PathBuf>),
   /// It lives on.
-  Lives(Box<Running>, Option<PathBuf>),
+  Lives(Box<Running>, Vec<PathBuf>),
 }
 
 /// Starts an attempt, follows it, and says how it ended. Ends only when nothing of it is left to
@@ -40,18 +41,16 @@ pub async fn supervise(
   // This thread starts the process itself: no other one has to be woken first. Loading a program
   // takes its time, so the runtime gives this thread's work to another one meanwhile.
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
-  let (ended, run_dir) = match first {
-    Ok(First::Over(ended, run_dir)) => (ended, run_dir),
-    Ok(First::Lives(running, run_dir)) => (Box::new(running.follow(&mut controls).await), run_dir),
+  let (ended, folders) = match first {
+    Ok(First::Over(ended, folders)) => (ended, folders),
+    Ok(First::Lives(running, folders)) => (Box::new(running.follow(&mut controls).await), folders),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      let (started, exit, output, metrics) = (None, None, None, None);
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes: 0, metrics };
-      (Box::new(ended), None)
+      (Box::new(Ended::new(instance_id, cause, at_us)), Vec::new())
     }
   };
-  if run_dir.is_some() {
-    let cleaning = shared.tracker.spawn_blocking(move || remove(run_dir.as_deref()));
+  if !folders.is_empty() {
+    let cleaning = shared.tracker.spawn_blocking(move || remove(&folders));
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
@@ -60,40 +59,41 @@ pub async fn supervise(
 /// Prepares, spawns and watches the first moments, on this thread.
 fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<First, Cause> {
   let surroundings = shared.surroundings.get();
-  if !surroundings.settings.allow_root_tasks && rustix::process::geteuid().is_root() {
-    return Err(refused("tasks as root are not allowed here (agent.allow_root_tasks)"));
-  }
   if config.delivery() == Delivery::Exclusive && shared.cgroups.in_force().keeper == "none" {
     let why = "exclusive delivery needs control groups, and none can be made here: what escapes \
       from a stop would live on beside the next attempt";
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, run_dir } = prepared;
+  let Prepared { launch, folders, results } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {
-    remove(run_dir.as_deref());
+    remove(&folders);
     return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
   }
   let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
   let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
   let mut spawned = spawn(&launch).map_err(|error| {
-    remove(run_dir.as_deref());
+    remove(&folders);
     spawn_failed(&error)
   })?;
   let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
-  let mut capture = Capture::new(instance_id, start.task.fence, bytes);
+  let policy = config.log_policy.unwrap_or(surroundings.settings.log_policy);
+  let bounds = Bounds { limit: bytes, policy };
+  let mut capture = Capture::new(instance_id, start.task.fence, bounds);
+  let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
+  capture.expect_results(results, is_handler);
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
   // What is left in the background is looked for only where it may not be.
   let closed =
     spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
-    capture.declare_dropped();
+    capture.close();
     if capture.is_empty() || capture.is_small() {
       let (usage, over) = confined.note_end(Some(exit), || spawned.reap());
       let log_bytes = capture.total();
@@ -101,8 +101,10 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let cause = over.map_or(Cause::Itself, over_limit);
       let started = Some((pid, begun_us));
       let (exit, metrics) = (Some(exit), Some(metrics(&usage)));
-      let ended = Ended { instance_id, cause, started, exit, at_us, output, log_bytes, metrics };
-      return Ok(First::Over(Box::new(ended), run_dir));
+      let (log, said) = (capture.end(), capture.said());
+      let ended =
+        Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
+      return Ok(First::Over(Box::new(ended), folders));
     }
   }
   // What lives on is worth a word, to the journal and to everybody else.
@@ -111,9 +113,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
   match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
-    Ok(running) => Ok(First::Lives(Box::new(running), run_dir)),
+    Ok(running) => Ok(First::Lives(Box::new(running), folders)),
     Err(error) => {
-      remove(run_dir.as_deref());
+      remove(&folders);
       Err(refused(format!("the kernel refuses to watch the process: {error}")))
     }
   }
@@ -138,8 +140,12 @@ fn watch_shortly(
         (ready.stdout, Stream::Stdout, &mut spawned.stdout),
         (ready.stderr, Stream::Stderr, &mut spawned.stderr),
       ] {
+        // A read without room would look like the end of the pipe.
+        if !is_ready || capture.is_full() {
+          continue;
+        }
         let (buffer, room) = capture.space();
-        if is_ready && let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
+        if let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
           capture.added(stream, count);
         }
       }

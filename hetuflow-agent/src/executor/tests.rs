@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hetuflow_core::{
-  Codec, InstanceHead, JobId, JobSpec, OutputFrame, ScheduledTask, Stream, TaskHead, TaskId, Ts,
+  Codec, InstanceHead, JobId, JobSpec, LogPolicy, OutputFrame, ScheduledTask, Stream, TaskHead,
+  TaskId, Ts,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -26,13 +27,13 @@ pub(super) struct Bench {
 /// What a whole attempt has said.
 pub(super) struct Story {
   pid: Option<u32>,
-  frames: Vec<OutputFrame>,
+  pub(super) frames: Vec<OutputFrame>,
   pub(super) ended: Ended,
 }
 
 impl Story {
   /// All bytes of a stream, from chunks and from the small log.
-  fn output(&self, stream: Stream) -> Vec<u8> {
+  pub(super) fn output(&self, stream: Stream) -> Vec<u8> {
     let mut bytes: Vec<u8> = self
       .frames
       .iter()
@@ -77,6 +78,8 @@ impl Bench {
       settings: ExecutorSettings {
         work_dir: dir.path().to_owned(),
         run_base_dir: dir.path().join("runs"),
+        runtime_dir: dir.path().join("private/runs"),
+        run_as_allow: Vec::new(),
         allow_root_tasks: true,
         flush_interval: Duration::from_millis(50),
         task_types: BTreeMap::from([(
@@ -85,6 +88,8 @@ impl Bench {
         )]),
         confine,
         journal_sync: false,
+        log_policy: LogPolicy::Block,
+        result_size_max: 1 << 10,
         noop: false,
       },
       base: BaseEnvironment::new(base.map(|(k, v)| (k.into(), v.into()))),
@@ -107,7 +112,11 @@ impl Bench {
     self.start_with(config, |_| {})
   }
 
-  fn start_with(&self, config: Value, change: impl FnOnce(&mut ScheduledTask)) -> TaskInstanceId {
+  pub(super) fn start_with(
+    &self,
+    config: Value,
+    change: impl FnOnce(&mut ScheduledTask),
+  ) -> TaskInstanceId {
     let spec = JobSpec {
       job_id: JobId::generate(),
       job_version: 1,
@@ -126,6 +135,7 @@ impl Bench {
         eligible_at: None,
         trigger_source: hetuflow_core::TriggerSource::Manual,
         timezone: None,
+        prev_success_at: None,
         parameters: None,
         config: None,
         environment: None,
@@ -133,11 +143,16 @@ impl Bench {
       fence: 9,
       attempt: 2,
       deadline_at: None,
+      secrets: BTreeMap::new(),
     };
     change(&mut task);
     let start = Start { task, spec: Arc::new(spec), limits: DefaultLimits::default(), executor: 0 };
     self.commands.send(Command::Start(Box::new(start))).expect("alive");
     id
+  }
+
+  pub(super) fn run_base_dir(&self) -> std::path::PathBuf {
+    self.dir.path().join("runs")
   }
 
   pub(super) async fn event(&mut self) -> Event {
@@ -151,7 +166,7 @@ impl Bench {
       match self.event().await {
         Event::Started { pid: started, .. } => pid = started,
         Event::Output { frame, .. } => frames.push(*frame),
-        Event::Frozen { .. } | Event::Attached { .. } => {}
+        Event::Frozen { .. } | Event::Attached { .. } | Event::Progress { .. } => {}
         Event::Ended(ended, _) => {
           let pid = pid.or_else(|| ended.started.and_then(|(pid, _)| pid));
           return Story { pid, frames, ended: *ended };
@@ -160,7 +175,7 @@ impl Bench {
     }
   }
 
-  async fn run(config: Value) -> Story {
+  pub(super) async fn run(config: Value) -> Story {
     let mut bench = Self::new();
     bench.start(config);
     let story = bench.story().await;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows tasks. The rest of the crate uses the names below, whatever the system.
 
+mod account;
+mod as_user;
 mod cell;
 mod cgroup_places;
 mod cgroups;
@@ -9,6 +11,7 @@ mod clock;
 mod confined;
 mod group;
 mod ident;
+mod inherited;
 mod limits;
 mod orphans;
 mod pipe;
@@ -19,11 +22,14 @@ mod unix;
 mod usage;
 mod watch;
 
+pub use account::{Account, own_uid};
+pub use as_user::{AS_USER, become_user};
 pub use cgroups::{Cgroups, InForce, in_force_here};
 pub use clock::SteadyClock;
 pub use confined::{Confined, Grip, Over};
 pub use group::signal_group;
 pub use ident::{boot_id, start_ticks};
+pub use inherited::{keep_inherited_back, keep_memory_back};
 pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};

@@ -62,6 +62,10 @@ impl ReadyPipe<'_> {
   /// Adds at most `room` waiting bytes to `buffer`, without waiting.
   pub fn read(self, buffer: &mut Vec<u8>, room: usize) -> ReadOutcome {
     let Some(mut guard) = self.guard else { return ReadOutcome::Closed };
+    // Reading nothing looks like the end.
+    if room == 0 {
+      return ReadOutcome::Empty;
+    }
     let talkative = self.pipe.talkative.load(Ordering::Relaxed);
     let wanted = room.min(if talkative { LARGE_READ } else { SMALL_READ });
     let before = buffer.len();
@@ -91,6 +95,9 @@ impl ReadyPipe<'_> {
 
 /// Adds at most `room` waiting bytes to `buffer`, without waiting, as a first read of a task does.
 pub(super) fn read_small(fd: &OwnedFd, buffer: &mut Vec<u8>, room: usize) -> ReadOutcome {
+  if room == 0 {
+    return ReadOutcome::Empty;
+  }
   let before = buffer.len();
   buffer.resize(before + room.min(SMALL_READ), 0);
   let outcome = loop {
@@ -106,4 +113,23 @@ pub(super) fn read_small(fd: &OwnedFd, buffer: &mut Vec<u8>, room: usize) -> Rea
   };
   buffer.truncate(before + count);
   outcome
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn without_room_a_pipe_is_not_taken_for_closed() {
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&reader, true).expect("an option");
+    let mut buffer = Vec::new();
+    rustix::io::write(&writer, b"abc").expect("room");
+    assert_eq!(read_small(&reader, &mut buffer, 0), ReadOutcome::Empty);
+    assert_eq!(read_small(&reader, &mut buffer, 9), ReadOutcome::Bytes(3));
+    assert_eq!(read_small(&reader, &mut buffer, 9), ReadOutcome::Empty);
+    drop(writer);
+    assert_eq!(read_small(&reader, &mut buffer, 0), ReadOutcome::Empty);
+    assert_eq!(read_small(&reader, &mut buffer, 9), ReadOutcome::Closed);
+  }
 }

@@ -11,6 +11,7 @@ use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, waitpid};
 
+use super::account::Account;
 use super::orphans::Birth;
 use super::spawned::Spawned;
 
@@ -31,6 +32,10 @@ pub struct Launch {
   pub stdin: Option<Vec<u8>>,
   /// Whether its output is wanted.
   pub capture: bool,
+  /// Who it is, where that is not who we are.
+  pub account: Option<Account>,
+  /// Where its program is searched for by somebody else than us.
+  pub search: OsString,
 }
 
 /// Why a process was not started.
@@ -100,40 +105,51 @@ pub fn find_program(name: &OsStr, path: &OsStr, directory: &Path) -> Result<Path
 /// Starts a process in a group of its own; it blocks until the program is loaded.
 ///
 /// No `pre_exec` and no user change, so that the standard library takes its `posix_spawn` way:
-/// the agent's memory is not copied, and the cost does not grow with the agent.
+/// the agent's memory is not copied, and the cost does not grow with the agent. Another user's
+/// process changes by itself.
 ///
 /// # Errors
 /// [`SpawnError`] with the path that is to blame.
 pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
+  if let Some(account) = &launch.account {
+    return super::as_user::spawn(launch, account);
+  }
   let blame = |source: io::Error| blame(launch, source);
-  let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
   let stdin = match &launch.stdin {
     None => Stdio::null(),
     Some(bytes) => stdin_file(bytes).map_err(blame)?.into(),
   };
-  let birth = Birth::begin();
-  let mut child = Command::new(&launch.program)
-    .arg0(&launch.name)
-    .args(&launch.args)
+  let mut command = Command::new(&launch.program);
+  command.arg0(&launch.name).args(&launch.args).current_dir(&launch.directory);
+  born(command_of(command, launch, stdin)).map_err(blame)
+}
+
+/// A command with all that does not depend on who it is for.
+pub(super) fn command_of(mut command: Command, launch: &Launch, stdin: Stdio) -> Command {
+  let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
+  command
     .env_clear()
     .envs(launch.environment.iter().map(|(key, value)| (key, value)))
-    .current_dir(&launch.directory)
     .stdin(stdin)
     .stdout(output())
     .stderr(output())
-    .process_group(0)
-    .spawn()
-    .map_err(blame)?;
+    .process_group(0);
+  command
+}
+
+/// Starts it. What it was given is closed here when this returns.
+pub(super) fn born(mut command: Command) -> io::Result<Spawned> {
+  let birth = Birth::begin();
+  let mut child = command.spawn()?;
   let pid = Pid::from_child(&child);
   birth.done(pid);
   let stdout = child.stdout.take().map(OwnedFd::from);
   let stderr = child.stderr.take().map(OwnedFd::from);
-  follow(pid, stdout, stderr).map_err(|source| {
+  follow(pid, stdout, stderr).inspect_err(|_| {
     // Nobody could hear of its end: better not to have it.
     let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
     super::orphans::forget(pid);
     let _reaped = waitpid(Some(pid), rustix::process::WaitOptions::empty());
-    blame(source)
   })
 }
 
@@ -162,7 +178,7 @@ fn blame(launch: &Launch, source: io::Error) -> SpawnError {
 }
 
 /// A file in memory: any size, nothing to feed while the process runs.
-fn stdin_file(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(super) fn stdin_file(bytes: &[u8]) -> io::Result<OwnedFd> {
   let fd = memfd_create("hetuflow-stdin", MemfdFlags::CLOEXEC)?;
   let mut file = std::fs::File::from(fd);
   file.write_all(bytes)?;

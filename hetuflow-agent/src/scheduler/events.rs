@@ -8,7 +8,7 @@ use super::Report;
 use super::attempt::{Attempt, Phase};
 use super::reports::fill_end;
 use super::room::Scheduler;
-use crate::executor::{Command, Ended, Event, Held, Hold};
+use crate::executor::{Command, Ended, Event, Held, Hold, Progress};
 
 impl Scheduler {
   /// Handles all waiting events.
@@ -18,6 +18,9 @@ impl Scheduler {
       match event {
         Event::Started { instance_id, pid, at_us } => self.note_start(instance_id, pid, at_us),
         Event::Output { frame, hold } => self.pass_output(frame, hold),
+        Event::Progress { instance_id, progress, at_us } => {
+          self.note_progress(instance_id, progress, at_us);
+        }
         Event::Frozen { instance_id, frozen, at_us } => {
           self.note_frozen(instance_id, frozen, at_us);
         }
@@ -68,6 +71,16 @@ impl Scheduler {
     }
     let status = if frozen { TaskInstanceStatus::Paused } else { TaskInstanceStatus::Running };
     (self.reports)(Report::Update(attempt.update(instance_id, status, at)));
+  }
+
+  fn note_progress(&self, instance_id: TaskInstanceId, progress: Progress, at_us: i64) {
+    let at = self.server_time(at_us);
+    let Some(attempt) = self.attempts.get(&instance_id).filter(|one| !one.forgotten) else {
+      return;
+    };
+    let mut update = attempt.update(instance_id, TaskInstanceStatus::Running, at);
+    (update.progress, update.progress_note) = (Some(progress.share), progress.note);
+    (self.reports)(Report::Update(update));
   }
 
   fn note_end(&mut self, ended: Ended, hold: Hold) {

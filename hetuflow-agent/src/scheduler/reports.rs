@@ -1,8 +1,9 @@
 //! The final report of an attempt. Pure.
 
 use hetuflow_core::{TaskInstanceStatus, TaskInstanceUpdate, TaskMetrics};
+use serde_json::Value;
 
-use crate::executor::{Cause, Ended, Exit, StopWhy};
+use crate::executor::{Cause, Ended, Exit, Progress, StopWhy};
 
 /// Says how an attempt ended: status, machine-readable reason, and the facts.
 pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&StopWhy>) {
@@ -14,13 +15,20 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
   if ended.log_bytes > 0 {
     update.log_bytes = Some(ended.log_bytes);
   }
+  update.log_hash = ended.log.digest;
+  update.log_dropped = Some(ended.log.dropped).filter(|bytes| *bytes > 0);
   if let Some(output) = ended.output {
     update.output_index = output.index;
     update.set_output(output.bytes);
   }
+  update.outputs = ended.said.outputs.map(Value::Object);
+  if let Some(Progress { share, note }) = ended.said.progress {
+    (update.progress, update.progress_note) = (Some(share), note);
+  }
   update.metrics = ended.metrics.map(|metrics| TaskMetrics {
     start_time: update.started_at_us.unwrap_or(0) / 1000,
     end_time: Some(update.timestamp),
+    custom: ended.said.metrics,
     ..metrics
   });
   let (status, reason) = match (ended.cause, ended.exit) {
@@ -61,15 +69,26 @@ mod tests {
   use hetuflow_core::{TaskId, TaskInstanceId, Ts};
 
   use super::*;
+  use crate::executor::{LogEnd, Said};
 
   fn end(cause: Cause, exit: Option<Exit>) -> (TaskInstanceStatus, String) {
     let id = TaskInstanceId::generate();
     let mut update =
       TaskInstanceUpdate::new(id, TaskId::generate(), TaskInstanceStatus::Failed, Ts::now());
-    let (started, output) = (None, None);
+    let (started, output, log, said) = (None, None, LogEnd::default(), Said::default());
     let metrics = Some(TaskMetrics { cpu_time: 0.5, ..TaskMetrics::default() });
-    let ended =
-      Ended { instance_id: id, cause, started, exit, at_us: 0, output, log_bytes: 0, metrics };
+    let ended = Ended {
+      instance_id: id,
+      cause,
+      started,
+      exit,
+      at_us: 0,
+      output,
+      log_bytes: 0,
+      log,
+      said,
+      metrics,
+    };
     update.started_at_us = Some(5_000);
     update.timestamp = 9;
     let why = StopWhy { status: TaskInstanceStatus::Skipped, reason: "skipped(bob)".to_owned() };

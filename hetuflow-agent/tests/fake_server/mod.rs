@@ -62,6 +62,7 @@ impl FakeServer {
     let port = self.listener.local_addr().expect("bound").port();
     let text = format!(
       "agent.state_dir = '{}'\nagent.token = 's3cret'\nagent.shutdown_grace = '100ms'\nagent.tasks_on_stop = 'stop'\n\
+       agent.allow_root_tasks = true\n\
        agent.connection.server_base_url = 'http://127.0.0.1:{port}'\n\
        agent.connection.reconnect_base = '10ms'\nagent.connection.reconnect_max = '50ms'\n\
        agent.connection.heartbeat_interval = '200ms'\n{toml}\n",

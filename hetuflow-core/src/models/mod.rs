@@ -2,14 +2,17 @@
 
 mod agent;
 mod apply;
+mod identity_check;
 mod job;
 mod log_grep;
+mod log_verify;
 mod page;
 mod resource_limits;
 mod rhythm;
 mod schedule;
 #[cfg(test)]
 mod schedule_tests;
+mod secret;
 mod task;
 mod task_config;
 mod v0;
@@ -17,12 +20,15 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
 pub use log_grep::*;
+pub use log_verify::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
 pub use rhythm::{Rhythm, cron_seed};
 pub use schedule::*;
+pub use secret::*;
 pub use task::*;
 pub use task_config::*;
 pub use v0::*;

@@ -13,6 +13,8 @@ use crate::wire_enum;
 
 /// Bytes of a task's parameters as JSON.
 pub const PARAMETERS_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of what one attempt hands on, as JSON; an agent may allow less.
+pub const OUTPUTS_BYTES_MAX: usize = 256 << 10;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_MAX: usize = 200;
 /// Most tasks in one bulk request.
@@ -77,6 +79,14 @@ pub struct TaskEntity {
   pub reason: Option<String>,
   /// The facts behind it.
   pub error_message: Option<String>,
+  /// How far it says it is, 0 to 1.
+  pub progress: Option<f64>,
+  /// Its words for that.
+  pub progress_note: Option<String>,
+  /// What it has handed on.
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub outputs: Option<Value>,
   /// Since when its agent is silent.
   pub unreachable_since: Option<Ts>,
   /// Who made it.
@@ -360,12 +370,42 @@ pub struct TaskInstanceEntity {
   pub error_message: Option<String>,
   /// Bytes of output.
   pub log_bytes: i64,
+  /// What these bytes come to; the first half is their SHA-256.
+  pub log_hash: Option<String>,
+  /// Bytes of output that were dropped on purpose; the log says where.
+  #[serde(default)]
+  pub log_dropped: i64,
+  /// How far it says it is, 0 to 1.
+  pub progress: Option<f64>,
+  /// Its words for that.
+  pub progress_note: Option<String>,
+  /// What it has handed on.
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub outputs: Option<Value>,
 }
 
 /// The short name of [`TaskInstanceEntity`].
 pub type TaskInstance = TaskInstanceEntity;
 /// The name of the table's row in the first design.
 pub type SchedTaskInstance = TaskInstanceEntity;
+
+/// What an attempt has handed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TaskInstanceOutput {
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its task.
+  pub task_id: TaskId,
+  /// Its number.
+  pub attempt: i64,
+  /// Where it stands; nothing is handed on before the end.
+  pub status: TaskInstanceStatus,
+  /// Names and values; none where it has left nothing.
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub outputs: Option<Value>,
+}
 
 /// A finished attempt, as it is inserted.
 #[derive(Debug, Clone, PartialEq)]

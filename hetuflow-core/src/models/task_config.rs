@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::identity_check::{check_secrets, check_user};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, Selector, TaskInstanceStatus,
-  parse_duration, pointer_part,
+  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, Selector,
+  TaskInstanceStatus, parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -197,6 +198,9 @@ pub struct TaskConfig {
   /// Most bytes of output; 0 is unlimited. What is over is dropped and declared.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub max_output_size: Option<u64>,
+  /// What becomes of output for which no room is left; as the agent says where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub log_policy: Option<LogPolicy>,
   /// Not started later than this after its instant.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub start_deadline_secs: Option<Seconds>,
@@ -221,6 +225,13 @@ pub struct TaskConfig {
   /// What happens when the agent goes silent.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub disconnect: Option<DisconnectPolicy>,
+  /// The user of the agent's host as whom it runs; the agent's own user where none is named. The
+  /// agent must be root, and must allow it in its own settings.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub run_as: Option<String>,
+  /// Names of secrets of its namespace; it finds their values as files in `$HETUFLOW_SECRETS_DIR`.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub secrets: Vec<String>,
   /// The task type, for `cmd: handler`.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub task_type: Option<String>,
@@ -319,6 +330,10 @@ impl TaskConfig {
     if let Some(dir) = &self.working_directory {
       check_directory(dir, &format!("{field}/working_directory"), errors);
     }
+    if let Some(user) = &self.run_as {
+      check_user(user, &format!("{field}/run_as"), errors);
+    }
+    check_secrets(&self.secrets, &format!("{field}/secrets"), errors);
     if let Some(signal) = &self.stop_signal
       && signal_number(signal).is_none()
     {

@@ -2,16 +2,22 @@
 
 mod agent;
 mod feed;
+mod log_digest;
+mod log_gap;
 mod message;
 mod output_frame;
+mod secret;
 mod task;
 mod transport;
 mod watch;
 
 pub use agent::*;
 pub use feed::*;
+pub use log_digest::*;
+pub use log_gap::*;
 pub use message::*;
 pub use output_frame::*;
+pub use secret::*;
 pub use task::*;
 pub use transport::*;
 pub use watch::*;

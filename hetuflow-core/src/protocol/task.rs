@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::LogDigest;
 use super::message::{MessageError, invalid};
+use super::secret::Secrets;
 use crate::models::{Environment, TaskConfig};
 use crate::types::{
   JobId, NamespaceId, ResourceViolationType, TaskControlKind, TaskId, TaskInstanceId,
@@ -44,6 +46,9 @@ pub struct ScheduledTask {
   /// Not to be started after this instant.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub deadline_at: Option<Ts>,
+  /// The values of the secrets that its config names, as far as they exist.
+  #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+  pub secrets: Secrets,
 }
 
 /// The attempt's part of a [`ScheduledTask`].
@@ -72,6 +77,10 @@ pub struct TaskHead {
   /// The schedule's zone.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
+  /// The planned instant of its job's last task that has succeeded before, for tasks of schedules,
+  /// as it was known when this one was handed out.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub prev_success_at: Option<Ts>,
   /// Parameters of this run.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub parameters: Option<Value>,
@@ -140,6 +149,9 @@ pub struct TaskMetrics {
   /// Bytes sent.
   #[serde(skip_serializing_if = "none")]
   pub network_out: u64,
+  /// Figures that the task itself has told, by name.
+  #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+  pub custom: BTreeMap<String, f64>,
 }
 
 fn none(count: &u64) -> bool {
@@ -210,9 +222,21 @@ pub struct TaskInstanceUpdate {
   /// Bytes of output in all.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub log_bytes: Option<u64>,
+  /// What these bytes come to.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub log_hash: Option<LogDigest>,
+  /// Bytes that were dropped on purpose; the log says where.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub log_dropped: Option<u64>,
   /// How far it says it is, 0 to 1.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub progress: Option<f64>,
+  /// Its words for that.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub progress_note: Option<String>,
+  /// What it hands on: the content of its result file.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub outputs: Option<Value>,
   /// What it used.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub metrics: Option<TaskMetrics>,
@@ -249,7 +273,11 @@ impl TaskInstanceUpdate {
       encoding: None,
       output_index: None,
       log_bytes: None,
+      log_hash: None,
+      log_dropped: None,
       progress: None,
+      progress_note: None,
+      outputs: None,
       metrics: None,
     }
   }

@@ -278,6 +278,20 @@ wire_enum! {
 }
 
 wire_enum! {
+  /// What becomes of output for which no room is left.
+  #[derive(Default)]
+  pub enum LogPolicy {
+    /// The task waits in its writes; nothing is lost.
+    #[default]
+    Block = 1 => "block",
+    /// The middle is dropped: the beginning and the end are kept.
+    HeadTail = 2 => "head_tail",
+    /// What comes while there is no room is dropped.
+    Drop = 3 => "drop",
+  }
+}
+
+wire_enum! {
   /// What a person may do in a namespace.
   pub enum Role {
     /// Reads.

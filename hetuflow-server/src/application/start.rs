@@ -23,8 +23,8 @@ use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
 use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts, LogSvc,
-  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SessionSvc, Store, SubmitSvc,
-  SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc, SessionSvc, Store,
+  SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -291,6 +291,7 @@ struct Parts {
   sessions: Arc<SessionSvc>,
   tasks: Arc<TaskSvc>,
   tokens: Arc<TokenSvc>,
+  secrets: Arc<SecretSvc>,
   feed: Arc<FeedSvc>,
   plan: Arc<PlanSvc>,
   gateway: Arc<GatewayState>,
@@ -329,6 +330,8 @@ impl Parts {
     ));
     let tasks = Arc::new(TaskSvc::new(store.clone(), submit.clone(), jobs.clone()));
     let tokens = Arc::new(TokenSvc::new(store.clone()));
+    let secrets = SecretSvc::new(store.clone(), config.secrets.key_file.clone());
+    let secrets = Arc::new(secrets);
     let feed = FeedSvc::new(store.clone(), epoch);
     let plan = PlanSvc::new(store.clone(), config.scheduler.plan_ahead);
     let auth = match config.auth.mode.as_str() {
@@ -357,7 +360,7 @@ impl Parts {
       stop: background.soft.clone(),
     });
     let doors = (auth == AuthMode::Off, config.compat.v0_api);
-    let api = api_state((&store, server), doors, (&tasks, &tokens, &feed), &gateway);
+    let api = api_state((&store, server), doors, (&tasks, &tokens, &feed, &secrets), &gateway);
     Self {
       store,
       roster,
@@ -369,6 +372,7 @@ impl Parts {
       sessions,
       tasks,
       tokens,
+      secrets,
       feed,
       plan,
       gateway,
@@ -391,7 +395,8 @@ impl Parts {
     };
     let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());
     let dispatcher =
-      Dispatcher::new(self.store.clone(), self.roster.clone(), caches, server.clone(), settings);
+      Dispatcher::new(self.store.clone(), self.roster.clone(), caches, server.clone(), settings)
+        .with_secrets(self.secrets.clone());
     background.spawn("dispatcher", dispatcher.run(soft()));
     let router = StopRouter::new(self.store.clone(), self.roster.clone());
     background.spawn("stop-router", router.run(soft()));
@@ -453,7 +458,7 @@ async fn retain(db: Db, ttl: Duration, stop: tokio_util::sync::CancellationToken
 fn api_state(
   (store, server): (&Store, &ServerId),
   (open, v0_api): (bool, bool),
-  (tasks, tokens, feed): (&Arc<TaskSvc>, &Arc<TokenSvc>, &Arc<FeedSvc>),
+  (tasks, tokens, feed, secrets): (&Arc<TaskSvc>, &Arc<TokenSvc>, &Arc<FeedSvc>, &Arc<SecretSvc>),
   gateway: &Arc<GatewayState>,
 ) -> Arc<ApiState> {
   let started_at = Ts::now();
@@ -474,6 +479,7 @@ fn api_state(
     v0: V0Svc::new(store.clone(), tasks.clone()),
     v0_api,
     tokens: tokens.clone(),
+    secrets: secrets.clone(),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),
     gateway_connections: Arc::new(move || connections_json(&connections)),

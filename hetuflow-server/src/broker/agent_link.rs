@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hetuflow_core::{JobSpec, TaskControl};
+use hetuflow_core::{JobSpec, Secrets, TaskControl, Ts};
 
 use crate::infra::bmc::hot::ClaimedTask;
 
@@ -15,6 +15,10 @@ pub struct Assignment {
   pub spec: Arc<JobSpec>,
   /// The zone of the schedule that made it.
   pub timezone: Option<Arc<str>>,
+  /// The planned instant of its job's last success before it, for tasks of schedules.
+  pub prev_success_at: Option<Ts>,
+  /// The values of its secrets.
+  pub secrets: Secrets,
 }
 
 /// A connection to an agent. Nothing here waits: a link that cannot take more says no.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hetuflow_core::{AgentId, ScheduleId, SelectorClass, ServerId, TaskId, Ts};
+use hetuflow_core::{AgentId, JobSpec, ScheduleId, Secrets, SelectorClass, ServerId, TaskId, Ts};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Assignment, Roster, Undelivered};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
-use crate::infra::bmc::{agent_bmc, schedule_bmc};
+use crate::infra::bmc::{agent_bmc, schedule_bmc, task_bmc};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
-use crate::service::{JobCache, LiveAttempt, LiveAttempts, Store};
+use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
 
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,8 @@ pub struct Dispatcher {
   unsent: Vec<OpenClaim>,
   /// Those of tasks that were claimed with their insert.
   undelivered: Arc<Undelivered>,
+  /// Where tasks that name secrets get them.
+  secrets: Option<Arc<SecretSvc>>,
   /// The database's clock when this dispatcher began; older claims are not its own.
   began: Option<Ts>,
   next_audit: Instant,
@@ -66,10 +68,18 @@ impl Dispatcher {
       marks: DueMarks::new(),
       unsent: Vec::new(),
       undelivered,
+      secrets: None,
       began: None,
       next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
     }
+  }
+
+  /// Tasks get their secrets from there; without it those that name any are refused by agents.
+  #[must_use]
+  pub fn with_secrets(mut self, secrets: Arc<SecretSvc>) -> Self {
+    self.secrets = Some(secrets);
+    self
   }
 
   /// Claims until stopped; stops between turns, never inside one.
@@ -292,7 +302,25 @@ impl Dispatcher {
         }
       },
     };
-    Ok(Assignment { task, spec, timezone })
+    let secrets = self.secrets_of(&task, &spec).await?;
+    let prev_success_at = match task.schedule_id {
+      None => None,
+      Some(_) => {
+        let mut conn = self.store.db.read().await?;
+        task_bmc::last_success(&mut conn, task.job_id, task.scheduled_at).await?
+      }
+    };
+    Ok(Assignment { task, spec, timezone, prev_success_at, secrets })
+  }
+
+  async fn secrets_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Secrets, DbError> {
+    let config = task.config.as_ref().map_or(&spec.config, |config| &config.0);
+    match &self.secrets {
+      Some(secrets) if !config.secrets.is_empty() => {
+        secrets.values(&task.namespace_id, &config.secrets).await
+      }
+      _ => Ok(Secrets::new()),
+    }
   }
 }
 

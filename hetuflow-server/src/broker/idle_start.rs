@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{ServerId, Ts};
+use hetuflow_core::{Secrets, ServerId, Ts};
 
 use super::{Assignment, Roster};
 use crate::infra::bmc::hot::{Birth, ClaimedTask, NewTask, OpenClaim};
@@ -52,6 +52,10 @@ impl IdleAgents for IdleStart {
       return None;
     }
     let spec = self.jobs.known(task.job_id, task.job_version)?;
+    // Secrets are asked for on the slower way.
+    if !task.config.as_ref().unwrap_or(&spec.config).secrets.is_empty() {
+      return None;
+    }
     let class = self.jobs.known_class(task.class_id)?;
     let slot = self.roster.reserve_free(&class)?;
     Some(IdlePlace { birth: Birth { slot, server: self.server.clone() }, spec })
@@ -68,7 +72,13 @@ impl IdleAgents for IdleStart {
       OpenClaim { task_id: task.task_id, instance_id: task.instance_id, fence: task.fence };
     let sent = self.roster.holder(&slot).is_some_and(|member| {
       self.roster.count_sent(&agent, member.connection_epoch, 1);
-      member.link.dispatch(vec![Assignment { task, spec: place.spec, timezone: None }])
+      member.link.dispatch(vec![Assignment {
+        task,
+        spec: place.spec,
+        timezone: None,
+        prev_success_at: None,
+        secrets: Secrets::new(),
+      }])
     });
     if !sent {
       self.undelivered.push(claim);

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hetuflow_core::{AgentId, Labels, NamespaceId, SelectorClass, TaskInstanceId, TaskTypes};
+use tokio_util::sync::CancellationToken;
 
 use super::AgentLink;
 use crate::infra::bmc::hot::ClaimSlot;
 
 /// Slots of one claim at most.
 const SLOTS_MAX: usize = 1000;
+/// How long a connection may take to end whose process is gone.
+const END_LIMIT: Duration = Duration::from_millis(500);
 
 /// An agent connected here.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub struct Member {
   pub cordoned: bool,
   /// The connection.
   pub link: Arc<dyn AgentLink>,
+  /// Cancelled when the connection has ended.
+  pub ended: CancellationToken,
 }
 
 /// What an agent can take now: absolute, replaces every grant before.
@@ -77,6 +83,14 @@ impl Roster {
       seats.remove(agent);
     }
     newest
+  }
+
+  /// Whether no older process of an agent is connected here. One that has died is noticed in a
+  /// moment; one that lives, or whose link is cut, is not waited for any longer.
+  pub async fn is_without_older(&self, agent: &AgentId, agent_epoch: i64) -> bool {
+    let Some(member) = self.get(agent) else { return true };
+    let ended = tokio::time::timeout(END_LIMIT, member.ended.cancelled());
+    member.agent_epoch >= agent_epoch || ended.await.is_ok()
   }
 
   /// Takes an agent's seat away before its next connection is judged: what was claimed for the
@@ -256,6 +270,7 @@ mod tests {
       task_types: TaskTypes::Any,
       cordoned: false,
       link: Arc::new(NoLink),
+      ended: CancellationToken::new(),
     }
   }
 
@@ -269,6 +284,22 @@ mod tests {
 
   fn grant(available: u32, free_slots: u32, received: u64) -> Grant {
     Grant { available, free_slots, received }
+  }
+
+  #[tokio::test]
+  async fn an_older_process_is_gone_when_its_connection_has_ended() {
+    let (roster, id) = (Roster::default(), AgentId::new("a").unwrap());
+    assert!(roster.is_without_older(&id, 2).await);
+    let member = member("a");
+    let ended = member.ended.clone();
+    roster.join(member);
+    assert!(roster.is_without_older(&id, 1).await, "the same process over another connection");
+    assert!(!roster.is_without_older(&id, 2).await, "a copy that lives");
+    let (gone, ()) = tokio::join!(roster.is_without_older(&id, 2), async {
+      tokio::time::sleep(END_LIMIT / 2).await;
+      ended.cancel();
+    });
+    assert!(gone);
   }
 
   #[test]

@@ -6,5 +6,5 @@ mod sections;
 pub use load::{ConfigError, LoadedConfig, load};
 pub use sections::{
   AgentsConfig, AuthConfig, Config, DatabaseConfig, LogConfig, RetentionConfig, SchedulerConfig,
-  ServerConfig, default_text,
+  SecretsConfig, ServerConfig, default_text,
 };

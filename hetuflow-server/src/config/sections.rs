@@ -16,6 +16,8 @@ pub struct Config {
   pub database: DatabaseConfig,
   /// `[auth]`
   pub auth: AuthConfig,
+  /// `[secrets]`
+  pub secrets: SecretsConfig,
   /// `[agents]`
   pub agents: AgentsConfig,
   /// `[scheduler]`
@@ -65,6 +67,13 @@ pub struct DatabaseConfig {
 pub struct AuthConfig {
   /// `token`, `strict` or `off`.
   pub mode: String,
+}
+
+/// How secrets are kept.
+#[derive(Debug, Clone)]
+pub struct SecretsConfig {
+  /// The file of the key for which they are sealed; the same on every server.
+  pub key_file: PathBuf,
 }
 
 /// How agents are treated.
@@ -123,10 +132,13 @@ impl Config {
   pub fn read(text: &mut ConfigText) -> Self {
     let server = ServerConfig::read(text);
     let database = DatabaseConfig::read(text, &server);
+    let key_file = text.optional_text("secrets.key_file").filter(|file| !file.is_empty());
+    let key_file = key_file.map_or_else(|| server.data_dir.join("secret.key"), PathBuf::from);
     let config = Self {
       server,
       database,
       auth: AuthConfig { mode: text.text("auth.mode", "token") },
+      secrets: SecretsConfig { key_file },
       agents: AgentsConfig::read(text),
       scheduler: SchedulerConfig::read(text),
       retention: RetentionConfig {

@@ -9,10 +9,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use hetuflow_core::{ErrorCode, OutputFrame, Stream};
+use hetuflow_core::{ErrorCode, LogVerification, OutputFrame, Stream};
 
 use super::auth::{Caller, StreamRight};
-use super::error::ApiError;
+use super::error::{Answer, ApiError};
 use super::operation::Operation;
 use super::query::{Args, Ref};
 use super::state::ApiState;
@@ -42,6 +42,9 @@ pub(super) fn operations() -> Vec<Operation> {
       .query("limit", "integer", "with grep: matches, 1 to 1,000; 100 where not said")
       .query("cursor", "string", "with grep: go on where the answer before ended")
       .answers_bytes(RAW),
+    Operation::get("/api/v1/task-instances/{id}/verify", verify)
+      .summary("Compare the stored output of an attempt with what was captured")
+      .answers::<LogVerification>(),
   ]
 }
 
@@ -70,6 +73,16 @@ async fn read(
   let content = if framed { FRAMED } else { RAW };
   let headers = [(header::CONTENT_TYPE, content), (header::CACHE_CONTROL, "no-store")];
   Ok((headers, body).into_response())
+}
+
+async fn verify(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  args: Args,
+) -> Answer<LogVerification> {
+  args.finish()?;
+  Ok(Json(api.logs.verify(&caller.0, instance_id(&id)?).await?))
 }
 
 /// A bounded search, answered with lines.

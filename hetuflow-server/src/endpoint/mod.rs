@@ -25,6 +25,7 @@ mod operation;
 mod query;
 mod router;
 mod schedules;
+mod secrets;
 mod state;
 mod system;
 mod task_instances;

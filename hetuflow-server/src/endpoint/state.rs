@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SystemSvc,
-  TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc,
+  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -36,6 +36,8 @@ pub struct ApiState {
   pub watches: Arc<WatchSvc>,
   /// Agents.
   pub agents: AgentSvc,
+  /// Secrets.
+  pub secrets: Arc<SecretSvc>,
   /// Tokens.
   pub tokens: Arc<TokenSvc>,
   /// The older words for tasks, agents and cron jobs.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use hetuflow_core::{
   CancelRequest, ErrorCode, Page, TaskControlKind, TaskInstanceEntity, TaskInstanceFilter,
-  TaskInstanceId,
+  TaskInstanceId, TaskInstanceOutput,
 };
 
 use super::auth::Caller;
@@ -35,6 +35,9 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/task-instances/{id}", get)
       .summary("Read an attempt")
       .answers::<TaskInstanceEntity>(),
+    Operation::get("/api/v1/task-instances/{id}/output", output)
+      .summary("Read what an attempt has handed on through its result file")
+      .answers::<TaskInstanceOutput>(),
     Operation::post("/api/v1/task-instances/{id}/control", control)
       .summary("Stop, kill, skip, hold, start anew or signal an attempt")
       .body::<ControlRequest>()
@@ -85,6 +88,12 @@ async fn query(
 
 async fn get(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskInstanceEntity> {
   Ok(Json(api.tasks.instance(&caller.0, instance_id(&id)?).await?))
+}
+
+async fn output(State(api): Api, caller: Caller, Ref(id): Ref) -> Answer<TaskInstanceOutput> {
+  let one = api.tasks.instance(&caller.0, instance_id(&id)?).await?;
+  let TaskInstanceEntity { id, task_id, attempt, status, outputs, .. } = one;
+  Ok(Json(TaskInstanceOutput { instance_id: id, task_id, attempt, status, outputs }))
 }
 
 async fn control(

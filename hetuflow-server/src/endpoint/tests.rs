@@ -19,7 +19,7 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
   Actor, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  SecretSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -62,6 +62,7 @@ impl House {
       lists: ListSvc::new(store.clone()),
       agents: AgentSvc::new(store.clone()),
       tokens: Arc::clone(&tokens),
+      secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),
       gateway_connections: Arc::new(|| json!([])),

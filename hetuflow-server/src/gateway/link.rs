@@ -119,6 +119,7 @@ fn answer_of(tasks: &[Assignment]) -> AcquireTaskResponse {
         eligible_at: (task.eligible_at != task.scheduled_at).then_some(task.eligible_at),
         trigger_source: task.trigger_source,
         timezone: one.timezone.as_deref().map(str::to_owned),
+        prev_success_at: one.prev_success_at,
         parameters: task.parameters.clone(),
         config: task.config.as_ref().map(|config| config.0.clone()),
         environment: task.environment.as_ref().map(|environment| environment.0.clone()),
@@ -126,6 +127,7 @@ fn answer_of(tasks: &[Assignment]) -> AcquireTaskResponse {
       fence: task.fence,
       attempt: i32::try_from(task.attempt).unwrap_or(i32::MAX),
       deadline_at: task.start_deadline_at,
+      secrets: one.secrets.clone(),
     });
   }
   answer

@@ -65,10 +65,11 @@ pub(super) async fn register(
     .bind(&actor, &agent_id)
     .await
     .map_err(|error| Refusal::new(CLOSE_IDENTITY, error.to_string()))?;
+  let alone = state.roster.is_without_older(&agent_id, request.agent_epoch).await;
   state.roster.vacate(&agent_id);
   // What an older connection reported must be in before anything is decided about it.
   state.reports.settle(&agent_id).await;
-  let found = state.sessions.register(&agent_id, &request).await.map_err(|error| {
+  let found = state.sessions.register(&agent_id, &request, alone).await.map_err(|error| {
     let response = error.response();
     let superseded = response.errors.iter().any(|one| one.code == SUPERSEDED);
     Refusal::new(if superseded { CLOSE_SUPERSEDED } else { CLOSE_IDENTITY }, response.err_msg)

@@ -141,7 +141,7 @@ impl Session {
       refused: refused.clone(),
     };
     link.send(&registration::welcome(&state, &registered));
-    let old = state.roster.join(member_of(&registered, link.clone()));
+    let old = state.roster.join(member_of(&registered, link.clone(), hard.clone()));
     if let Some(old) = old {
       old.link.close("a newer connection took over");
     }
@@ -415,7 +415,7 @@ fn report_of(item: hetuflow_core::ReportItem) -> Report {
   }
 }
 
-fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
+fn member_of(registered: &Registered, link: Arc<SocketLink>, ended: CancellationToken) -> Member {
   let agent = &registered.found.agent;
   Member {
     agent_id: agent.id.clone(),
@@ -430,5 +430,6 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>) -> Member {
     task_types: agent.capabilities.task_types(),
     cordoned: agent.cordoned,
     link,
+    ended,
   }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{JobCache, Store};
 use crate::infra::bmc::event_bmc::Journal;
-use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow};
+use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow, LeftBehind};
 use crate::infra::bmc::task_bmc;
 use crate::infra::db::{Conn, DbError};
 
@@ -203,6 +203,7 @@ pub(super) fn blank_end(
     log_bytes: 0,
     output_tail: None,
     output_index: None,
+    left: LeftBehind::default(),
   }
 }
 

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use hetuflow_core::{
-  CHUNK_BYTES_MAX, Codec, OutputFrame, Role, Stream, TaskInstanceId, Ts, unpack_chunk,
+  CHUNK_BYTES_MAX, Codec, OutputFrame, Role, Stream, TaskInstanceEntity, TaskInstanceId, Ts,
+  unpack_chunk,
 };
 use tokio::sync::broadcast;
 
 use super::{Actor, Store, SvcError, SvcResult};
 use crate::infra::bmc::log_bmc::{self, LogChunk};
 use crate::infra::bmc::task_instance_bmc;
-use crate::infra::db::DbError;
+use crate::infra::db::{Conn, DbError};
 
 /// Chunks read in one go.
 const CHUNKS_PER_READ: i64 = 16;
@@ -34,7 +35,7 @@ pub struct LogRange {
 /// Output for readers.
 #[derive(Clone)]
 pub struct LogSvc {
-  store: Store,
+  pub(super) store: Store,
 }
 
 impl LogSvc {
@@ -54,11 +55,7 @@ impl LogSvc {
     range: LogRange,
   ) -> SvcResult<LogReader> {
     let mut conn = self.store.db.read().await?;
-    let row = task_instance_bmc::get(&mut conn, instance).await?;
-    let row = row
-      .filter(|row| actor.namespace_id.as_ref().is_none_or(|own| *own == row.namespace_id))
-      .ok_or_else(|| SvcError::not_found("attempt", &instance.to_string()))?;
-    actor.require(Role::Viewer, &row.namespace_id)?;
+    let row = readable(&mut conn, actor, instance).await?;
     let stored = log_bmc::stored_bytes(&mut conn, instance).await?.max(row.log_bytes);
     let end = u64::try_from(stored).unwrap_or(0);
     if range.from_offset > end && !range.follow {
@@ -80,6 +77,20 @@ impl LogSvc {
       over: false,
     })
   }
+}
+
+/// The attempt, where the asker may read it.
+pub(super) async fn readable(
+  conn: &mut Conn,
+  actor: &Actor,
+  instance: TaskInstanceId,
+) -> SvcResult<TaskInstanceEntity> {
+  let row = task_instance_bmc::get(conn, instance).await?;
+  let row = row
+    .filter(|row| actor.namespace_id.as_ref().is_none_or(|own| *own == row.namespace_id))
+    .ok_or_else(|| SvcError::not_found("attempt", &instance.to_string()))?;
+  actor.require(Role::Viewer, &row.namespace_id)?;
+  Ok(row)
 }
 
 /// An open log.
@@ -201,7 +212,7 @@ fn frame_from(chunk: LogChunk, from: u64) -> SvcResult<OutputFrame> {
 }
 
 /// The frames of a small log that rode in its attempt's row, from an offset on.
-fn inline_frames(
+pub(super) fn inline_frames(
   instance: TaskInstanceId,
   bytes: &[u8],
   index: Option<&str>,

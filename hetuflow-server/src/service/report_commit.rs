@@ -10,6 +10,7 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end};
+use super::report_clean::{clean_text, left_behind, progress_row};
 use super::report_svc::{Group, Report};
 use super::{JobCache, LiveAttempts, RefusedReport, RefusedReports, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
@@ -36,6 +37,7 @@ struct Fold<'a> {
   acknowledged: bool,
   started: Option<&'a TaskInstanceUpdate>,
   paused: Option<bool>,
+  progress: Option<&'a TaskInstanceUpdate>,
   end: Option<&'a TaskInstanceUpdate>,
 }
 
@@ -130,6 +132,7 @@ fn fold_update<'a>(folded: &mut Folded<'a>, agent: &'a AgentId, update: &'a Task
       acknowledged: false,
       started: None,
       paused: None,
+      progress: None,
       end: None,
     });
     folds.len() - 1
@@ -137,6 +140,10 @@ fn fold_update<'a>(folded: &mut Folded<'a>, agent: &'a AgentId, update: &'a Task
   let fold = &mut folds[index];
   match update.status {
     TaskInstanceStatus::Dispatched => fold.acknowledged = true,
+    // Not a move: it only says how far it is.
+    TaskInstanceStatus::Running if update.progress.is_some() && update.started_at_us.is_none() => {
+      fold.progress = Some(update);
+    }
     TaskInstanceStatus::Running => {
       if fold.paused == Some(true) {
         fold.paused = Some(false);
@@ -207,6 +214,7 @@ async fn write_starts(
   let mut rows = Vec::new();
   let mut stale = Vec::new();
   let mut holds = Vec::new();
+  let mut progress = Vec::new();
   for (task_id, folds) in &folded.tasks {
     for fold in folds.iter().filter(|fold| fold.end.is_none()) {
       if !context.live.belongs_to(fold.instance_id, fold.agent, fold.fence) {
@@ -219,6 +227,7 @@ async fn write_starts(
       } else if fold.acknowledged && fold.paused.is_none() {
         hot::mark_acknowledged(tx, *task_id, fold.fence, now).await?;
       }
+      progress.extend(fold.progress.and_then(|update| progress_row(*task_id, update)));
       if fold.paused == Some(true) {
         holds.push((*task_id, fold.fence, fold.instance_id));
       }
@@ -230,6 +239,13 @@ async fn write_starts(
   }
   rows.retain(|row| !moved.iter().any(|moved| moved.task_id == row.task_id));
   write_holds(tx, ends, (&rows, &holds), now).await?;
+  for told in hot::note_progress(tx, &progress, now).await? {
+    let data = json!({
+      "instance_id": told.instance_id, "progress": told.progress,
+      "progress_note": told.progress_note,
+    });
+    ends.note(&told.namespace_id, told.task_id, "task.progress", data, now);
+  }
   stale.into_iter().for_each(|(agent, update)| folded.refuse("stale", agent, update));
   Ok(())
 }
@@ -376,7 +392,12 @@ fn lawful_end(
     TaskStatus::Paused => TaskInstanceStatus::Paused,
     _ => TaskInstanceStatus::Cancelling,
   };
-  let begun = fold.started.is_some() || update.started_at_us.is_some();
+  // What has ended by itself was started, whether or not somebody lived to tell when.
+  let by_itself = matches!(
+    update.status,
+    TaskInstanceStatus::Succeeded | TaskInstanceStatus::Failed | TaskInstanceStatus::Timeout
+  );
+  let begun = by_itself || fold.started.is_some() || update.started_at_us.is_some();
   if at == TaskInstanceStatus::Dispatched && begun {
     at = TaskInstanceStatus::Running;
   }
@@ -407,13 +428,8 @@ fn finished(row: &HotRow, fold: &Fold<'_>) -> Option<FinishedAttempt> {
   end.output_tail = update.output_bytes().ok().flatten();
   let inline = end.output_tail.as_ref().map_or(0, Vec::len) as u64;
   end.log_bytes = i64::try_from(update.log_bytes.unwrap_or(inline)).unwrap_or(i64::MAX);
+  end.left = left_behind(update);
   Some(end)
-}
-
-/// Text from an agent as both databases can store it.
-fn clean_text(text: &str) -> String {
-  const TEXT_CHARS_MAX: usize = 2000;
-  text.chars().take(TEXT_CHARS_MAX).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Tells resends of what is stored from reports that come too late, and keeps the latter.

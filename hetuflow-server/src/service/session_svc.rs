@@ -55,6 +55,8 @@ pub struct Registration {
   /// Whether it remembers everything that it started before, and no other has that memory: what it
   /// does not name was not started.
   pub same_journal: bool,
+  /// Whether it remembers nothing of what was started before.
+  pub another_journal: bool,
   /// Whether the host started anew since.
   pub rebooted: bool,
 }
@@ -78,7 +80,8 @@ impl SessionSvc {
     Self { store, jobs, live, server, lost_after }
   }
 
-  /// Takes an agent in, under the connection epoch that the store gives it.
+  /// Takes an agent in, under the connection epoch that the store gives it. `alone` says that no
+  /// older process of it is connected to this server.
   ///
   /// # Errors
   /// 409 for an older process of the same agent than the one that is known.
@@ -86,9 +89,10 @@ impl SessionSvc {
     &self,
     id: &AgentId,
     request: &AgentRegisterRequest,
+    alone: bool,
   ) -> SvcResult<Registration> {
     let mut tx = self.store.db.begin().await?;
-    let outcome = self.register_in(&mut tx, id, request).await;
+    let outcome = self.register_in(&mut tx, id, (request, alone)).await;
     let registration = tx.end(outcome).await?;
     self.store.bus.events.notify_one();
     Ok(registration)
@@ -98,7 +102,7 @@ impl SessionSvc {
     &self,
     tx: &mut Conn,
     id: &AgentId,
-    request: &AgentRegisterRequest,
+    (request, alone): (&AgentRegisterRequest, bool),
   ) -> SvcResult<Registration> {
     let now = tx.now().await?;
     let known = agent_bmc::get(tx, id).await?;
@@ -121,10 +125,13 @@ impl SessionSvc {
     // A copied machine has the same memory, and the older copy may still be about to start what
     // it was given: only one that has let go of its connection is known to be followed.
     let gone = |k: &AgentEntity| {
-      same_epoch || matches!(k.status, AgentStatus::Disconnecting | AgentStatus::Offline)
+      same_epoch
+        || matches!(k.status, AgentStatus::Disconnecting | AgentStatus::Offline)
+        || alone && k.server_id.as_ref() == Some(&self.server)
     };
-    let same_journal =
-      !journal.is_empty() && known.as_ref().is_some_and(|k| k.journal_id == *journal && gone(k));
+    let another_journal =
+      !journal.is_empty() && known.as_ref().is_none_or(|k| k.journal_id != *journal);
+    let same_journal = !journal.is_empty() && !another_journal && known.as_ref().is_some_and(gone);
     let mut labels = known.as_ref().map(given_labels).unwrap_or_default();
     labels.extend(request.capabilities.labels.clone());
     labels.insert("agent".to_owned(), id.to_string());
@@ -162,7 +169,15 @@ impl SessionSvc {
     let data =
       json!({"status": agent.status, "hostname": agent.hostname, "version": agent.version});
     event_bmc::append(tx, &agent_event(id, "agent.connected", data, now), now).await?;
-    Ok(Registration { agent, reconcile, unnamed, same_epoch, same_journal, rebooted })
+    Ok(Registration {
+      agent,
+      reconcile,
+      unnamed,
+      same_epoch,
+      same_journal,
+      another_journal,
+      rebooted,
+    })
   }
 
   /// Compares what the agent has with what the store gives it.
@@ -212,7 +227,7 @@ impl SessionSvc {
     }
     let reason = if found.rebooted {
       "lost(host_reboot)"
-    } else if found.same_epoch || !found.same_journal && !found.agent.journal_id.is_empty() {
+    } else if found.same_epoch || found.another_journal {
       LOST_DATA
     } else {
       "lost(start_unknown)"

@@ -105,6 +105,13 @@ fn end_of(claimed: &ClaimedTask, status: TaskInstanceStatus) -> FinishedAttempt 
     log_bytes: 4,
     output_tail: Some(b"\xff\x00ok".to_vec()),
     output_index: Some("o4".to_owned()),
+    left: hot::LeftBehind {
+      log_hash: Some("ab".repeat(64)),
+      log_dropped: 7,
+      progress: Some(0.5),
+      progress_note: Some("half".to_owned()),
+      outputs: Some(serde_json::json!({"rows": "12", "é": ["\"", null]})),
+    },
   }
 }
 
@@ -317,6 +324,18 @@ pub async fn an_end_needs_the_fence_and_happens_once(store: &TestStore) {
   let moved = hot::mark_running(&mut tx, &[start(got.fence)], Ts::now()).await.unwrap();
   assert_eq!(moved[0].status, TaskStatus::Running);
   assert_eq!(status_of(&mut tx, got.task_id).await, TaskStatus::Running);
+  let progress = |fence: i64, progress: f64| hot::ProgressRow {
+    task_id: got.task_id,
+    fence,
+    progress,
+    note: Some("é".to_owned()),
+  };
+  let told = hot::note_progress(&mut tx, &[progress(got.fence + 1, 0.9)], Ts::now()).await;
+  assert_eq!(told.unwrap(), [], "only under its fence");
+  let told = hot::note_progress(&mut tx, &[progress(got.fence, 0.25)], Ts::now()).await.unwrap();
+  assert_eq!((told.len(), told[0].instance_id), (1, Some(got.instance_id)));
+  let half = task_bmc::get(&mut tx, got.task_id).await.unwrap().unwrap();
+  assert_eq!((half.progress, half.progress_note.as_deref()), (Some(0.25), Some("é")));
   let wrong = [(got.task_id, got.fence + 1)];
   assert!(hot::delete_finished(&mut tx, &wrong).await.unwrap().is_empty());
   let gone = hot::delete_finished(&mut tx, &[(got.task_id, got.fence)]).await.unwrap();
@@ -329,6 +348,10 @@ pub async fn an_end_needs_the_fence_and_happens_once(store: &TestStore) {
   assert_eq!((read.status, read.exit_code, read.attempt), (TaskStatus::Succeeded, Some(0), 1));
   let attempt = task_instance_bmc::get(&mut tx, got.instance_id).await.unwrap().unwrap();
   assert_eq!((attempt.start_skew_us, attempt.pid, attempt.log_bytes), (Some(120), Some(4711), 4));
+  let left = end.left;
+  assert_eq!((attempt.log_hash, attempt.log_dropped), (left.log_hash, 7));
+  assert_eq!((&attempt.outputs, attempt.progress), (&left.outputs, Some(0.5)));
+  assert_eq!((attempt.progress_note.as_deref(), read.outputs), (Some("half"), left.outputs));
   let small = hetuflow_server::infra::bmc::log_bmc::small_log(&mut tx, got.instance_id).await;
   assert_eq!(small.unwrap().unwrap().output_tail.as_deref(), Some(&b"\xff\x00ok"[..]));
   assert!(hot::attempt_is_stored(&mut tx, got.instance_id, attempt.status).await.unwrap());

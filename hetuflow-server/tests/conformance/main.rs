@@ -10,6 +10,7 @@ mod hot_path;
 mod planner;
 mod planner_times;
 mod plans;
+mod secrets;
 mod tables;
 mod watches;
 
@@ -23,6 +24,8 @@ both_engines! {
   tables::schedules_move_only_from_where_they_were_read,
   tables::an_instant_is_decided_once,
   tables::agents_servers_and_tokens,
+  secrets::values_are_sealed_and_counted,
+  secrets::a_strange_key_opens_nothing,
   tables::a_tokens_last_use_is_stored_once_a_minute,
   tables::the_journal_is_in_commit_order,
   tables::output_is_addressed_by_its_offset,

@@ -42,6 +42,7 @@ fn end(task: &NewTask, status: TaskStatus, agent: &str, code: i64) -> FinishedAt
     log_bytes: 0,
     output_tail: None,
     output_index: None,
+    left: hot::LeftBehind::default(),
   }
 }
 

@@ -20,10 +20,38 @@ pub struct LogsArgs {
   /// Exit code when the task has ended
   #[arg(long, value_enum, value_name = "WHICH")]
   pub exit_status: Option<ExitStatus>,
+  /// Print no output: compare what is stored with what was captured
+  #[arg(long, conflicts_with_all = NOT_WITH_VERIFY)]
+  pub verify: bool,
   /// How.
   #[command(flatten)]
   pub options: LogOptions,
 }
+
+/// What only has a meaning where output is printed.
+const NOT_WITH_VERIFY: [&str; 19] = [
+  "follow",
+  "raw",
+  "from_offset",
+  "tail",
+  "head",
+  "since",
+  "until",
+  "grep",
+  "ignore_case",
+  "invert",
+  "context_lines",
+  "level",
+  "stream",
+  "timestamps",
+  "prefix",
+  "max_bytes",
+  "strict",
+  "start_timeout",
+  "exit_status",
+];
+/// As [`NOT_WITH_VERIFY`], for one attempt.
+const NOT_WITH_VERIFY_ONE: &[&str] = NOT_WITH_VERIFY.split_at(18).0;
 
 /// How output is printed.
 #[derive(Debug, Clone, Default, Args)]
@@ -181,6 +209,9 @@ pub struct AttemptLogs {
   /// The attempt: its id, or TASK#N
   #[arg(value_name = "ATTEMPT")]
   pub target: String,
+  /// Print no output: compare what is stored with what was captured
+  #[arg(long, conflicts_with_all = NOT_WITH_VERIFY_ONE.iter().copied())]
+  pub verify: bool,
   /// How.
   #[command(flatten)]
   pub options: LogOptions,

@@ -133,6 +133,9 @@ pub enum Command {
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),
+  /// Secrets: values that tasks get and nobody else
+  #[command(subcommand, alias = "secrets")]
+  Secret(SecretVerb),
   /// Tokens
   #[command(subcommand, alias = "tokens")]
   Token(TokenVerb),

@@ -1,5 +1,6 @@
 //! Where work is done and who may do it: agents, servers, namespaces, tokens.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -141,6 +142,34 @@ pub struct TokenCreate {
   /// How long it is valid; for ever where not said
   #[arg(long, value_name = "DUR", value_parser = read_duration)]
   pub ttl: Option<Duration>,
+}
+
+/// Verbs of secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretVerb {
+  /// List secrets, without their values
+  #[command(visible_alias = "ls")]
+  List(Paging),
+  /// Show secrets, without their values: nothing gives those back
+  #[command(visible_alias = "show")]
+  Get(Names),
+  /// Set the value of a secret, from stdin or a file; makes it where it is new
+  #[command(visible_alias = "put")]
+  Set(SecretSet),
+  /// Forget secrets; jobs that name them do not start any more
+  #[command(visible_alias = "rm")]
+  Delete(Many),
+}
+
+/// A value to keep. There is no flag for the value itself: the command line of a process can be
+/// read by everybody on its host.
+#[derive(Debug, Clone, Args)]
+pub struct SecretSet {
+  /// Its name; a task finds the value in $HETUFLOW_SECRETS_DIR/NAME
+  pub name: String,
+  /// Take the bytes of this file as they are; else stdin is read, without the line end
+  #[arg(long, value_name = "F")]
+  pub from_file: Option<PathBuf>,
 }
 
 /// Verbs of servers.

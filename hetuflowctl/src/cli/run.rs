@@ -91,6 +91,12 @@ pub struct RunOptions {
   /// Folder to run in: an absolute path on the agent
   #[arg(long, value_name = "DIR")]
   pub dir: Option<String>,
+  /// As this user of the agent's host, where the agent's own config allows it
+  #[arg(long, value_name = "USER")]
+  pub run_as: Option<String>,
+  /// Give it this secret of the namespace, as a file in $HETUFLOW_SECRETS_DIR
+  #[arg(long = "secret", value_name = "NAME")]
+  pub secrets: Vec<String>,
   /// So many tasks
   #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
   pub count: u32,

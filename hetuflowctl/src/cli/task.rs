@@ -39,7 +39,7 @@ pub enum TaskVerb {
   Reprioritise(ReprioritiseArgs),
   /// A task with its job, its schedule and its attempts
   Tree(Target),
-  /// How a task ended: exit code or signal, reason, times
+  /// How a task ended: exit code or signal, reason, times, and what it has handed on
   Result(Target),
   /// What happened to a task, step by step
   Timeline(Target),
@@ -58,6 +58,8 @@ pub enum AttemptVerb {
   Get(Target),
   /// Print the output of one attempt
   Logs(AttemptLogs),
+  /// What an attempt has handed on: names and values
+  Result(Target),
   /// Stop, kill, pause, resume or signal a running attempt
   Control(ControlArgs),
 }

@@ -49,6 +49,11 @@ impl Call {
     Self::new(Method::PATCH, path)
   }
 
+  /// Puts a thing in its place.
+  pub fn put(path: impl Into<String>) -> Self {
+    Self::new(Method::PUT, path)
+  }
+
   /// Removes.
   pub fn delete(path: impl Into<String>) -> Self {
     Self::new(Method::DELETE, path)

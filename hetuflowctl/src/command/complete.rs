@@ -52,6 +52,7 @@ async fn candidates(session: &Session, words: &[String], last: &str) -> BTreeSet
     ["schedule", _] => found.extend(names(session, Kind::Schedule).await),
     ["agent", _] => found.extend(names(session, Kind::Agent).await),
     ["namespace", _] => found.extend(names(session, Kind::Namespace).await),
+    ["secret", "get" | "set" | "delete"] => found.extend(names(session, Kind::Secret).await),
     ["token", "get" | "delete"] => found.extend(names(session, Kind::Token).await),
     ["logs" | "wait" | "cancel" | "retry"] | ["task", _] => {
       found
@@ -70,8 +71,8 @@ async fn of_kind(
   words: &[String],
   last: &str,
 ) -> BTreeSet<String> {
-  const KINDS: [&str; 8] =
-    ["job", "schedule", "task", "attempt", "agent", "namespace", "token", "server"];
+  const KINDS: [&str; 9] =
+    ["job", "schedule", "task", "attempt", "agent", "namespace", "token", "secret", "server"];
   let at = words.iter().position(|word| path.contains(&word.as_str())).unwrap_or(0);
   let kind = words.get(at + 1).filter(|word| !word.starts_with('-'));
   if let Some(kind) = kind.and_then(|word| Kind::read(word).ok()).filter(|_| path != ["ls"]) {

@@ -45,7 +45,7 @@ pub use session::{Session, look};
 
 use crate::cli::{
   AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
-  ServerVerb, TaskVerb, TokenVerb, Watching,
+  SecretVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::{Outcome, View};
@@ -80,6 +80,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Agent(verb) => agent(session, verb).await,
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
+    Command::Secret(verb) => secret(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
     Command::Doctor(args) => doctor::run(session, args).await,
     Command::Repair(verb) => repair::run(session, verb).await,
@@ -185,6 +186,7 @@ async fn attempt(session: &Session, verb: &AttemptVerb) -> Result<Outcome, CtlEr
       object::get::run(session, object::Kind::Attempt, std::slice::from_ref(&args.target)).await
     }
     AttemptVerb::Logs(args) => task::logs::of_attempt(session, args).await,
+    AttemptVerb::Result(args) => task::story::attempt_result(session, &args.target).await,
     AttemptVerb::Control(args) => task::control::run(session, args).await,
   }
 }
@@ -237,6 +239,18 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
+  }
+}
+
+async fn secret(session: &Session, verb: &SecretVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Secret;
+  match verb {
+    SecretVerb::List(paging) => {
+      object::list::of_kind(session, kind, (*paging, &Watching::default()))
+    }
+    SecretVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    SecretVerb::Set(args) => object::secret::set(session, args).await,
+    SecretVerb::Delete(args) => object::delete::run(session, kind, args).await,
   }
 }
 

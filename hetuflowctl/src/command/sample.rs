@@ -126,6 +126,9 @@ pub fn task() -> TaskEntity {
     signal: None,
     reason: Some("exit_code(42)".into()),
     error_message: None,
+    progress: None,
+    progress_note: None,
+    outputs: None,
     unreachable_since: None,
     created_by: None,
     created_at: at(-60),
@@ -154,6 +157,11 @@ pub fn attempt() -> TaskInstanceEntity {
     reason: Some("exit_code(42)".into()),
     error_message: None,
     log_bytes: 8,
+    log_hash: None,
+    log_dropped: 0,
+    progress: None,
+    progress_note: None,
+    outputs: None,
   }
 }
 

@@ -1,6 +1,8 @@
 //! How places and people stand in a table: agents, servers, namespaces, tokens.
 
-use hetuflow_core::{AgentEntity, NamespaceEntity, ServerEntity, TokenCreated, TokenEntity, Ts};
+use hetuflow_core::{
+  AgentEntity, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated, TokenEntity, Ts,
+};
 use serde_json::{Value, json};
 
 use super::cell::Cell;
@@ -71,6 +73,33 @@ impl TableRow for NamespaceEntity {
       "spec": { "description": self.description },
       "status": { "created_at": self.created_at, "updated_at": self.updated_at },
     }))
+  }
+}
+
+impl TableRow for SecretEntity {
+  const KIND: &'static str = "secret";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("SECRET"),
+    Column::new("VERSION"),
+    Column::new("SET"),
+    Column::new("BY"),
+    Column::wide("CREATED"),
+    Column::wide("SEALED-FOR"),
+    Column::wide("NAMESPACE"),
+  ];
+  fn reference(&self) -> String {
+    self.name.clone()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(&self.name),
+      Cell::Number(self.version),
+      Cell::At(self.updated_at),
+      Cell::maybe(self.updated_by.as_ref(), Cell::text),
+      Cell::At(self.created_at),
+      Cell::text(&self.recipients),
+      Cell::text(self.namespace_id.as_str()),
+    ]
   }
 }
 

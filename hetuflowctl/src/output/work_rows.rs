@@ -177,7 +177,7 @@ impl TableRow for TaskEntity {
       Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
       Cell::At(self.scheduled_at),
       took(self.started_at, self.completed_at, self.status.is_final()),
-      Cell::maybe(self.reason.as_deref(), Cell::text),
+      reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
       Cell::Number(self.priority),
       Cell::text(self.trigger_source.as_str()),
       Cell::text(self.id.to_string()),
@@ -189,6 +189,18 @@ fn exit_cell(code: Option<i64>, signal: Option<i64>) -> Cell {
   match (code, signal) {
     (_, Some(signal)) => Cell::text(format!("signal {signal}")),
     (Some(code), None) => Cell::Number(code),
+    (None, None) => Cell::Empty,
+  }
+}
+
+/// Why it ended as it did; while nothing is to be said of that, how far it says it is.
+fn reason_cell(reason: Option<&str>, progress: Option<f64>, note: Option<&str>) -> Cell {
+  match (reason, progress) {
+    (Some(reason), _) => Cell::text(reason),
+    (None, Some(share)) => {
+      let words = format!("{:.0}% {}", share * 100.0, note.unwrap_or_default());
+      Cell::text(words.trim_end())
+    }
     (None, None) => Cell::Empty,
   }
 }
@@ -226,7 +238,7 @@ impl TableRow for TaskInstanceEntity {
       Cell::maybe(self.started_at, Cell::At),
       took(self.started_at, self.completed_at, self.status.is_final()),
       Cell::Number(self.log_bytes),
-      Cell::maybe(self.reason.as_deref(), Cell::text),
+      reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
       Cell::maybe(self.start_skew_us, Cell::Number),
       Cell::maybe(self.pid, Cell::Number),
       Cell::text(self.id.to_string()),

@@ -38,7 +38,8 @@ pub struct ClusterBuilder {
   environment: Vec<(String, OsString)>,
   binaries: Option<Binaries>,
   proxy: Option<Proxy>,
-  far_host: Option<(String, Vec<String>)>,
+  near_address: Option<String>,
+  agent_words: Vec<String>,
   all_servers: bool,
 }
 
@@ -56,7 +57,8 @@ impl Default for ClusterBuilder {
       environment: Vec::new(),
       binaries: None,
       proxy: None,
-      far_host: None,
+      near_address: None,
+      agent_words: Vec::new(),
       all_servers: false,
     }
   }
@@ -135,7 +137,13 @@ impl ClusterBuilder {
 
   /// All agents live on this host, and the servers listen where it can reach them.
   pub fn agents_on(mut self, host: &Host) -> Self {
-    self.far_host = Some((host.near_address(), host.enter()));
+    self.near_address = Some(host.near_address());
+    self.agents_through(host.enter())
+  }
+
+  /// Agents are started through another program, which takes their place: its words come first.
+  pub fn agents_through(mut self, words: Vec<String>) -> Self {
+    self.agent_words = words;
     self
   }
 
@@ -194,7 +202,7 @@ impl ClusterBuilder {
     for i in 0..self.servers {
       let recipe = recipe(cluster, &cluster.binaries.server, &format!("server-{i}"));
       let file = ServerFile {
-        bind_address: format!("{}:0", self.far_host.as_ref().map_or("127.0.0.1", |far| &far.0)),
+        bind_address: format!("{}:0", self.near_address.as_deref().unwrap_or("127.0.0.1")),
         database_url: cluster.database_url.clone(),
         data_dir: cluster.dir().join(format!("server-{i}")),
       };
@@ -233,9 +241,7 @@ impl ClusterBuilder {
         slots: self.slots,
       };
       let mut recipe = recipe(cluster, &cluster.binaries.agent, &name);
-      if let Some((_, words)) = &self.far_host {
-        recipe.enter(words);
-      }
+      recipe.enter(&self.agent_words);
       cluster.agents.push(AgentNode::start(recipe, file, &extra, &api).await?);
     }
     for i in 0..self.agents {

@@ -65,6 +65,8 @@ impl AgentFile {
     set(&mut config, "agent.polling.max_concurrent_tasks", i64::from(self.slots));
     // A story ends without leftovers, unless it is about them.
     set(&mut config, "agent.tasks_on_stop", "stop");
+    // Tests run as root in many places.
+    set(&mut config, "agent.allow_root_tasks", true);
     write(path, config, extra)
   }
 }

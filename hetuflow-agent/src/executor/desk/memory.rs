@@ -5,7 +5,7 @@ use hetuflow_core::TaskInstanceId;
 use super::Desk;
 use super::kept::Told;
 use crate::executor::journal::{Entry, Stage};
-use crate::executor::{Held, HeldPhase, Hold, SteadyClock, orphan};
+use crate::executor::{Cause, Ended, Held, HeldPhase, Hold, SteadyClock, orphan};
 
 impl Desk {
   /// Puts back what the journal knows. What was started and whose end nobody saw is looked for.
@@ -24,6 +24,10 @@ impl Desk {
         Stage::Waiting(_) if !same_boot => {
           self.journal.settled(id);
           continue;
+        }
+        Stage::Waiting(start) if start.lacks_secrets() => {
+          self.give_back(id, clock.now_us());
+          HeldPhase::Ended { pid: None, started_us: None }
         }
         Stage::Waiting(start) => HeldPhase::Waiting(start),
         Stage::Exited { ended, started } => {
@@ -45,7 +49,7 @@ impl Desk {
               at_us: *at_us,
               paused: false,
             },
-            orphan::Found::Gone => HeldPhase::Starting,
+            orphan::Found::Gone | orphan::Found::Unsure => HeldPhase::Starting,
           };
           orphans.push((id, found));
           phase
@@ -58,5 +62,17 @@ impl Desk {
       self.held.insert(id, Held { identity, phase, stop });
     }
     orphans
+  }
+
+  /// The values of its secrets were in the memory of the executor before this one, and nowhere
+  /// else. It was never started: the server hands it out again, with the values of that time.
+  fn give_back(&mut self, instance_id: TaskInstanceId, at_us: i64) {
+    let cause = Cause::NotStarted {
+      reason: "not_started(executor_lost)".to_owned(),
+      message: "the executor that held its secrets is gone".to_owned(),
+    };
+    let ended = Ended::new(instance_id, cause, at_us);
+    self.journal.exited(&ended);
+    self.keep(instance_id, Told::Ended(Box::new(ended)), Hold::default());
   }
 }

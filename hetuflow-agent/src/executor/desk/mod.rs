@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
 use self::outgoing::Outgoing;
+use super::folder;
 use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
 use super::pieces::Pieces;
@@ -113,10 +114,12 @@ pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskErr
     () = tokio::time::sleep(LINGER) => return Ok(()),
     () = stop.cancelled() => return Ok(()),
   };
+  let settings = first.hello.surroundings.settings.clone();
   let mut desk = Desk::open(journal, (recovered.entries, same_boot), first);
   // What is found here counts its silence from before, whoever was killed since.
   desk.contact_us = contact_us.unwrap_or(desk.contact_us);
   desk.run(listener, stop).await;
+  folder::tidy(&settings);
   Ok(())
 }
 
@@ -159,7 +162,9 @@ impl Desk {
       clock,
       contact_us: clock.now_us(),
     };
-    for (id, found) in desk.remember(entries, same_boot, clock) {
+    let found = desk.remember(entries, same_boot, clock);
+    folder::clear(&first.hello.surroundings.settings, &found.iter().map(|(id, _)| *id).collect());
+    for (id, found) in found {
       desk.executor.adopt(id, found);
     }
     desk.come(first);
@@ -286,6 +291,9 @@ impl Desk {
           *paused = frozen;
         }
         self.say(&FromExecutor::Frozen { instance_id, frozen, at_us });
+      }
+      Event::Progress { instance_id, progress, at_us } => {
+        self.say(&FromExecutor::Progress { instance_id, progress, at_us });
       }
       Event::Output { frame, hold } => self.keep(frame.instance_id, Told::Output(frame), hold),
       Event::Ended(ended, hold) => {

@@ -105,16 +105,7 @@ impl Desk {
       reason: "not_started(executor_shutdown)".to_owned(),
       message: "the executor was asked to end".to_owned(),
     };
-    let ended = Ended {
-      instance_id,
-      cause,
-      started: None,
-      exit: None,
-      at_us: self.clock.now_us(),
-      output: None,
-      log_bytes: 0,
-      metrics: None,
-    };
+    let ended = Ended::new(instance_id, cause, self.clock.now_us());
     if let Some(held) = self.held.get_mut(&instance_id) {
       held.phase = HeldPhase::Ended { pid: None, started_us: None };
     }

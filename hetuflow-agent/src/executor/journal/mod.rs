@@ -167,9 +167,11 @@ impl Journal {
       || state.entries.get(&instance_id).is_some_and(|e| !matches!(e.stage, Stage::Waiting(_)))
   }
 
-  /// Remembers an attempt that waits.
+  /// Remembers an attempt that waits, without the values of its secrets: those never get to a disk.
   pub fn keep(&self, start: &Start) {
-    let Ok(text) = serde_json::to_string(start) else { return };
+    let mut start = start.copy();
+    start.task.secrets.clear();
+    let Ok(text) = serde_json::to_string(&start) else { return };
     self.note(Record::Waiting { start: text });
   }
 

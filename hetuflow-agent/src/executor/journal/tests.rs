@@ -5,7 +5,7 @@ use hetuflow_core::{
   TaskInstanceStatus, TriggerSource, Ts,
 };
 
-use super::super::{Cause, DefaultLimits, Exit};
+use super::super::{Cause, DefaultLimits, Exit, LogEnd, Said};
 use super::*;
 
 const BOOT: &str = "boot-1";
@@ -18,6 +18,7 @@ fn start() -> Start {
     eligible_at: None,
     trigger_source: TriggerSource::Manual,
     timezone: None,
+    prev_success_at: None,
     parameters: None,
     environment: None,
     config: None,
@@ -32,7 +33,14 @@ fn start() -> Start {
     environment: std::collections::BTreeMap::new(),
   };
   Start {
-    task: ScheduledTask { task_instance, task, fence: 3, attempt: 1, deadline_at: None },
+    task: ScheduledTask {
+      task_instance,
+      task,
+      fence: 3,
+      attempt: 1,
+      deadline_at: None,
+      secrets: std::collections::BTreeMap::new(),
+    },
     spec: Arc::new(spec),
     limits: DefaultLimits::default(),
     executor: 0,
@@ -53,6 +61,8 @@ fn end(identity: &Identity, code: i32) -> Ended {
     at_us: 9,
     output: None,
     log_bytes: 0,
+    log: LogEnd::default(),
+    said: Said::default(),
     metrics: None,
   }
 }
@@ -228,4 +238,28 @@ fn without_room_nothing_is_started() {
   let identity = Identity::of(&start());
   let error = journal.starting(identity, true).expect_err("no room");
   assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()));
+}
+
+#[test]
+fn values_of_secrets_are_not_written() {
+  let dir = quick_dir();
+  let mut one = start();
+  let mut config = one.spec.config.clone();
+  config.secrets = vec!["db".to_owned()];
+  one.task.task.config = Some(config);
+  let value = hetuflow_core::SecretValue::new(b"canary".to_vec());
+  one.task.secrets.insert("db".to_owned(), value);
+  assert!(!one.lacks_secrets());
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("opened");
+  journal.keep(&one);
+  drop(journal);
+  let (_, found) = Journal::open(dir.path(), BOOT, 0).expect("opened");
+  for entry in std::fs::read_dir(dir.path()).expect("read") {
+    let bytes = std::fs::read(entry.expect("entry").path()).expect("read");
+    for form in [&b"canary"[..], b"Y2FuYXJ5"] {
+      assert!(!bytes.windows(form.len()).any(|part| part == form));
+    }
+  }
+  let Stage::Waiting(start) = &found.entries[0].stage else { panic!("it waits") };
+  assert!(start.lacks_secrets());
 }

@@ -102,6 +102,22 @@ pub async fn list_from(
   conn.fetch_sql(sql, values).await
 }
 
+/// Reads chunks of an attempt that begin behind an offset, in order, whatever they hold.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn list_behind(
+  conn: &mut Conn,
+  instance: TaskInstanceId,
+  offset: i64,
+  limit: i64,
+) -> Result<Vec<LogChunk>, DbError> {
+  let sql = "select instance_id, log_offset, stream, codec, stream_offset, raw_len, at, data \
+    from sched_log_chunk where instance_id = $1 and log_offset > $2 order by log_offset limit $3";
+  let values = vec![id_value(instance.0), Value::BigInt(Some(offset)), Value::BigInt(Some(limit))];
+  conn.fetch_sql(sql, values).await
+}
+
 /// How many bytes of an attempt's output are stored as chunks.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod log_bmc;
 pub mod namespace_bmc;
 mod page;
 pub mod schedule_bmc;
+pub mod secret_bmc;
 pub mod server_bmc;
 mod sql_text;
 pub mod task_bmc;

@@ -1,14 +1,14 @@
 //! `sched_task_view`: tasks as people see them.
 
-use hetuflow_core::{JobId, NamespaceId, Page, TaskEntity, TaskFilter, TaskId, TaskStatus};
+use hetuflow_core::{JobId, NamespaceId, Page, TaskEntity, TaskFilter, TaskId, TaskStatus, Ts};
 use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, Value};
 
 use super::page::{PageArgs, by_id};
-use super::{is, text, uuid};
+use super::{is, text, ts, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_view";
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 31] = [
   "id",
   "job_id",
   "job_name",
@@ -34,6 +34,9 @@ const COLUMNS: [&str; 28] = [
   "signal",
   "reason",
   "error_message",
+  "progress",
+  "progress_note",
+  "outputs",
   "unreachable_since",
   "created_by",
   "created_at",
@@ -157,4 +160,19 @@ pub async fn get_by_keys(
     .and_where(is("namespace_id", text(namespace)))
     .and_where(Expr::col("idempotency_key").is_in(keys.iter().map(text)));
   conn.fetch(&select).await
+}
+
+/// The planned instant of a job's last task before `before` that has succeeded; only so many are
+/// looked at, so that a job that never succeeds costs no more than another.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn last_success(conn: &mut Conn, job: JobId, before: Ts) -> Result<Option<Ts>, DbError> {
+  let sql = "select t.scheduled_at from (select id, scheduled_at from sched_task \
+      where job_id = $1 and scheduled_at < $2 order by scheduled_at desc limit 200) t \
+    where exists (select 1 from sched_task_instance i \
+      where i.task_id = t.id and i.status = 'succeeded') \
+    order by t.scheduled_at desc limit 1";
+  let rows: Vec<Row1<Ts>> = conn.fetch_sql(sql, vec![uuid(job.0), ts(before)]).await?;
+  Ok(rows.first().map(|row| row.0))
 }

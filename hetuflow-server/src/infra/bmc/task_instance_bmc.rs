@@ -8,7 +8,7 @@ use super::{is, text, uuid};
 use crate::infra::db::{Conn, DbError};
 
 const VIEW: &str = "sched_task_instance_view";
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 24] = [
   "id",
   "task_id",
   "job_id",
@@ -28,6 +28,11 @@ const COLUMNS: [&str; 19] = [
   "reason",
   "error_message",
   "log_bytes",
+  "log_hash",
+  "log_dropped",
+  "progress",
+  "progress_note",
+  "outputs",
 ];
 
 fn select() -> SelectStatement {

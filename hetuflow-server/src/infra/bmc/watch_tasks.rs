@@ -66,6 +66,10 @@ pub struct ListedTask {
   pub reason: Option<String>,
   /// The agent's words about it.
   pub error_message: Option<String>,
+  /// How far it says it is, 0 to 1.
+  pub progress: Option<f64>,
+  /// Its words for that.
+  pub progress_note: Option<String>,
   /// Since when its agent is silent.
   pub unreachable_since: Option<Ts>,
   /// The job's labels.
@@ -81,7 +85,8 @@ const COLUMNS: &str = "select t.id, t.namespace_id, t.job_id, j.name as job_name
   coalesce(h.instance_id, i.id) as instance_id, coalesce(h.agent_id, i.agent_id) as agent_id, \
   t.trigger_source, coalesce(h.priority, t.priority) as priority, t.scheduled_at, h.eligible_at, \
   coalesce(h.started_at, i.started_at) as started_at, i.completed_at, i.exit_code, i.signal, \
-  coalesce(i.reason, h.stop_reason) as reason, i.error_message, h.unreachable_since, j.labels, \
+  coalesce(i.reason, h.stop_reason) as reason, i.error_message, h.progress, \
+  h.progress_note, h.unreachable_since, j.labels, \
   coalesce(t.config, j.config) as config";
 
 const TABLES: &str = " from sched_task t join sched_job j on j.id = t.job_id \

@@ -10,7 +10,7 @@ use hetuflow_core::{
 use super::answer::Found;
 use super::hub::Counts;
 use super::question::Question;
-use super::words::{clip, end_words};
+use super::words::{clip, end_words, progress_words};
 use crate::infra::bmc::event_bmc::EventBatch;
 use crate::infra::bmc::watch_events;
 use crate::infra::db::Conn;
@@ -128,7 +128,8 @@ fn detail(change: &Change) -> String {
   if change.subject.kind == Topic::Task {
     let agent = text("agent_id").map(|agent| format!("on {agent}")).unwrap_or_default();
     let end = end_words(data["exit_code"].as_i64(), data["signal"].as_i64(), text("reason"), None);
-    let words = [agent, end].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let far = progress_words(data["progress"].as_f64(), text("progress_note"));
+    let words = [agent, far, end].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
     return clip(&words.join(": "));
   }
   let Some(fields) = data.as_object() else { return String::new() };

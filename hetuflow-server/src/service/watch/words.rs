@@ -81,7 +81,8 @@ pub(super) fn why(task: &ListedTask, now: Option<Ts>) -> String {
     return "its agent is silent; the process may be alive".to_owned();
   }
   match task.status {
-    TaskStatus::Succeeded | TaskStatus::Running => String::new(),
+    TaskStatus::Succeeded => String::new(),
+    TaskStatus::Running => progress_words(task.progress, task.progress_note.as_deref()),
     TaskStatus::Pending => match now {
       Some(now) if task.scheduled_at > now => "waits for its time".to_owned(),
       _ => String::new(),
@@ -96,9 +97,24 @@ pub(super) fn why(task: &ListedTask, now: Option<Ts>) -> String {
   }
 }
 
+/// How far it says it is: `40%`, or `40% loading`.
+pub(super) fn progress_words(progress: Option<f64>, note: Option<&str>) -> String {
+  let Some(share) = progress else { return String::new() };
+  let note: String = note.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+  let words = format!("{:.0}% {note}", (share * 100.0).clamp(0.0, 100.0));
+  words.trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
   use super::*;
+
+  #[test]
+  fn progress_reads_as_a_share() {
+    assert_eq!(progress_words(None, Some("x")), "");
+    assert_eq!(progress_words(Some(0.4), None), "40%");
+    assert_eq!(progress_words(Some(7.0), Some("all\u{1b}[31m rows")), "100% all[31m rows");
+  }
 
   #[test]
   fn ends_read_as_people_say_them() {

@@ -129,7 +129,8 @@ impl Folder {
     std::fs::create_dir_all(&work)?;
     let text = format!(
       "# Written by hetuflowctl dev at each start.\n\
-       [agent]\nagent_id = {}\ntoken_file = {}\nstate_dir = {}\nwork_dir = {}\ntasks_on_stop = \"stop\"\n\n\
+       [agent]\nagent_id = {}\ntoken_file = {}\nstate_dir = {}\nwork_dir = {}\ntasks_on_stop = \"stop\"\n\
+       # Tasks run as whoever has started this, and that may be root.\nallow_root_tasks = true\n\n\
        [agent.connection]\nserver_base_url = {}\n\n[agent.polling]\nmax_concurrent_tasks = 10\n",
       quoted(&format!("dev-{number}")),
       quoted(&self.token().display().to_string()),

@@ -21,11 +21,13 @@ pub enum Kind {
   Namespace,
   /// A token.
   Token,
+  /// A secret.
+  Secret,
   /// A server.
   Server,
 }
 
-const WORDS: [(&str, Kind); 22] = [
+const WORDS: [(&str, Kind); 24] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -47,6 +49,8 @@ const WORDS: [(&str, Kind); 22] = [
   ("ns", Kind::Namespace),
   ("token", Kind::Token),
   ("tokens", Kind::Token),
+  ("secret", Kind::Secret),
+  ("secrets", Kind::Secret),
   ("server", Kind::Server),
 ];
 
@@ -67,7 +71,7 @@ impl Kind {
         Some(near) => error.help(format!("did you mean  {near} ?")),
         None => error,
       };
-      error.help("kinds: job, schedule, task, attempt, agent, namespace, token, server")
+      error.help("kinds: job, schedule, task, attempt, agent, namespace, token, secret, server")
     })
   }
 
@@ -81,6 +85,7 @@ impl Kind {
       Self::Agent => "agent",
       Self::Namespace => "namespace",
       Self::Token => "token",
+      Self::Secret => "secret",
       Self::Server => "server",
     }
   }
@@ -95,6 +100,7 @@ impl Kind {
       Self::Agent => "/agents",
       Self::Namespace => "/namespaces",
       Self::Token => "/auth/tokens",
+      Self::Secret => "/secrets",
       Self::Server => "/servers",
     }
   }
@@ -106,13 +112,13 @@ impl Kind {
 
   /// Whether its names belong to a namespace.
   pub const fn in_namespace(self) -> bool {
-    matches!(self, Self::Job | Self::Schedule | Self::Task)
+    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret)
   }
 
   /// The JSON field that people know it by.
   pub const fn name_field(self) -> &'static str {
     match self {
-      Self::Job | Self::Schedule | Self::Token => "name",
+      Self::Job | Self::Schedule | Self::Token | Self::Secret => "name",
       _ => "id",
     }
   }

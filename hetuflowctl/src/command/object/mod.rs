@@ -9,6 +9,7 @@ pub mod job_rows;
 mod kind;
 pub mod list;
 mod picked;
+pub mod secret;
 mod short_ref;
 
 pub use kind::{Kind, bare};

@@ -1,7 +1,7 @@
 //! `logs`: the output of tasks.
 
 use futures_util::stream::{self, StreamExt as _};
-use hetuflow_core::TaskEntity;
+use hetuflow_core::{TaskEntity, TaskInstanceEntity};
 
 use super::line_cut::Source;
 use super::line_pick::LinePick;
@@ -14,7 +14,7 @@ use crate::command::session::Session;
 use crate::output::{LogPiece, Outcome, View};
 
 /// Most tasks that a filter may choose.
-const SOURCES_MAX: u32 = 100;
+pub(super) const SOURCES_MAX: u32 = 100;
 
 /// Prints or follows.
 ///
@@ -27,6 +27,9 @@ pub async fn run(session: &Session, args: &LogsArgs) -> Result<Outcome, CtlError
 }
 
 async fn tasks(session: &Session, args: &LogsArgs) -> Result<Outcome, CtlError> {
+  if args.verify {
+    return super::verify::run(session, args).await;
+  }
   // An expression that cannot be read is told before anything is asked.
   LinePick::new(&args.options)?;
   let tasks = chosen::tasks(session, &args.targets, SOURCES_MAX).await?.tasks;
@@ -47,6 +50,28 @@ pub fn source(task: &TaskEntity) -> Source {
   Source { label: format!("{}/{task_id}", task.job_name), task: task_id }
 }
 
+/// The attempts that are meant.
+pub(super) async fn attempts(
+  session: &Session,
+  task: &TaskEntity,
+  which: Attempt,
+) -> Result<Vec<TaskInstanceEntity>, CtlError> {
+  let mut attempts = get::attempts(session, task).await?;
+  match which {
+    Attempt::All => {}
+    Attempt::Latest => attempts = attempts.pop().into_iter().collect(),
+    Attempt::Number(number) => {
+      attempts.retain(|one| one.attempt == number);
+      if attempts.is_empty() {
+        let words = format!("task {} has no attempt {number}", task.id.short());
+        let newest = format!("its newest attempt is {}", task.attempt);
+        return Err(CtlError::new(Exit::NotFound, words).fact(newest));
+      }
+    }
+  }
+  Ok(attempts)
+}
+
 async fn raw(
   session: &Session,
   args: &LogsArgs,
@@ -56,15 +81,7 @@ async fn raw(
   if args.attempt == Attempt::Latest {
     return Ok(follow::pieces(client, task.clone(), args.options.clone()));
   }
-  let mut attempts = get::attempts(session, task).await?;
-  if let Attempt::Number(number) = args.attempt {
-    attempts.retain(|one| one.attempt == number);
-    if attempts.is_empty() {
-      let words = format!("task {} has no attempt {number}", task.id.short());
-      let newest = format!("its newest attempt is {}", task.attempt);
-      return Err(CtlError::new(Exit::NotFound, words).fact(newest));
-    }
-  }
+  let attempts = attempts(session, task, args.attempt).await?;
   let options = args.options.clone();
   Ok(
     stream::iter(attempts)
@@ -139,6 +156,9 @@ fn all_ended(
 /// When it is not there.
 pub async fn of_attempt(session: &Session, args: &AttemptLogs) -> Result<Outcome, CtlError> {
   let attempt = get::attempt(session, &args.target).await?;
+  if args.verify {
+    return super::verify::of_attempt(session, &attempt).await;
+  }
   let task = get::task(session, &attempt.task_id.to_string()).await?;
   let pieces = follow::of_attempt(session.client()?.clone(), attempt, args.options.clone());
   let pieces = shape(pieces, source(&task), &args.options, (&session.look, false))?;

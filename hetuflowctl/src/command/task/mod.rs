@@ -16,6 +16,7 @@ pub mod retry;
 pub mod run;
 pub mod story;
 mod together;
+mod verify;
 pub mod wait;
 
 pub use exit_code::{exit_code, sentence};

@@ -96,6 +96,8 @@ pub fn changes_settings(options: &RunOptions) -> bool {
   options.retries.is_some()
     || options.timeout_task.is_some()
     || options.dir.is_some()
+    || options.run_as.is_some()
+    || !options.secrets.is_empty()
     || options.agent.is_some()
     || !options.require.is_empty()
     || options.job_version.is_some()
@@ -122,6 +124,12 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
   if let Some(dir) = &options.dir {
     config.working_directory = Some(dir.clone());
   }
+  if let Some(user) = &options.run_as {
+    config.run_as = Some(user.clone());
+  }
+  let more = options.secrets.iter().filter(|name| !config.secrets.contains(name));
+  let more: Vec<String> = more.cloned().collect();
+  config.secrets.extend(more);
 }
 
 /// The settings of a command without a job.

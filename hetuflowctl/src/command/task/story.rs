@@ -1,11 +1,11 @@
 //! `task tree`, `task result`, `task timeline`: one task, told in three ways.
 
-use hetuflow_core::{ScheduleEntity, TaskEntity, TaskInstanceEntity, Ts};
+use hetuflow_core::{ScheduleEntity, TaskEntity, TaskInstanceEntity, TaskInstanceOutput, Ts};
 use serde_json::{Value, json};
 
 use super::exit_code;
 use crate::cli::ExitStatus;
-use crate::client::CtlError;
+use crate::client::{Call, CtlError, path_of};
 use crate::command::object::{Kind, get};
 use crate::command::session::Session;
 use crate::output::{Outcome, View, describe, show_duration, visible};
@@ -74,6 +74,8 @@ pub async fn result(session: &Session, target: &str) -> Result<Outcome, CtlError
     "error_message": task.error_message,
     "started_at": task.started_at,
     "completed_at": task.completed_at,
+    "progress": task.progress,
+    "outputs": task.outputs,
   });
   if let (Some(from), Some(to)) = (task.started_at, task.completed_at) {
     value["run_secs"] = json!(to.since(from).as_secs_f64());
@@ -85,6 +87,25 @@ pub async fn result(session: &Session, target: &str) -> Result<Outcome, CtlError
     fields.extend(facts);
   }
   Ok(View::text(describe(&value), value).into())
+}
+
+/// What an attempt has handed on: one `name=value` a line for people.
+///
+/// # Errors
+/// When it is not there.
+pub async fn attempt_result(session: &Session, target: &str) -> Result<Outcome, CtlError> {
+  let attempt = get::attempt(session, target).await?;
+  let call = Call::get(path_of(&["task-instances", &attempt.id.to_string(), "output"]));
+  let left: TaskInstanceOutput = session.client()?.fetch(call).await?;
+  let value = serde_json::to_value(&left).expect("our own types are JSON");
+  let Some(Value::Object(outputs)) = left.outputs else {
+    return Ok(Outcome::from(View::text("", value)).note("it has handed on nothing"));
+  };
+  let line = |(name, value): (&String, &Value)| match value {
+    Value::String(text) => visible(&format!("{name}={text}")) + "\n",
+    other => visible(&format!("{name}={other}")) + "\n",
+  };
+  Ok(View::text(outputs.iter().map(line).collect::<String>(), value).into())
 }
 
 /// What happened to a task, step by step.

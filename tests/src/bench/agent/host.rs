@@ -29,7 +29,7 @@ impl Host {
       "agent.agent_id = 'bench'\nagent.state_dir = '{0}/state'\nagent.work_dir = '{0}'\n\
        agent.connection.server_base_url = '{1}'\nagent.connection.reconnect_base = '10ms'\n\
        agent.connection.reconnect_max = '50ms'\nagent.connection.heartbeat_interval = '500ms'\n\
-       log.level = 'warn'\n{toml}\n",
+       log.level = 'warn'\nagent.allow_root_tasks = true\n{toml}\n",
       dir.path().display(),
       server.url()
     );

@@ -149,7 +149,7 @@ pub async fn reschedule_retry(
     let sql = "update sched_task_hot set status = 'waiting_retry', eligible_at = $1, \
       instance_id = null, agent_id = null, agent_epoch = null, locked_at = null, \
       started_at = null, unreachable_since = null, stop_kind = null, stop_reason = null, \
-      stop_grace_ms = null, updated_at = $2 \
+      stop_grace_ms = null, progress = null, progress_note = null, updated_at = $2 \
       where task_id = $3 and fence = $4 \
         and (status in ('locked', 'dispatched', 'running', 'paused') \
           or (status = 'cancelling' and stop_kind = 'restart'))";
@@ -211,25 +211,45 @@ pub struct FinishedAttempt {
   pub output_tail: Option<Vec<u8>>,
   /// Which of its bytes came from which stream.
   pub output_index: Option<String>,
+  /// What else it has left.
+  pub left: LeftBehind,
+}
+
+/// What an attempt has left beside its output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeftBehind {
+  /// What the bytes of its log come to.
+  pub log_hash: Option<String>,
+  /// Bytes of output that were dropped on purpose.
+  pub log_dropped: i64,
+  /// How far it said it was, 0 to 1.
+  pub progress: Option<f64>,
+  /// Its words for that.
+  pub progress_note: Option<String>,
+  /// What it hands on.
+  pub outputs: Option<Value>,
 }
 
 const PG_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, namespace_id, \
   attempt, fence, agent_id, status, task_status, dispatched_at, started_at, completed_at, \
   start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, output_tail, \
-  output_index) \
+  output_index, log_hash, log_dropped, progress, progress_note, outputs) \
   select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], \
     $6::bigint[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], \
     $12::timestamptz[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], \
-    $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::text[]) on conflict do nothing";
+    $17::text[], $18::text[], $19::bigint[], $20::bytea[], $21::text[], \
+    $22::text[], $23::bigint[], $24::double precision[], $25::text[], $26::jsonb[]) \
+  on conflict do nothing";
 
 const SQLITE_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, \
   namespace_id, attempt, fence, agent_id, status, task_status, dispatched_at, started_at, \
   completed_at, start_skew_us, pid, exit_code, signal, reason, error_message, log_bytes, \
-  output_tail, output_index) \
+  output_tail, output_index, log_hash, log_dropped, progress, progress_note, outputs) \
   select unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3, value ->> 4, \
     value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
     value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16, \
-    value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20 \
+    value ->> 17, value ->> 18, unhex(value ->> 19), value ->> 20, \
+    value ->> 21, value ->> 22, value ->> 23, value ->> 24, value ->> 25 \
   from json_each($1) where true on conflict do nothing";
 
 fn column<'a, T>(rows: &'a [FinishedAttempt], value: impl Fn(&'a FinishedAttempt) -> T) -> Vec<T> {
@@ -274,6 +294,11 @@ pub async fn insert_finished(conn: &mut Conn, rows: &[FinishedAttempt]) -> Resul
     .bind(column(rows, |r| r.log_bytes))
     .bind(column(rows, |r| r.output_tail.as_deref()))
     .bind(column(rows, |r| r.output_index.as_deref()))
+    .bind(column(rows, |r| r.left.log_hash.as_deref()))
+    .bind(column(rows, |r| r.left.log_dropped))
+    .bind(column(rows, |r| r.left.progress))
+    .bind(column(rows, |r| r.left.progress_note.as_deref()))
+    .bind(column(rows, |r| r.left.outputs.as_ref()))
     .execute(pg)
     .await?;
   conn.done();
@@ -306,6 +331,11 @@ fn sqlite_rows(rows: &[FinishedAttempt]) -> String {
         r.log_bytes,
         r.output_tail.as_deref().map(hex_bytes),
         r.output_index,
+        r.left.log_hash,
+        r.left.log_dropped,
+        r.left.progress,
+        r.left.progress_note,
+        r.left.outputs.as_ref().map(ToString::to_string),
       ])
     })
     .collect();

@@ -11,6 +11,7 @@ mod enqueue;
 mod finish;
 mod live;
 mod marks;
+mod progress;
 mod waiting;
 
 pub use born_sqlite::enqueue_born;
@@ -24,8 +25,8 @@ pub use enqueue::{
   stored_tasks,
 };
 pub use finish::{
-  DeadLetter, FinishedAttempt, HotRow, attempt_is_stored, delete_finished, insert_dead_letters,
-  insert_finished, lock_rows, reschedule_retry,
+  DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,
+  insert_dead_letters, insert_finished, lock_rows, reschedule_retry,
 };
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,
@@ -34,6 +35,7 @@ pub use live::{
   unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
+pub use progress::{ProgressRow, ProgressTold, note_progress};
 pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, waiting_row};
 
 use uuid::Uuid;

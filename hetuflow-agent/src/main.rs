@@ -24,7 +24,7 @@ const EXECUTOR_LOGS: usize = 7;
 
 /// Runs tasks of a hetuflow server on this host.
 #[derive(Debug, Parser)]
-#[command(name = "hetuflow-agent", version, args_conflicts_with_subcommands = true)]
+#[command(name = "hetuflow-agent", version = hetuflow_core::version_with_tz_database(env!("CARGO_PKG_VERSION")), args_conflicts_with_subcommands = true)]
 struct Cli {
   #[command(subcommand)]
   verb: Option<Verb>,

@@ -41,8 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
   println!("running + exit 0 = {}", legal.ok_or("the table has no such move")?);
 
   let cron = CronExpression::parse("30 2 * * *", 0)?;
-  let zone = parse_time_zone("Europe/Berlin")?;
+  let zone = CronZone::named("Europe/Berlin")?;
   let next = cron.next_after(Ts::now().instant(), &zone).ok_or("it never fires")?;
-  println!("{}: next at {}", cron.describe(), next.at.to_zoned(zone));
+  println!("{}: next at {}", cron.describe(), zone.local(next.at));
   Ok(())
 }

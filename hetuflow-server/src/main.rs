@@ -14,7 +14,7 @@ const EXIT_CONFIG: u8 = 78;
 const EXIT_UNAVAILABLE: u8 = 69;
 
 #[derive(Debug, Parser)]
-#[command(name = "hetuflow-server", version, about = "The hetuflow coordinator")]
+#[command(name = "hetuflow-server", version = hetuflow_core::version_with_tz_database(env!("CARGO_PKG_VERSION")), about = "The hetuflow coordinator")]
 struct Cli {
   #[command(subcommand)]
   command: Option<Command>,

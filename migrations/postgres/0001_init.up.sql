@@ -124,6 +124,11 @@ create table sched_schedule (
   cron_expression text,
   interval_secs bigint check (interval_secs >= 1),
   timezone text not null,
+  dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
+  dst_overlap text not null default 'auto'
+    check (dst_overlap in ('auto', 'first', 'both', 'last')),
+  jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
+  exclude jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),

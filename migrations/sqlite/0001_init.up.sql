@@ -129,6 +129,11 @@ create table sched_schedule (
   cron_expression text,
   interval_secs integer check (interval_secs >= 1),
   timezone text not null,
+  dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
+  dst_overlap text not null default 'auto'
+    check (dst_overlap in ('auto', 'first', 'both', 'last')),
+  jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
+  exclude text not null default '[]',
   start_time integer,
   end_time integer,
   max_count integer check (max_count >= 1),

@@ -9,7 +9,10 @@ mod log_grep;
 mod log_verify;
 mod page;
 mod resource_limits;
+mod rhythm;
 mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod secret;
 mod task;
 mod task_config;
@@ -25,6 +28,7 @@ pub use log_grep::*;
 pub use log_verify::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
+pub use rhythm::{Rhythm, cron_seed};
 pub use schedule::*;
 pub use secret::*;
 pub use task::*;

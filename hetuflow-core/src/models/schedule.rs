@@ -1,5 +1,7 @@
 //! Schedules: when a job runs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,14 +10,17 @@ use super::task_config::{
   Environment, Seconds, check_environment, read_environment, read_environment_option,
 };
 use crate::types::{
-  CronExpression, FieldError, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId,
-  ScheduleKind, ScheduleStatus, Ts, check_interval, check_name, parse_time_zone,
+  CalendarRule, CronExpression, DstGap, DstOverlap, FieldError, JITTER_SECS_MAX, JobId,
+  MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts,
+  check_interval, check_name, parse_time_zone,
 };
 
 /// Priorities lie between minus and plus this.
 pub const PRIORITY_MAX: i64 = 1000;
 /// Most missed instants that are made up for.
 pub const CATCHUP_MAX: i64 = 100;
+/// The interval of a schedule that fires once: its second fire lies outside of every window.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 /// Zone of schedules that name none.
 pub const DEFAULT_TIMEZONE: &str = "UTC";
 
@@ -43,6 +48,17 @@ pub struct ScheduleEntity {
   pub interval_secs: Option<i64>,
   /// The zone that the expression is read in.
   pub timezone: String,
+  /// What becomes of a time that the clocks leave out.
+  pub dst_gap: DstGap,
+  /// What becomes of a time that the clocks show twice.
+  pub dst_overlap: DstOverlap,
+  /// It fires up to so many seconds later, always by the same time.
+  pub jitter_secs: i64,
+  /// Days and hours on which it does not fire, in its zone.
+  #[serde(default)]
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
+  pub exclude: Vec<CalendarRule>,
   /// Not before.
   pub start_time: Option<Ts>,
   /// Not after.
@@ -121,6 +137,21 @@ pub struct ScheduleForCreate {
   /// The zone.
   #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
+  /// What becomes of a time that the clocks leave out; by the expression where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dst_gap: Option<DstGap>,
+  /// What becomes of a time that the clocks show twice; by the expression where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dst_overlap: Option<DstOverlap>,
+  /// It fires up to so much later, always by the same time.
+  #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
+  pub jitter_secs: Option<Seconds>,
+  /// Days and hours on which it does not fire, in its zone, as `12-25` or `SAT-SUN`.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub exclude: Vec<String>,
+  /// Once, at this instant, in place of an expression or an interval.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub at: Option<Ts>,
   /// Not before.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub start_time: Option<Ts>,
@@ -175,6 +206,8 @@ impl ScheduleForCreate {
     }
     check_text(&self.description, "/description", errors);
     check_environment(&self.environment, "/environment", errors);
+    self.expand_once(errors);
+    check_exclude(&self.exclude, errors);
     let timing = Timing {
       kind: self.kind(),
       cron_expression: self.cron_expression.as_deref(),
@@ -185,9 +218,56 @@ impl ScheduleForCreate {
       max_count: self.max_count,
       catchup_max: self.catchup_max,
       priority: self.priority,
+      jitter: self.jitter_secs,
     };
     timing.check(errors);
   }
+
+  /// `at` is short for an interval with room for one fire.
+  fn expand_once(&mut self, errors: &mut Vec<FieldError>) {
+    let Some(at) = self.at.take() else { return };
+    let others = self.cron_expression.is_some()
+      || self.interval_secs.is_some()
+      || self.start_time.is_some()
+      || self.end_time.is_some()
+      || self.max_count.is_some();
+    if others {
+      errors.push(FieldError::new(
+        "schedule.kind_conflict",
+        "/at",
+        "at stands alone, without an expression, an interval, a window or a count",
+      ));
+    } else if at <= Ts::now() {
+      errors.push(FieldError::new("schedule.window_empty", "/at", "at is in the past"));
+    }
+    self.cron_expression = None;
+    self.schedule_kind = Some(ScheduleKind::Interval);
+    self.interval_secs = Some(Seconds(LONGEST_INTERVAL));
+    (self.start_time, self.max_count) = (Some(at), Some(1));
+    // After the window there is nothing to make up for. Errors about it would only repeat ours.
+    self.end_time = Some(at.max(Ts::now()).plus(Duration::from_secs(1)));
+  }
+}
+
+/// Rules of one schedule.
+const EXCLUDE_MAX: usize = 1000;
+
+/// Names each text that is no rule of a calendar.
+fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
+  if rules.len() > EXCLUDE_MAX {
+    let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
+    errors.push(FieldError::new("number.range", "/exclude", message));
+  }
+  for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
+    if let Err(error) = text.parse::<CalendarRule>() {
+      errors.push(cron_field_error(error, &format!("/exclude/{index}")));
+    }
+  }
+}
+
+/// Checked texts as rules.
+pub fn exclude_rules(texts: &[String]) -> Vec<CalendarRule> {
+  texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The parts of a schedule that must fit together.
@@ -201,6 +281,7 @@ struct Timing<'a> {
   max_count: Option<i64>,
   catchup_max: Option<i64>,
   priority: Option<i64>,
+  jitter: Option<Seconds>,
 }
 
 impl Timing<'_> {
@@ -233,6 +314,11 @@ impl Timing<'_> {
         "/catchup_max",
         format!("catchup_max is 1 to {CATCHUP_MAX}"),
       ));
+    }
+    let jitter_max = JITTER_SECS_MAX.unsigned_abs();
+    if self.jitter.is_some_and(|jitter| jitter.0 > Duration::from_secs(jitter_max)) {
+      let message = format!("jitter_secs is 0 to {jitter_max}, which is a day");
+      errors.push(FieldError::new("number.range", "/jitter_secs", message));
     }
     check_priority(self.priority, errors);
   }
@@ -318,6 +404,18 @@ pub struct ScheduleForUpdate {
   /// The zone.
   #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
+  /// What becomes of a time that the clocks leave out.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dst_gap: Option<DstGap>,
+  /// What becomes of a time that the clocks show twice.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dst_overlap: Option<DstOverlap>,
+  /// It fires up to so much later, always by the same time.
+  #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
+  pub jitter_secs: Option<Seconds>,
+  /// Days and hours on which it does not fire; replaces all of them.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub exclude: Option<Vec<String>>,
   /// Not after.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub end_time: Option<Ts>,
@@ -366,6 +464,7 @@ impl ScheduleForUpdate {
     if let Some(environment) = &self.environment {
       check_environment(environment, "/environment", errors);
     }
+    check_exclude(self.exclude.as_deref().unwrap_or_default(), errors);
     let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
     let timing = Timing {
       kind: current.schedule_kind,
@@ -377,6 +476,7 @@ impl ScheduleForUpdate {
       max_count: self.max_count,
       catchup_max: self.catchup_max,
       priority: self.priority,
+      jitter: self.jitter_secs,
     };
     timing.check(errors);
   }
@@ -386,6 +486,10 @@ impl ScheduleForUpdate {
     self.cron_expression.is_some()
       || self.interval_secs.is_some()
       || self.timezone.is_some()
+      || self.dst_gap.is_some()
+      || self.dst_overlap.is_some()
+      || self.jitter_secs.is_some()
+      || self.exclude.is_some()
       || self.end_time.is_some()
       || self.status.is_some()
       || self.max_count.is_some()

@@ -29,6 +29,20 @@ pub fn next_interval(anchor: Timestamp, interval_secs: i64, after: Timestamp) ->
   Timestamp::from_nanosecond(anchor + k * interval).ok()
 }
 
+/// The last `anchor + k * interval` (k ≥ 0) strictly before an instant; `None` where there is none.
+pub fn previous_interval(
+  anchor: Timestamp,
+  interval_secs: i64,
+  before: Timestamp,
+) -> Option<Timestamp> {
+  if interval_secs < 1 || before <= anchor {
+    return None;
+  }
+  let interval = i128::from(interval_secs) * NANOS_PER_SEC;
+  let (anchor, before) = (anchor.as_nanosecond(), before.as_nanosecond());
+  Timestamp::from_nanosecond(anchor + (before - anchor - 1) / interval * interval).ok()
+}
+
 /// Checks the length of an interval in seconds.
 ///
 /// # Errors
@@ -62,6 +76,24 @@ mod tests {
     ] {
       assert_eq!(next_interval(anchor, 300, ts(after)), Some(ts(expected)), "after {after}");
     }
+  }
+
+  #[test]
+  fn the_instant_before_is_on_the_grid() {
+    let anchor = ts("2026-01-01T00:00:07Z");
+    for (before, expected) in [
+      ("2026-01-01T00:00:07Z", None),
+      ("2026-01-01T00:00:07.000000001Z", Some("2026-01-01T00:00:07Z")),
+      ("2026-01-01T00:05:07Z", Some("2026-01-01T00:00:07Z")),
+      ("2026-01-01T00:05:08Z", Some("2026-01-01T00:05:07Z")),
+      ("2025-01-01T00:00:00Z", None),
+    ] {
+      assert_eq!(previous_interval(anchor, 300, ts(before)), expected.map(ts), "before {before}");
+    }
+    for bad in [0, -1, i64::MIN] {
+      assert_eq!(previous_interval(anchor, bad, Timestamp::MAX), None);
+    }
+    assert_eq!(previous_interval(Timestamp::MIN, i64::MAX, Timestamp::MAX), Some(Timestamp::MIN));
   }
 
   #[test]

@@ -1,14 +1,17 @@
 //! Words without I/O: ids, instants, enums, states, errors, and the pure rules on them.
 
 mod backoff;
+pub mod calendar;
 pub mod config_text;
 pub mod cron;
+mod dst;
 mod duration_text;
 mod enums;
 mod error;
 pub mod filter;
 mod id;
 mod interval;
+mod jitter;
 mod name;
 mod selector;
 mod status;
@@ -16,7 +19,12 @@ mod ts;
 mod wire_enum;
 
 pub use backoff::{Backoff, full_jitter};
-pub use cron::{CronError, CronExpression, CronFire, cron_fields, parse_time_zone};
+pub use calendar::{Calendar, CalendarGate, CalendarRule, IcsRules, read_ics};
+pub use cron::{
+  ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
+  tz_database_version, version_with_tz_database,
+};
+pub use dst::{DstGap, DstOverlap};
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
 pub use enums::*;
 pub use error::{ErrorCode, ErrorResponse, FieldError, pointer_part};
@@ -24,7 +32,8 @@ pub use filter::{
   Candidates, Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
 pub use id::*;
-pub use interval::{check_interval, next_interval};
+pub use interval::{check_interval, next_interval, previous_interval};
+pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use selector::{
   LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,

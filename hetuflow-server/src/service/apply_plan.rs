@@ -18,12 +18,16 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::schedule_bmc;
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 16] = [
+const SCHEDULE_FIELDS: [&str; 20] = [
   "description",
   "schedule_kind",
   "cron_expression",
   "interval_secs",
   "timezone",
+  "dst_gap",
+  "dst_overlap",
+  "jitter_secs",
+  "exclude",
   "start_time",
   "end_time",
   "max_count",

@@ -95,7 +95,7 @@ impl PlanSvc {
   ) -> Result<(), DbError> {
     let rhythm = match Rhythm::of(schedule) {
       Ok(rhythm) => rhythm,
-      Err(error) => return self.mark_broken(schedule, &error.to_string()).await,
+      Err(error) => return self.mark_broken(schedule, &error.to_string(), now).await,
     };
     if self.is_held_back(schedule, now, turn).await? {
       return Ok(());
@@ -167,7 +167,12 @@ impl PlanSvc {
     Ok(true)
   }
 
-  async fn mark_broken(&self, schedule: &ScheduleEntity, why: &str) -> Result<(), DbError> {
+  async fn mark_broken(
+    &self,
+    schedule: &ScheduleEntity,
+    why: &str,
+    now: Ts,
+  ) -> Result<(), DbError> {
     tracing::error!(schedule.id = %schedule.id, %why, "schedule cannot be read and is switched off");
     let cursor = ScheduleCursor {
       status: ScheduleStatus::Disabled,
@@ -177,8 +182,18 @@ impl PlanSvc {
       run_count: schedule.run_count,
     };
     let mut tx = self.store.db.begin().await?;
-    let outcome = schedule_bmc::advance_if_at(&mut tx, schedule, &cursor).await;
-    tx.end(outcome).await.map(drop)
+    let outcome = async {
+      if schedule_bmc::advance_if_at(&mut tx, schedule, &cursor).await? {
+        let mut journal = Journal::default();
+        journal.push(&schedule.namespace_id, told_invalid(schedule, why, now));
+        event_bmc::append(&mut tx, &journal, now).await?;
+      }
+      Ok(())
+    }
+    .await;
+    tx.end::<_, DbError>(outcome).await?;
+    self.store.bus.events.notify_one();
+    Ok(())
   }
 
   /// `None`: somebody else moved the schedule in between; nothing is kept.
@@ -406,6 +421,16 @@ fn fire(
   plan.fires.push(row);
   plan.tasks.push(task);
   plan.run_count += 1;
+}
+
+/// What a schedule that can no longer be read says to those who watch.
+fn told_invalid(schedule: &ScheduleEntity, why: &str, now: Ts) -> Change {
+  let subject = Subject { kind: Topic::Schedule, id: schedule.id.to_string() };
+  let data = json!({
+    "name": schedule.name, "status": ScheduleStatus::Disabled, "reason": why,
+    "cron_expression": schedule.cron_expression, "timezone": schedule.timezone,
+  });
+  Change { at: now, subject, event_type: "schedule.invalid".to_owned(), data }
 }
 
 fn journal_of(schedule: &ScheduleEntity, plan: &Plan, now: Ts) -> Journal {

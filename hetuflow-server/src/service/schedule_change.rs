@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hetuflow_core::{
-  FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleEntity,
-  ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts,
+  DstGap, DstOverlap, FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy,
+  ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts, exclude_rules,
 };
 use serde_json::{Value, json};
 
@@ -95,6 +95,10 @@ pub(super) fn row_of(
     cron_expression: new.cron_expression.as_ref().map(|text| text.trim().to_owned()),
     interval_secs: new.interval_secs.map(whole_secs),
     timezone: zone_name(new.timezone.as_deref()),
+    dst_gap: new.dst_gap.unwrap_or(DstGap::Auto),
+    dst_overlap: new.dst_overlap.unwrap_or(DstOverlap::Auto),
+    jitter_secs: new.jitter_secs.map_or(0, whole_secs),
+    exclude: exclude_rules(&new.exclude),
     start_time: new.start_time,
     end_time: new.end_time,
     max_count: new.max_count,

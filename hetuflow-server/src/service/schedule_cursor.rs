@@ -4,15 +4,12 @@
 //! change, what was planned and not claimed is taken back, and the unique fire key decides the
 //! rest.
 
-use std::time::Duration;
-
-use hetuflow_core::cron::CronFire;
+pub(super) use hetuflow_core::Rhythm;
+pub use hetuflow_core::cron_seed;
 use hetuflow_core::{
-  CronError, CronExpression, DEFAULT_TIMEZONE, FireDecision, FireEntity, FireId, JobEntity,
-  ScheduleEntity, ScheduleId, ScheduleKind, ScheduleStatus, Ts, format_duration, next_interval,
-  parse_time_zone,
+  ClockNote, CronError, DEFAULT_TIMEZONE, FireDecision, FireEntity, FireId, JobEntity,
+  ScheduleEntity, ScheduleStatus, Ts,
 };
-use jiff::tz::TimeZone;
 
 use super::SvcResult;
 use super::store::Work;
@@ -22,14 +19,6 @@ use crate::infra::bmc::{fire_bmc, schedule_bmc};
 /// Instants that one summary row counts one by one; a longer pause says "at least".
 const COUNTED_MAX: i64 = 100_000;
 
-/// The seed of `H` and `~` in a schedule's expression: FNV-1a over the bytes of its id, the same on
-/// every server and in every release.
-pub fn cron_seed(id: ScheduleId) -> u64 {
-  id.0.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-    (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-  })
-}
-
 /// The first instant of a schedule strictly after `after`, with a note where a clock change moved
 /// it; inside its window of `start_time` and `end_time`. `None`: there is none any more.
 ///
@@ -38,77 +27,8 @@ pub fn cron_seed(id: ScheduleId) -> u64 {
 pub fn next_instant(
   schedule: &ScheduleEntity,
   after: Ts,
-) -> Result<Option<(Ts, Option<String>)>, CronError> {
+) -> Result<Option<(Ts, Option<ClockNote>)>, CronError> {
   Ok(Rhythm::of(schedule)?.next(after))
-}
-
-enum Beat {
-  Cron(Box<CronExpression>, TimeZone),
-  Interval(Ts, i64),
-  None,
-}
-
-/// A schedule's rule, read once and asked many times.
-pub(super) struct Rhythm {
-  beat: Beat,
-  start: Option<Ts>,
-  end: Option<Ts>,
-}
-
-impl Rhythm {
-  /// Reads the rule.
-  ///
-  /// # Errors
-  /// When the expression or the zone cannot be read.
-  pub(super) fn of(schedule: &ScheduleEntity) -> Result<Self, CronError> {
-    let beat = match (schedule.schedule_kind, &schedule.cron_expression, schedule.interval_secs) {
-      (ScheduleKind::Cron, Some(text), _) => {
-        let expression = CronExpression::parse(text, cron_seed(schedule.id))?;
-        Beat::Cron(Box::new(expression), parse_time_zone(&schedule.timezone)?)
-      }
-      (ScheduleKind::Interval, _, Some(secs)) => Beat::Interval(schedule.anchor_at, secs),
-      _ => Beat::None,
-    };
-    Ok(Self { beat, start: schedule.start_time, end: schedule.end_time })
-  }
-
-  /// The first instant strictly after `after`, inside the window.
-  pub(super) fn next(&self, after: Ts) -> Option<(Ts, Option<String>)> {
-    // The start itself may fire.
-    let before_start = self.start.map(|start| start.minus(Duration::from_micros(1)));
-    let after = before_start.map_or(after, |start| start.max(after)).instant();
-    let (at, note) = match &self.beat {
-      Beat::Cron(expression, zone) => {
-        let CronFire { at, note } = expression.next_after(after, zone)?;
-        (Ts::from(at), note)
-      }
-      Beat::Interval(anchor, secs) => {
-        (Ts::from(next_interval(anchor.instant(), *secs, after)?), None)
-      }
-      Beat::None => return None,
-    };
-    self.end.is_none_or(|end| at <= end).then_some((at, note))
-  }
-
-  /// The rule in words.
-  pub(super) fn describe(&self) -> String {
-    match &self.beat {
-      Beat::Cron(expression, _) => expression.describe(),
-      Beat::Interval(_, secs) => {
-        let secs = u64::try_from(*secs).unwrap_or(0);
-        format!("every {}", format_duration(Duration::from_secs(secs)))
-      }
-      Beat::None => "never by itself".to_owned(),
-    }
-  }
-
-  /// The zone that local times are shown in.
-  pub(super) fn zone(&self, name: &str) -> TimeZone {
-    match &self.beat {
-      Beat::Cron(_, zone) => zone.clone(),
-      _ => parse_time_zone(name).unwrap_or(TimeZone::UTC),
-    }
-  }
 }
 
 /// The zone of a schedule that names none.

@@ -17,12 +17,16 @@ use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 19] = [
   "name",
   "description",
   "cron_expression",
   "interval_secs",
   "timezone",
+  "dst_gap",
+  "dst_overlap",
+  "jitter_secs",
+  "exclude",
   "end_time",
   "max_count",
   "status",
@@ -213,6 +217,10 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     cron_expression,
     interval_secs,
     timezone,
+    dst_gap,
+    dst_overlap,
+    jitter_secs,
+    exclude,
     end_time,
     max_count,
     status,

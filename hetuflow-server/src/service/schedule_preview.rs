@@ -32,7 +32,7 @@ pub(super) fn preview_of(
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
     let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    next.push(NextFire { at, local, note });
+    next.push(NextFire { at, local, note: note.map(|note| note.to_string()) });
     after = at;
   }
   let timezone = schedule.timezone.clone();
@@ -82,6 +82,17 @@ mod tests {
     let rule = serde_json::json!({ "interval_secs": 90, "start_time": "2026-01-01T00:00:00Z" });
     let expected = ["2026-01-01T00:00:00+00:00", "2026-01-01T00:01:30+00:00"];
     assert_eq!(preview(rule, 2, "2025-12-01T00:00:00Z"), expected);
+  }
+
+  #[test]
+  fn once_is_one_fire() {
+    let rule = serde_json::json!({ "at": "2099-05-01T08:00:00Z", "timezone": "Europe/Berlin" });
+    let mut new: ScheduleForCreate = serde_json::from_value(rule).expect("readable");
+    let mut errors = Vec::new();
+    new.check(&mut errors);
+    assert_eq!(errors, []);
+    let rule = serde_json::to_value(new).expect("JSON");
+    assert_eq!(preview(rule, 10, "2026-03-01T00:00:00Z"), ["2099-05-01T10:00:00+02:00"]);
   }
 
   #[test]

@@ -9,6 +9,7 @@ mod fleet;
 mod hand_out;
 mod hot_path;
 mod planner;
+mod planner_times;
 mod plans;
 mod secrets;
 mod tables;
@@ -58,6 +59,8 @@ both_engines! {
   planner::skip_counts_what_it_leaves_out,
   planner::an_older_run_is_asked_to_stop_or_killed,
   planner::catching_up_has_its_limits,
+  planner_times::broken_rows_stop_nobody,
+  planner_times::clocks_and_jitter_decide,
   plans::hot_statements_use_their_indexes,
   watches::filters_mean_the_same,
   watches::figures_of_lists_are_read,

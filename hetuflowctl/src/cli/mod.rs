@@ -51,7 +51,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(
   name = "hetuflowctl",
-  version,
+  version = hetuflow_core::version_with_tz_database(env!("CARGO_PKG_VERSION")),
   about = "The hetuflow terminal suite: start work, watch it, read its output",
   arg_required_else_help = true,
   disable_help_subcommand = true,

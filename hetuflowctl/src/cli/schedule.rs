@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hetuflow_core::{MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
+use hetuflow_core::{DstGap, DstOverlap, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
 
 use super::examples;
 use super::list::Paging;
@@ -65,7 +65,7 @@ pub struct ScheduleList {
 }
 
 /// When.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Timing {
   /// Cron expression, with or without seconds
   #[arg(long, value_name = "EXPR")]
@@ -76,6 +76,21 @@ pub struct Timing {
   /// Time zone, as Europe/Berlin
   #[arg(long, value_name = "ZONE")]
   pub tz: Option<String>,
+  /// A time that the clocks leave out: auto, skip, next, shift
+  #[arg(long, value_name = "RULE", value_parser = read_gap)]
+  pub dst_gap: Option<DstGap>,
+  /// A time that the clocks show twice: auto, first, both, last
+  #[arg(long, value_name = "RULE", value_parser = read_overlap)]
+  pub dst_overlap: Option<DstOverlap>,
+  /// Fire up to so much later, always by the same time
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub jitter: Option<Duration>,
+  /// Do not fire then: 12-25, SAT-SUN, 22:00-06:00, easter+1… (repeatable)
+  #[arg(long, value_name = "RULE")]
+  pub exclude: Vec<String>,
+  /// Do not fire on the days of this iCalendar file (repeatable)
+  #[arg(long, value_name = "FILE")]
+  pub exclude_ics: Vec<std::path::PathBuf>,
   /// While an earlier run lives: skip, buffer_one, allow_all…
   #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<OverlapPolicy>().map_err(|error| error.to_string()))]
   pub overlap: Option<OverlapPolicy>,
@@ -99,6 +114,12 @@ pub struct ScheduleCreate {
   /// Its name; the job's where none is given
   #[arg(long)]
   pub name: Option<String>,
+  /// Once, at this instant
+  #[arg(long, value_name = "TIME", value_parser = read_instant, conflicts_with_all = ["cron", "every"])]
+  pub at: Option<Ts>,
+  /// Once, so much later than now
+  #[arg(long = "in", value_name = "DUR", value_parser = read_duration, conflicts_with_all = ["cron", "every", "at"])]
+  pub after: Option<Duration>,
   /// When.
   #[command(flatten)]
   pub timing: Timing,
@@ -123,6 +144,12 @@ pub struct NextArgs {
   /// Time zone of an expression
   #[arg(long, value_name = "ZONE")]
   pub tz: Option<String>,
+  /// A time that the clocks leave out: auto, skip, next, shift
+  #[arg(long, value_name = "RULE", value_parser = read_gap)]
+  pub dst_gap: Option<DstGap>,
+  /// A time that the clocks show twice: auto, first, both, last
+  #[arg(long, value_name = "RULE", value_parser = read_overlap)]
+  pub dst_overlap: Option<DstOverlap>,
   /// How many
   #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
   pub count: u32,
@@ -151,10 +178,10 @@ pub struct CheckArgs {
   /// An expression; the schedules of the server where none is given
   #[arg(value_name = "EXPR")]
   pub expression: Option<String>,
-  /// Time zone of the expression
+  /// Time zone of expressions
   #[arg(long, value_name = "ZONE")]
   pub tz: Option<String>,
-  /// YAML files or folders to check in place of the server's schedules
+  /// YAML files, folders, or files of other endings with one expression per line
   #[arg(short, long = "file", value_name = "FILE|DIR|-", conflicts_with = "expression")]
   pub files: Vec<std::path::PathBuf>,
   /// So many schedules in one minute are too many
@@ -177,6 +204,14 @@ pub struct FiresArgs {
   /// How many.
   #[command(flatten)]
   pub paging: Paging,
+}
+
+fn read_gap(text: &str) -> Result<DstGap, String> {
+  text.parse().map_err(|error: hetuflow_core::UnknownName| error.to_string())
+}
+
+fn read_overlap(text: &str) -> Result<DstOverlap, String> {
+  text.parse().map_err(|error: hetuflow_core::UnknownName| error.to_string())
 }
 
 /// Reads the `--from` of `schedule next` in the zone that the fires are in.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  FireEntity, JobEntity, ScheduleEntity, ScheduleKind, TaskEntity, TaskInstanceEntity, Ts, short_id,
+  DstGap, DstOverlap, FireEntity, JobEntity, ScheduleEntity, ScheduleKind, TaskEntity,
+  TaskInstanceEntity, Ts, short_id,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +87,12 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   put("description", json!(schedule.description));
   put("cron_expression", json!(schedule.cron_expression));
   put("interval_secs", json!(schedule.interval_secs));
+  let gap = Some(schedule.dst_gap).filter(|gap| *gap != DstGap::Auto);
+  put("dst_gap", json!(gap));
+  let overlap = Some(schedule.dst_overlap).filter(|overlap| *overlap != DstOverlap::Auto);
+  put("dst_overlap", json!(overlap));
+  put("jitter_secs", json!(Some(schedule.jitter_secs).filter(|secs| *secs != 0)));
+  put("exclude", json!(Some(&schedule.exclude).filter(|rules| !rules.is_empty())));
   put("start_time", json!(schedule.start_time));
   put("end_time", json!(schedule.end_time));
   put("max_count", json!(schedule.max_count));

@@ -21,7 +21,7 @@ fn schedule(number: usize) -> Value {
     "namespace_id": "default", "name": format!("every-{number:02}"), "description": "",
     "schedule_kind": "cron", "cron_expression": "0 4 * * *", "interval_secs": null, "timezone": "UTC",
     "start_time": null, "end_time": null, "max_count": null, "status": "enabled",
-    "overlap_policy": "skip", "misfire_policy": "fire_last", "misfire_grace_secs": 300,
+    "dst_gap": "auto", "dst_overlap": "auto", "jitter_secs": 0, "overlap_policy": "skip", "misfire_policy": "fire_last", "misfire_grace_secs": 300,
     "catchup_max": 10, "priority": 0, "parameters": null, "environment": {}, "run_count": 0, "status_reason": null,
     "anchor_at": "2025-11-21T14:00:00Z", "created_by": null, "updated_by": null, "next_run_at": null, "last_run_at": null, "rev": 1,
     "created_at": "2025-11-21T14:00:00Z", "updated_at": "2025-11-21T14:00:00Z",

@@ -26,12 +26,16 @@ fn batches_of_next() {
 {"expr":"@daily","count":0}
 {"expr":"@daily","from":"2026-01-01"}"#;
   let answers = ask(&["schedule", "next", "--stdin", "--count", "2"], questions);
-  let next =
-    json!({ "next": ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"] });
+  let next = json!({ "next": [
+      "2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"
+    ] });
   assert_eq!(answers[0], next);
   let codes: Vec<&Value> = answers[1..5].iter().map(|one| &one["error"]["code"]).collect();
   assert_eq!(codes, ["cron.out_of_range", "json.invalid", "tz.unknown", "number.range"]);
-  assert_eq!(answers[5], json!({ "next": ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] }));
+  assert_eq!(
+    answers[5],
+    json!({ "next": ["2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"] })
+  );
   assert_eq!(answers.len(), 6);
 }
 
@@ -93,7 +97,7 @@ fn the_schedules_of_a_server_are_checked() {
     format!(
       r#"{{"id":"{TASK}","job_id":"{TASK}","namespace_id":"default","name":"{name}","description":"","schedule_kind":"cron",
       "cron_expression":"{cron}","interval_secs":null,"timezone":"{zone}","start_time":null,"end_time":null,"max_count":null,
-      "status":"enabled","status_reason":null,"overlap_policy":"skip","misfire_policy":"fire_last","misfire_grace_secs":3600,
+      "status":"enabled","status_reason":null,"dst_gap":"auto","dst_overlap":"auto","jitter_secs":0,"overlap_policy":"skip","misfire_policy":"fire_last","misfire_grace_secs":3600,
       "catchup_max":10,"parameters":null,"environment":{{}},"priority":0,"anchor_at":"2025-11-21T14:00:00Z","next_run_at":null,
       "last_run_at":null,"run_count":0,"rev":1,"created_by":null,"created_at":"2025-11-21T14:00:00Z","updated_by":null,
       "updated_at":"2025-11-21T14:00:00Z"}}"#

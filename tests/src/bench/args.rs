@@ -18,6 +18,7 @@ usage: hetuflow-bench BENCH [options]
   idle      memory at rest, start-up time of hetuflowctl
   agent     one agent alone: processes, rest, precision, output, a server away, 200 deaths
   terminal  hetuflowctl on a terminal: first data, changes, rest, flood, a log of a million lines
+  time      next fires of schedules, beside other implementations
   limits    what the machine can do without server and agents
 
   --db postgres   a throw-away PostgreSQL with default durability (else SQLite)
@@ -50,6 +51,8 @@ pub enum Bench {
   Agent,
   /// The terminal's side.
   Terminal,
+  /// The next fires of schedules.
+  Time,
   /// Only the machine's own limits.
   Limits,
 }
@@ -66,6 +69,7 @@ impl FromStr for Bench {
       "idle" => Self::Idle,
       "agent" => Self::Agent,
       "terminal" => Self::Terminal,
+      "time" => Self::Time,
       "limits" => Self::Limits,
       _ => bail!("there is no bench {word:?}"),
     })

@@ -1,9 +1,10 @@
 //! Which days of a month match: one bit mask per month, so that searching days is counting
 //! zeros.
 
-use jiff::civil::Date;
-
 use super::item::Items;
+
+/// Matching days for months of 28 to 31 days, whose 1st is a Sunday to a Saturday.
+pub(super) type MonthMasks = [[u32; 7]; 4];
 
 /// Every day of the longest month.
 const ALL_DAYS: u32 = 0x7FFF_FFFF;
@@ -53,11 +54,32 @@ impl DayRule {
     self.weekdays == ALL_WEEKDAYS
   }
 
-  /// The matching days of a month as bits, bit 0 for the 1st.
+  /// No date is left out.
+  pub fn is_every_day(&self) -> bool {
+    if self.both {
+      self.any_day() && self.any_weekday()
+    } else {
+      self.any_day() || self.any_weekday()
+    }
+  }
+
+  /// The matching days of every shape that a month can have, bit 0 for the 1st.
+  pub fn month_masks(&self) -> MonthMasks {
+    std::array::from_fn(|extra| {
+      std::array::from_fn(|start| self.shape_mask(28 + extra as u32, start as u32))
+    })
+  }
+
+  /// The matching days of a month.
+  #[cfg(test)]
   pub fn mask(&self, year: i16, month: i8) -> u32 {
-    let first = Date::constant(year, month, 1);
-    let length = u32::from(first.days_in_month().unsigned_abs());
-    let start = u32::from(first.weekday().to_sunday_zero_offset().unsigned_abs());
+    let first = jiff::civil::Date::constant(year, month, 1);
+    let start = first.weekday().to_sunday_zero_offset().unsigned_abs();
+    self.shape_mask(first.days_in_month().unsigned_abs().into(), start.into())
+  }
+
+  /// The matching days of a month of this length whose 1st is weekday `start`.
+  fn shape_mask(&self, length: u32, start: u32) -> u32 {
     let inside = ALL_DAYS >> (31 - length);
     let (days, weekdays) = (self.day_mask(length, start), self.weekday_mask(length, start));
     inside & if self.both { days & weekdays } else { days | weekdays }

@@ -2,7 +2,7 @@
 //! expressions read alike only when they mean the same; where no short phrase fits, the values
 //! are listed.
 
-use super::expression::CronExpression;
+use super::expression::{ALL_MONTHS, CronExpression};
 
 /// Up to this many times of day are listed one by one.
 const TIMES_MAX: u32 = 4;
@@ -36,7 +36,7 @@ impl CronExpression {
         None => self.pattern_words(),
       },
     };
-    if self.months != 0b1_1111_1111_1110 {
+    if self.months != ALL_MONTHS {
       let month = |m: usize| MONTHS[m - 1].to_owned();
       text += &format!(" in {}", runs(&bits(self.months.into()), month));
     }

@@ -3,18 +3,20 @@
 use std::fmt;
 
 use super::{
-  day_rule::DayRule,
+  civil::{CYCLE_YEARS, day_number},
+  day_rule::{DayRule, MonthMasks},
   describe::MONTHS,
   error::{CronError, shorten},
   field::{Field, Slot, split},
   item::Items,
 };
+use crate::types::{DstGap, DstOverlap};
 
 /// Longer texts are refused before anything looks at them.
 const BYTES_MAX: usize = 256;
 
-/// Days and years repeat after this many years; an expression without a match inside never fires.
-pub(super) const CYCLE_YEARS: i16 = 400;
+/// January to December, from bit 1 on.
+pub(super) const ALL_MONTHS: u16 = 0b1_1111_1111_1110;
 
 const NICKNAMES: [(&str, &str); 7] = [
   ("@yearly", "0 0 1 1 *"),
@@ -39,10 +41,16 @@ pub struct CronExpression {
   pub(super) hours: u32,
   pub(super) months: u16,
   pub(super) days: DayRule,
+  /// The matching days of each shape that a month can have.
+  pub(super) masks: MonthMasks,
+  /// Every date matches, so that no date has to be worked out.
+  pub(super) every_day: bool,
   /// Sorted; `None` is every year.
   pub(super) years: Option<Vec<i16>>,
   /// Minute or hour starts with `*`: fires by the wall clock, twice in a repeated hour.
   pub(super) wall_pattern: bool,
+  pub(super) dst_gap: DstGap,
+  pub(super) dst_overlap: DstOverlap,
 }
 
 impl CronExpression {
@@ -64,17 +72,54 @@ impl CronExpression {
     let [second, minute, hour, day, month, weekday, year] = items;
     let has = |field| slots.iter().any(|slot| slot.field == field);
     let every_year = !has(Field::Year) || slots[slots.len() - 1].text == "*";
+    let (days, months) = (DayRule::new(&day, &weekday), month.bits(0) as u16);
+    let (masks, wall_pattern) =
+      (days.month_masks(), minute.starts_with_star || hour.starts_with_star);
     let expression = Self {
       text: text.trim_matches([' ', '\t']).to_owned(),
       seconds: if has(Field::Second) { second.bits(0) } else { 1 },
       minutes: minute.bits(0),
       hours: hour.bits(0) as u32,
-      months: month.bits(0) as u16,
-      days: DayRule::new(&day, &weekday),
+      every_day: every_year && months == ALL_MONTHS && days.is_every_day(),
+      months,
+      days,
+      masks,
       years: (!every_year).then(|| year.values.iter().map(|y| *y as i16).collect()),
-      wall_pattern: minute.starts_with_star || hour.starts_with_star,
-    };
+      wall_pattern,
+      dst_gap: DstGap::Auto,
+      dst_overlap: DstOverlap::Auto,
+    }
+    .with_dst(DstGap::Auto, DstOverlap::Auto);
     if expression.has_a_day() { Ok(expression) } else { Err(never_fires(&slots, &expression)) }
+  }
+
+  /// The same expression with another rule for changes of the clocks. `auto` is what the text
+  /// decides: a pattern (minute or hour starts with `*`) skips gaps and fires both times, a fixed
+  /// time fires after the gap and the first time.
+  #[must_use]
+  pub fn with_dst(mut self, gap: DstGap, overlap: DstOverlap) -> Self {
+    self.dst_gap = match (gap, self.wall_pattern) {
+      (DstGap::Auto, true) => DstGap::Skip,
+      (DstGap::Auto, false) => DstGap::Next,
+      (told, _) => told,
+    };
+    self.dst_overlap = match (overlap, self.wall_pattern) {
+      (DstOverlap::Auto, true) => DstOverlap::Both,
+      (DstOverlap::Auto, false) => DstOverlap::First,
+      (told, _) => told,
+    };
+    self
+  }
+
+  /// The rule for changes of the clocks that counts, never `auto`.
+  pub fn dst(&self) -> (DstGap, DstOverlap) {
+    (self.dst_gap, self.dst_overlap)
+  }
+
+  /// Minute or hour starts with `*`: it fires by the wall clock, and a change of the clocks is
+  /// nothing special to it.
+  pub fn is_pattern(&self) -> bool {
+    self.wall_pattern
   }
 
   /// The expression as written, without blanks around it.
@@ -90,12 +135,8 @@ impl CronExpression {
 
   /// Some day of the calendar cycle matches.
   fn has_a_day(&self) -> bool {
-    let any_month =
-      |year| (1..=12).any(|m| self.months >> m & 1 == 1 && self.days.mask(year, m) != 0);
-    match &self.years {
-      Some(years) => years.iter().any(|year| any_month(*year)),
-      None => (2000..2000 + CYCLE_YEARS).any(any_month),
-    }
+    let year = self.years.as_ref().map_or(2000, |years| years.first().copied().unwrap_or(0).into());
+    self.day_at_or_after(day_number(year, 1, 1)).is_some()
   }
 }
 

@@ -19,9 +19,11 @@
 //! at its first copy only.
 //!
 //! Everything here is pure: no clock, no file, no host time zone. The engine searches by day with
-//! bit sets instead of stepping through time, so the next fire costs well under a microsecond
-//! and is bounded by a walk over the months of one 400-year calendar cycle.
+//! bit sets instead of stepping through time, and reads offsets from a table that is written once
+//! for a zone, so the next fire costs some tens of nanoseconds, allocates nothing, and is bounded by
+//! a walk over the months of one 400-year calendar cycle.
 
+mod civil;
 mod day_rule;
 mod describe;
 mod error;
@@ -29,9 +31,12 @@ mod expression;
 mod field;
 mod item;
 mod next;
+mod note;
 mod value;
+mod wall;
 mod zone;
 mod zone_hint;
+mod zone_table;
 
 #[cfg(test)]
 mod tests;
@@ -39,4 +44,5 @@ mod tests;
 pub use error::CronError;
 pub use expression::{CronExpression, cron_fields};
 pub use next::CronFire;
-pub use zone::parse_time_zone;
+pub use note::ClockNote;
+pub use zone::{CronZone, parse_time_zone, tz_database_version, version_with_tz_database};

@@ -1,251 +1,207 @@
-//! The next fire: a search over wall-clock time, then the zone's answer to "when is that?".
+//! The fires of an expression in a zone: which instants its matching wall times are.
+//!
+//! One rule decides: a wall time that exists once is one instant; one that comes twice is the first,
+//! the second or both (`dst_overlap`); one that does not exist is none, the end of the gap, or as
+//! much later as the clocks were moved (`dst_gap`). The fires are the set of those instants. The
+//! search goes through the zone's spans of one offset and asks each for its first, or last, fire;
+//! spans without a matching wall time are jumped over.
 
-use jiff::{
-  SignedDuration, Timestamp,
-  civil::{Date, DateTime},
-  tz::{AmbiguousOffset, Offset, TimeZone},
-};
+use jiff::Timestamp;
 
-use super::expression::{CYCLE_YEARS, CronExpression};
+use super::civil::{CYCLE_DAYS, DAY_SECS};
+use super::expression::CronExpression;
+use super::note::ClockNote;
+use super::zone::CronZone;
+use super::zone_table::Span;
+use crate::types::{DstGap, DstOverlap};
 
-/// Rules of zones are written out to 2037 and periodic after that, so one cycle plus this many
-/// years without a fire means that none will come.
-const EXPLICIT_YEARS: i16 = 40;
+/// A wall time and its instant lie no farther apart.
+const OFFSET_MAX: i64 = 26 * 3600;
+/// Zones are written out to 2100 and periodic after that, so one cycle plus these years without a
+/// fire means that none will come.
+const SEARCH_SECS: i64 = (CYCLE_DAYS + 366 * 150) * DAY_SECS;
 
 /// One moment at which a schedule is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CronFire {
   /// The instant, on a whole second.
   pub at: Timestamp,
-  /// What daylight saving time did to it, for people; `None` on ordinary days.
-  pub note: Option<String>,
+  /// What daylight saving time did to it; `None` on ordinary days.
+  pub note: Option<ClockNote>,
 }
 
-/// A repeated stretch of wall time: `start..end` exists once with offset `before`, then again
-/// with offset `after`.
-struct Fold {
-  start: DateTime,
-  end: DateTime,
-  before: Offset,
-  after: Offset,
-}
+/// A fire in seconds, or the wall time that comes next outside the span.
+type Found = Result<(i64, Option<ClockNote>), Option<i64>>;
 
 impl CronExpression {
   /// The first fire strictly after an instant, in a zone.
   ///
-  /// `None`: there is none any more (a year field that has passed, a wall pattern that only
-  /// matches inside gaps of this zone, or the end of time in the year 9999).
-  pub fn next_after(&self, after: Timestamp, tz: &TimeZone) -> Option<CronFire> {
-    let offset = tz.to_offset(after);
-    let wall = offset.to_datetime(after);
-    let wall =
-      DateTime::from_parts(wall.date(), wall.time().with().subsec_nanosecond(0).build().ok()?);
-    let fold = match tz.to_ambiguous_timestamp(wall).offset() {
-      AmbiguousOffset::Fold { before, after } => Some(Fold::around(wall, before, after, tz)?),
-      _ => None,
-    };
-    if self.wall_pattern {
-      self.next_pattern(wall, offset, fold, tz)
-    } else {
-      self.next_fixed(wall, offset, fold, tz)
-    }
-  }
-
-  /// A fixed time maps each wall time to one instant, and later wall times never to earlier
-  /// instants, so the first matching wall time decides. Only inside a second copy must the
-  /// search skip what the first copy has fired already.
-  fn next_fixed(
-    &self,
-    wall: DateTime,
-    offset: Offset,
-    fold: Option<Fold>,
-    tz: &TimeZone,
-  ) -> Option<CronFire> {
-    let from = match fold {
-      Some(fold) if offset == fold.after => fold.end,
-      _ => second_after(wall)?,
-    };
-    let found = self.next_wall(from, last_year(wall))?;
-    match tz.to_ambiguous_timestamp(found).offset() {
-      AmbiguousOffset::Unambiguous { offset } => fire(found, offset, None),
-      AmbiguousOffset::Fold { before, .. } => {
-        let (time, day) = (clock(found), day_or_night(found));
-        let text =
-          format!("{time} happens twice that {day} (clocks go back): fires the first time");
-        fire(found, before, Some(text))
-      }
-      AmbiguousOffset::Gap { before, after } => {
-        let end = gap_end(found, before, after, tz)?;
-        let more = self.next_wall(second_after(found)?, last_year(wall)).is_some_and(|w| w < end);
-        fire(end, after, Some(gap_note(found, end, more)))
-      }
-    }
-  }
-
-  /// A wall pattern fires wherever the wall clock matches: the rest of the first copy, then the
-  /// second copy from its start, then onwards, jumping over gaps.
-  fn next_pattern(
-    &self,
-    wall: DateTime,
-    offset: Offset,
-    fold: Option<Fold>,
-    tz: &TimeZone,
-  ) -> Option<CronFire> {
-    const AGAIN: &str = "second pass of a repeated time (clocks go back)";
-    let last_year = last_year(wall);
-    let mut from = second_after(wall)?;
-    if let Some(fold) = fold {
-      if offset == fold.before {
-        if let Some(found) = self.next_wall(from, last_year).filter(|w| *w < fold.end) {
-          return fire(found, fold.before, None);
-        }
-        from = fold.start;
-      }
-      if let Some(found) = self.next_wall(from, last_year).filter(|w| *w < fold.end) {
-        return fire(found, fold.after, Some(AGAIN.to_owned()));
-      }
-      from = fold.end;
-    }
+  /// `None`: there is none any more (a year field that has passed, a pattern that only matches
+  /// inside gaps of this zone, or the end of time in the year 9999).
+  pub fn next_after(&self, after: Timestamp, zone: &CronZone) -> Option<CronFire> {
+    let mut from = floor_second(after) + 1;
+    let (table, limit) = (zone.table(), from + SEARCH_SECS);
+    let (mut span, mut skipped, mut is_first) = (table.at(from), None, true);
     loop {
-      let found = self.next_wall(from, last_year)?;
-      match tz.to_ambiguous_timestamp(found).offset() {
-        AmbiguousOffset::Unambiguous { offset } => return fire(found, offset, None),
-        AmbiguousOffset::Fold { before, .. } => return fire(found, before, None),
-        AmbiguousOffset::Gap { before, after } => from = gap_end(found, before, after, tz)?,
+      if from == span.start && span.offset > span.before {
+        skipped = skipped.or_else(|| self.skipped_in_gap(&span));
       }
-    }
-  }
-
-  /// The first matching wall time at or after `from`, in no zone.
-  fn next_wall(&self, from: DateTime, last_year: i16) -> Option<DateTime> {
-    let (mut year, mut month) = (from.year(), from.month());
-    let mut days = self.days_of(year, month) & (u32::MAX << (from.day() - 1));
-    if days >> (from.day() - 1) & 1 == 1 {
-      if let Some(time) = self.next_time(from) {
-        return Some(time);
-      }
-      days &= days - 1;
-    }
-    while days == 0 {
-      (year, month) = if month == 12 { (self.year_from(year + 1)?, 1) } else { (year, month + 1) };
-      if year > last_year {
+      let wall = match self.first_in(&span, from) {
+        Ok((at, note)) => return fire(at, note.or(skipped)),
+        Err(wall) => wall?,
+      };
+      if span.end == i64::MAX || span.end > limit {
         return None;
       }
-      days = self.days_of(year, month);
-    }
-    let date = Date::new(year, month, days.trailing_zeros() as i8 + 1).ok()?;
-    let first = |bits: u64| bits.trailing_zeros() as i8;
-    Some(date.at(first(self.hours.into()), first(self.minutes), first(self.seconds), 0))
-  }
-
-  /// The first listed year not before this one.
-  fn year_from(&self, year: i16) -> Option<i16> {
-    match &self.years {
-      None => Some(year),
-      Some(years) => years.get(years.partition_point(|y| *y < year)).copied(),
+      // The next span may repeat wall times that the search has passed; later ones repeat nothing
+      // that matches before `wall`.
+      let earliest = if is_first { span.end } else { span.end.max(wall - OFFSET_MAX) };
+      (span, is_first) = (table.at(earliest), false);
+      from = span.start;
     }
   }
 
-  /// Matching days of a month, none when month or year do not match.
-  fn days_of(&self, year: i16, month: i8) -> u32 {
-    let open = self.months >> month & 1 == 1 && self.year_from(year) == Some(year);
-    if open { self.days.mask(year, month) } else { 0 }
-  }
-
-  /// The first matching time at or after `from` on the same day.
-  fn next_time(&self, from: DateTime) -> Option<DateTime> {
-    let at_or_after = |bits: u64, value: i8| {
-      let rest = bits.checked_shr(value as u32).unwrap_or(0);
-      (rest != 0).then(|| value + rest.trailing_zeros() as i8)
-    };
-    let (first_minute, first_second) =
-      (self.minutes.trailing_zeros(), self.seconds.trailing_zeros());
-    let hour = at_or_after(self.hours.into(), from.hour())?;
-    if hour == from.hour() {
-      if let Some(minute) = at_or_after(self.minutes, from.minute()) {
-        if minute > from.minute() {
-          return Some(from.date().at(hour, minute, first_second as i8, 0));
-        }
-        if let Some(second) = at_or_after(self.seconds, from.second()) {
-          return Some(from.date().at(hour, minute, second, 0));
-        }
-        if let Some(minute) = at_or_after(self.minutes, minute + 1) {
-          return Some(from.date().at(hour, minute, first_second as i8, 0));
-        }
+  /// The last fire strictly before an instant. Its note never tells of times that were skipped.
+  pub fn previous_before(&self, before: Timestamp, zone: &CronZone) -> Option<CronFire> {
+    let mut to = ceil_second(before) - 1;
+    let (table, limit) = (zone.table(), to - SEARCH_SECS);
+    let (mut span, mut is_first) = (table.at(to), true);
+    loop {
+      let wall = match self.last_in(&span, to) {
+        Ok((at, note)) => return fire(at, note),
+        Err(wall) => wall?,
+      };
+      if span.start == i64::MIN || span.start < limit {
+        return None;
       }
-      let hour = at_or_after(self.hours.into(), hour + 1)?;
-      return Some(from.date().at(hour, first_minute as i8, first_second as i8, 0));
+      let latest = span.start - 1;
+      let latest = if is_first { latest } else { latest.min(wall + OFFSET_MAX) };
+      (span, is_first) = (table.at(latest), false);
+      to = span.end - 1;
     }
-    Some(from.date().at(hour, first_minute as i8, first_second as i8, 0))
+  }
+
+  /// Every fire strictly after an instant, in order.
+  pub fn fires_after(&self, after: Timestamp, zone: &CronZone) -> impl Iterator<Item = CronFire> {
+    let first = self.next_after(after, zone);
+    std::iter::successors(first, move |last| self.next_after(last.at, zone))
+  }
+
+  /// The first fire of a span at or after `from`, which lies in it.
+  #[inline]
+  fn first_in(&self, span: &Span, from: i64) -> Found {
+    let moved = if span.offset > span.before { self.first_moved(span, from) } else { None };
+    let mut lowest = from + span.offset;
+    if span.offset < span.before && self.dst_overlap == DstOverlap::First {
+      lowest = lowest.max(span.start + span.before);
+    }
+    let wall = self.wall_at_or_after(lowest);
+    let plain = wall.filter(|wall| *wall <= self.highest(span)).map(|wall| wall - span.offset);
+    match (moved, plain) {
+      (Some((at, note)), plain) if plain.is_none_or(|plain| at <= plain) => Ok((at, Some(note))),
+      (_, Some(at)) => Ok((at, self.twice(span, at + span.offset))),
+      _ => Err(wall),
+    }
+  }
+
+  /// The last fire of a span at or before `to`, which lies in it.
+  fn last_in(&self, span: &Span, to: i64) -> Found {
+    let moved = if span.offset > span.before { self.last_moved(span, to) } else { None };
+    let wall = self.wall_at_or_before((to + span.offset).min(self.highest(span)));
+    let again = span.offset < span.before && self.dst_overlap == DstOverlap::First;
+    let lowest = span.start.saturating_add(if again { span.before } else { span.offset });
+    let plain = wall.filter(|wall| *wall >= lowest).map(|wall| wall - span.offset);
+    match (moved, plain) {
+      (Some((at, note)), plain) if plain.is_none_or(|plain| at >= plain) => Ok((at, Some(note))),
+      (_, Some(at)) => Ok((at, self.twice(span, at + span.offset))),
+      _ => Err(wall),
+    }
+  }
+
+  /// The last wall time of a span that may fire in it.
+  fn highest(&self, span: &Span) -> i64 {
+    let left_to_second = span.after < span.offset && self.dst_overlap == DstOverlap::Last;
+    let offset = if left_to_second { span.after } else { span.offset };
+    span.end.saturating_add(offset) - 1
+  }
+
+  /// What the gap before a span adds to it at or after `from`.
+  #[cold]
+  fn first_moved(&self, span: &Span, from: i64) -> Option<(i64, ClockNote)> {
+    let (first, end) = (span.start + span.before, span.start + span.offset);
+    match self.dst_gap {
+      DstGap::Next if from == span.start => self.all_moved(span),
+      DstGap::Shift => {
+        let wall = self.wall_at_or_after(first.max(from + span.before)).filter(|w| *w < end)?;
+        Some(shifted(span, wall))
+      }
+      DstGap::Auto | DstGap::Next | DstGap::Skip => None,
+    }
+  }
+
+  /// The same at or before `to`.
+  #[cold]
+  fn last_moved(&self, span: &Span, to: i64) -> Option<(i64, ClockNote)> {
+    let (first, end) = (span.start + span.before, span.start + span.offset);
+    match self.dst_gap {
+      DstGap::Next => self.all_moved(span),
+      DstGap::Shift => {
+        let last = (end - 1).min(to + span.before);
+        Some(shifted(span, self.wall_at_or_before(last).filter(|w| *w >= first)?))
+      }
+      DstGap::Auto | DstGap::Skip => None,
+    }
+  }
+
+  /// All times of the gap before a span become its first instant.
+  fn all_moved(&self, span: &Span) -> Option<(i64, ClockNote)> {
+    let (first, to) = (span.start + span.before, span.start + span.offset);
+    let missing = self.wall_at_or_after(first).filter(|wall| *wall < to)?;
+    let more = self.wall_at_or_after(missing + 1).is_some_and(|wall| wall < to);
+    Some((span.start, ClockNote::Moved { missing, to, more }))
+  }
+
+  /// What is to be said of a wall time that comes twice.
+  #[inline]
+  fn twice(&self, span: &Span, wall: i64) -> Option<ClockNote> {
+    let is_second = span.offset < span.before && wall < span.start + span.before;
+    let is_first = span.after < span.offset && wall >= span.end + span.after;
+    match self.dst_overlap {
+      DstOverlap::Both if is_second => Some(ClockNote::SecondPass),
+      DstOverlap::First if is_first => Some(ClockNote::FirstOfTwo { wall }),
+      DstOverlap::Last if is_second => Some(ClockNote::SecondOfTwo { wall }),
+      _ => None,
+    }
+  }
+
+  /// A fixed time that `dst_gap: skip` leaves out in the gap before a span.
+  #[cold]
+  fn skipped_in_gap(&self, span: &Span) -> Option<ClockNote> {
+    if self.wall_pattern || self.dst_gap != DstGap::Skip {
+      return None;
+    }
+    let (first, end) = (span.start + span.before, span.start + span.offset);
+    let missing = self.wall_at_or_after(first).filter(|wall| *wall < end)?;
+    Some(ClockNote::Skipped { missing })
   }
 }
 
-impl Fold {
-  /// The repeated stretch this wall time lies in.
-  fn around(wall: DateTime, before: Offset, after: Offset, tz: &TimeZone) -> Option<Self> {
-    let first_copy = before.to_timestamp(wall).ok()?;
-    let turn = turn_to(after, first_copy, tz)?;
-    Some(Self { start: after.to_datetime(turn), end: before.to_datetime(turn), before, after })
-  }
+/// A time that does not exist, read with the offset before the gap.
+fn shifted(span: &Span, wall: i64) -> (i64, ClockNote) {
+  let to = wall + span.offset - span.before;
+  (wall - span.before, ClockNote::Moved { missing: wall, to, more: false })
 }
 
-/// The first wall time after the gap this wall time lies in.
-fn gap_end(wall: DateTime, before: Offset, after: Offset, tz: &TimeZone) -> Option<DateTime> {
-  debug_assert!(before < after, "clocks go forward into a gap");
-  let early = after.to_timestamp(wall).ok()?;
-  Some(after.to_datetime(turn_to(after, early, tz)?))
+fn fire(at: i64, note: Option<ClockNote>) -> Option<CronFire> {
+  Some(CronFire { at: Timestamp::from_second(at).ok()?, note })
 }
 
-/// The instant of the next change to this offset. Zones also list changes that keep the offset
-/// (a new abbreviation), hence the search; it ends within the hours of one gap or fold.
-fn turn_to(offset: Offset, from: Timestamp, tz: &TimeZone) -> Option<Timestamp> {
-  tz.following(from).take(4).find(|turn| turn.offset() == offset).map(|turn| turn.timestamp())
+/// The whole second at or before an instant.
+fn floor_second(at: Timestamp) -> i64 {
+  at.as_second() - i64::from(at.subsec_nanosecond() < 0)
 }
 
-/// One second later on the wall; `None` at the end of time.
-fn second_after(wall: DateTime) -> Option<DateTime> {
-  wall.checked_add(SignedDuration::from_secs(1)).ok()
-}
-
-/// Where a search that found nothing gives up.
-fn last_year(wall: DateTime) -> i16 {
-  wall.year().saturating_add(CYCLE_YEARS + EXPLICIT_YEARS).min(9999)
-}
-
-/// A fire at this wall time, read with this offset.
-fn fire(wall: DateTime, offset: Offset, note: Option<String>) -> Option<CronFire> {
-  Some(CronFire { at: offset.to_timestamp(wall).ok()?, note })
-}
-
-/// `02:30`, with seconds only when there are some.
-fn clock(wall: DateTime) -> String {
-  let (hour, minute, second) = (wall.hour(), wall.minute(), wall.second());
-  if second == 0 {
-    format!("{hour:02}:{minute:02}")
-  } else {
-    format!("{hour:02}:{minute:02}:{second:02}")
-  }
-}
-
-/// Changes of the clocks mostly happen at night, but not in every zone.
-fn day_or_night(wall: DateTime) -> &'static str {
-  if (6..22).contains(&wall.hour()) { "day" } else { "night" }
-}
-
-/// Says which time was moved where; `more` is whether others in the same gap joined it.
-fn gap_note(missing: DateTime, end: DateTime, more: bool) -> String {
-  let (time, to, day) = (clock(missing), clock(end), day_or_night(missing));
-  if missing.date() != end.date() {
-    let (on, to_date) = (missing.date(), end.date());
-    return format!(
-      "{time} on {on} does not exist (clocks go forward): fires at {to} on {to_date}"
-    );
-  }
-  if more {
-    return format!(
-      "{time} and other times before {to} do not exist that {day} (clocks go forward): \
-       fires once at {to}"
-    );
-  }
-  format!("{time} does not exist that {day} (clocks go forward): fires at {to}")
+/// The whole second at or after an instant.
+fn ceil_second(at: Timestamp) -> i64 {
+  at.as_second() + i64::from(at.subsec_nanosecond() > 0)
 }

@@ -2,7 +2,7 @@
 
 use hetuflow_core::{
   JobId, NamespaceId, Page, ScheduleEntity, ScheduleFilter, ScheduleForUpdate, ScheduleId,
-  ScheduleStatus, Ts,
+  ScheduleStatus, Ts, exclude_rules,
 };
 use sea_query::{Expr, ExprTrait, Order, Query, Value};
 
@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, 
 use crate::infra::db::{Conn, DbError};
 
 pub(super) const TABLE: &str = "sched_schedule";
-pub(super) const COLUMNS: [&str; 30] = [
+pub(super) const COLUMNS: [&str; 34] = [
   "id",
   "job_id",
   "namespace_id",
@@ -21,6 +21,10 @@ pub(super) const COLUMNS: [&str; 30] = [
   "cron_expression",
   "interval_secs",
   "timezone",
+  "dst_gap",
+  "dst_overlap",
+  "jitter_secs",
+  "exclude",
   "start_time",
   "end_time",
   "max_count",
@@ -60,6 +64,10 @@ pub async fn create(conn: &mut Conn, row: &ScheduleEntity) -> Result<(), DbError
     text_option(row.cron_expression.as_deref()).into(),
     Value::BigInt(row.interval_secs).into(),
     text(&row.timezone).into(),
+    text(row.dst_gap).into(),
+    text(row.dst_overlap).into(),
+    row.jitter_secs.into(),
+    json(&row.exclude).into(),
     ts_option(row.start_time).into(),
     ts_option(row.end_time).into(),
     Value::BigInt(row.max_count).into(),
@@ -192,12 +200,17 @@ pub async fn update(
     .and_where(is("id", uuid(id.0)));
   let interval = change.interval_secs.map(|secs| secs.0.as_secs() as i64);
   let grace = change.misfire_grace_secs.map(|secs| secs.0.as_secs() as i64);
+  let jitter = change.jitter_secs.map(|secs| secs.0.as_secs() as i64);
   FieldMask::new(&mut update, change.update_mask.as_deref())
     .set("name", change.name.as_ref().map(text))
     .set("description", change.description.as_ref().map(text))
     .set("cron_expression", change.cron_expression.as_ref().map(text))
     .set("interval_secs", interval.map(|secs| Value::BigInt(Some(secs))))
     .set("timezone", change.timezone.as_ref().map(text))
+    .set("dst_gap", change.dst_gap.map(text))
+    .set("dst_overlap", change.dst_overlap.map(text))
+    .set("jitter_secs", jitter.map(|secs| Value::BigInt(Some(secs))))
+    .set("exclude", change.exclude.as_deref().map(|texts| json(&exclude_rules(texts))))
     .set("end_time", change.end_time.map(ts))
     .set("max_count", change.max_count.map(|count| Value::BigInt(Some(count))))
     .set("status", change.status.map(text))

@@ -75,7 +75,7 @@ pub(super) fn of_schedule(
       schedule: schedule.name.clone(),
       job: job.to_owned(),
       namespace_id: namespace.clone(),
-      note: note.unwrap_or_default(),
+      note: note.map(|note| note.to_string()).unwrap_or_default(),
     });
   }
   fires

@@ -1,8 +1,8 @@
 //! How a plan reads: `~` changes, `+` additions, `-` deletions, `=` the rest.
 
 use hetuflow_core::{
-  ApplyChange, ApplyDifference, ApplyResponse, CronExpression, DEFAULT_TIMEZONE, JobForCreate,
-  Labels, NamespaceId, ScheduleForCreate, Ts, format_duration, parse_time_zone,
+  ApplyChange, ApplyDifference, ApplyResponse, CronExpression, CronZone, DEFAULT_TIMEZONE,
+  JobForCreate, Labels, NamespaceId, ScheduleForCreate, Ts, format_duration,
 };
 use serde_json::Value;
 use similar::TextDiff;
@@ -139,10 +139,10 @@ fn fire(schedule: &ScheduleForCreate, now: Ts) -> String {
   }
   let text = schedule.cron_expression.as_deref().unwrap_or_default();
   let zone = schedule.timezone.as_deref().unwrap_or(DEFAULT_TIMEZONE);
-  let next = CronExpression::parse(text, 0).ok().zip(parse_time_zone(zone).ok()).and_then(
+  let next = CronExpression::parse(text, 0).ok().zip(CronZone::named(zone).ok()).and_then(
     |(expression, zone)| {
       let fire = expression.next_after(now.instant(), &zone)?;
-      Some(fire.at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M (%:z)").to_string())
+      Some(zone.local(fire.at).strftime("%a %Y-%m-%d %H:%M (%:z)").to_string())
     },
   );
   format!("cron {text}  next {}", next.unwrap_or_else(|| "never".to_owned()))

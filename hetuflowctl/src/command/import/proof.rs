@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hetuflow_core::{CronExpression, ScheduleForCreate, Ts, parse_time_zone};
+use hetuflow_core::{CronExpression, CronZone, ScheduleForCreate, Ts, parse_time_zone};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -63,6 +63,7 @@ pub fn prove(
   let theirs = pattern.fires(after, &time.zone, count);
   let zone = parse_time_zone(&proof.timezone).unwrap_or(TimeZone::UTC);
   let Ok(expression) = CronExpression::parse(&text, 0) else { return proof };
+  let searched = CronZone::of(zone.clone());
   // With less than what was asked for, their rule has no more fires at all.
   let end = if theirs.len() < count { None } else { theirs.last().copied() };
   let mut at_each: BTreeMap<Timestamp, (usize, usize, Option<String>)> = BTreeMap::new();
@@ -71,14 +72,14 @@ pub fn prove(
   }
   let mut last = after;
   for _ in 0..count.saturating_mul(2) {
-    let Some(fire) = expression.next_after(last, &zone) else { break };
+    let Some(fire) = expression.next_after(last, &searched) else { break };
     if end.is_some_and(|end| fire.at > end) || (end.is_none() && is_far(fire.at)) {
       break;
     }
     last = fire.at;
     let entry = at_each.entry(fire.at).or_default();
     entry.1 += 1;
-    entry.2 = fire.note;
+    entry.2 = fire.note.map(|note| note.to_string());
   }
   proof.compared = theirs.len();
   proof.until = end.or(at_each.keys().last().copied()).map(Ts::from);

@@ -2,13 +2,14 @@
 //! schedules that start in the same minute.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hetuflow_core::{
-  CronExpression, DEFAULT_TIMEZONE, ScheduleEntity, ScheduleStatus, Ts, parse_time_zone,
+  ClockNote, CronError, CronExpression, CronZone, DEFAULT_TIMEZONE, DstGap, DstOverlap,
+  ScheduleEntity, ScheduleStatus, Ts, cron_seed,
 };
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
@@ -25,10 +26,14 @@ use crate::output::{Outcome, View, visible};
 const HERD_SPAN: Duration = Duration::from_secs(7 * 86_400);
 /// How far changes of the clocks are looked for.
 const CLOCK_SPAN: Duration = Duration::from_secs(400 * 86_400);
-/// Fires of one schedule that are looked at.
+/// Fires of one schedule that are looked at for herds.
 const FIRES_MAX: usize = 2000;
+/// The same for changes of the clocks: each minute of that time.
+const CLOCK_FIRES_MAX: usize = 600_000;
 /// Herds and names that are told.
 const TOLD_MAX: usize = 10;
+/// Schedules with this much jitter, in seconds, make no herd of one minute.
+const SPREAD_SECS: u64 = 60;
 
 /// Something about a schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,6 +59,31 @@ pub struct Timed {
   pub every: Option<(i64, Timestamp)>,
   /// Its zone.
   pub timezone: String,
+  /// What it does at changes of the clocks.
+  pub dst: (DstGap, DstOverlap),
+  /// Where `H` and `~` stand; another one for each schedule.
+  pub seed: u64,
+  /// Its jitter keeps it out of herds.
+  pub spread: bool,
+}
+
+impl Timed {
+  /// An expression and nothing else.
+  fn plain(text: &str, timezone: String, seed: u64) -> Self {
+    Self {
+      name: text.to_owned(),
+      cron: Some(text.to_owned()),
+      every: None,
+      timezone,
+      dst: (DstGap::Auto, DstOverlap::Auto),
+      seed,
+      spread: false,
+    }
+  }
+
+  fn parse(&self, text: &str) -> Result<CronExpression, CronError> {
+    Ok(CronExpression::parse(text, self.seed)?.with_dst(self.dst.0, self.dst.1))
+  }
 }
 
 /// Checks.
@@ -92,9 +122,9 @@ pub async fn run(session: &Session, args: &CheckArgs) -> Result<Outcome, CtlErro
 /// One expression, which must be good at least.
 fn expression(text: &str, zone: Option<&str>) -> Result<Timed, CtlError> {
   let timezone = zone.unwrap_or(DEFAULT_TIMEZONE).to_owned();
-  parse_time_zone(&timezone).map_err(|error| cron_error(&timezone, error))?;
+  CronZone::named(&timezone).map_err(|error| cron_error(&timezone, error))?;
   CronExpression::parse(text, 0).map_err(|error| cron_error(text, error))?;
-  Ok(Timed { name: text.to_owned(), cron: Some(text.to_owned()), every: None, timezone })
+  Ok(Timed::plain(text, timezone, 0))
 }
 
 /// The enabled schedules of a server.
@@ -109,6 +139,9 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
     enabled
       .map(|one| Timed {
         every: one.interval_secs.zip(one.next_run_at).map(|(secs, at)| (secs, at.instant())),
+        seed: cron_seed(one.id),
+        dst: (one.dst_gap, one.dst_overlap),
+        spread: one.jitter_secs.unsigned_abs() >= SPREAD_SECS,
         name: one.name,
         cron: one.cron_expression,
         timezone: one.timezone,
@@ -118,9 +151,20 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
 }
 
 fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
-  let manifests = ManifestArgs { files: args.files.clone(), recursive: true, var: Vec::new() };
-  let loaded = load_files(&manifests)?;
+  let (lists, files): (Vec<PathBuf>, Vec<PathBuf>) =
+    args.files.iter().cloned().partition(|path| is_list(path));
+  let zone = args.tz.as_deref().unwrap_or(DEFAULT_TIMEZONE);
   let mut all = Vec::new();
+  for path in &lists {
+    let text = std::fs::read_to_string(path)
+      .map_err(|error| CtlError::usage(format!("cannot read {}: {error}", path.display())))?;
+    all.extend(of_list(&text, zone));
+  }
+  if files.is_empty() {
+    return Ok(all);
+  }
+  let manifests = ManifestArgs { files, recursive: true, var: Vec::new() };
+  let loaded = load_files(&manifests)?;
   for (job, _) in &loaded.jobs {
     for schedule in &job.schedules {
       all.push(Timed {
@@ -129,10 +173,35 @@ fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
         // The grid of an interval begins when a server takes it.
         every: None,
         timezone: schedule.timezone.clone().unwrap_or_else(|| DEFAULT_TIMEZONE.to_owned()),
+        dst: (
+          schedule.dst_gap.unwrap_or(DstGap::Auto),
+          schedule.dst_overlap.unwrap_or(DstOverlap::Auto),
+        ),
+        // The server will choose by ids that do not exist yet.
+        seed: all.len() as u64,
+        spread: schedule.jitter_secs.is_some_and(|jitter| jitter.0.as_secs() >= SPREAD_SECS),
       });
     }
   }
   Ok(all)
+}
+
+/// A file that is not YAML or JSON holds one expression per line.
+fn is_list(path: &Path) -> bool {
+  let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+  let manifest = ["yaml", "yml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known));
+  path != Path::new("-") && !manifest && !path.is_dir()
+}
+
+/// The expressions of a text, one per line; empty lines and those that begin with `#` are none.
+fn of_list(text: &str, zone: &str) -> Vec<Timed> {
+  let lines = text.lines().map(str::trim).enumerate();
+  let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+  let timed = |(number, line): (usize, &str)| Timed {
+    name: format!("line {}", number + 1),
+    ..Timed::plain(line, zone.to_owned(), number as u64)
+  };
+  lines.map(timed).collect()
 }
 
 /// Everything about some schedules; `herd` is how many in one minute are too many.
@@ -146,14 +215,14 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
       schedules: vec![one.name.clone()],
       message,
     };
-    let zone = match parse_time_zone(&one.timezone) {
+    let zone = match CronZone::named(&one.timezone) {
       Ok(zone) => zone,
       Err(error) => {
         findings.push(finding(error.code, "error", format!("{}: {}", one.name, error.message)));
         continue;
       }
     };
-    let parsed = one.cron.as_ref().map(|text| CronExpression::parse(text, 0));
+    let parsed = one.cron.as_ref().map(|text| one.parse(text));
     match parsed {
       Some(Err(error)) => {
         let text = one.cron.as_deref().unwrap_or_default();
@@ -169,12 +238,14 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
           clocks(&cron, &zone, now)
             .map(|note| finding("schedule.clocks", "warning", format!("{}: {note}", one.name))),
         );
-        for at in fires(&cron, &zone, now) {
+        for at in fires(&cron, &zone, now).filter(|_| !one.spread) {
           minutes.entry(at.as_second().div_euclid(60)).or_default().insert(index);
         }
       }
       None => {
-        for at in one.every.into_iter().flat_map(|grid| grid_fires(grid, now)) {
+        for at in
+          one.every.filter(|_| !one.spread).into_iter().flat_map(|grid| grid_fires(grid, now))
+        {
           minutes.entry(at.div_euclid(60)).or_default().insert(index);
         }
       }
@@ -186,16 +257,12 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
 
 fn fires<'c>(
   cron: &'c CronExpression,
-  zone: &'c TimeZone,
+  zone: &'c CronZone,
   now: Ts,
 ) -> impl Iterator<Item = Timestamp> + 'c {
   let end = now.plus(HERD_SPAN).instant();
-  std::iter::successors(cron.next_after(now.instant(), zone), move |last| {
-    cron.next_after(last.at, zone)
-  })
-  .map(|fire| fire.at)
-  .take_while(move |at| *at <= end)
-  .take(FIRES_MAX)
+  let fires = cron.fires_after(now.instant(), zone).map(|fire| fire.at);
+  fires.take_while(move |at| *at <= end).take(FIRES_MAX)
 }
 
 fn grid_fires((secs, first): (i64, Timestamp), now: Ts) -> impl Iterator<Item = i64> {
@@ -205,15 +272,17 @@ fn grid_fires((secs, first): (i64, Timestamp), now: Ts) -> impl Iterator<Item = 
 }
 
 /// The first night in the coming year that changes a fire.
-fn clocks(cron: &CronExpression, zone: &TimeZone, now: Ts) -> Option<String> {
+fn clocks(cron: &CronExpression, zone: &CronZone, now: Ts) -> Option<String> {
+  // Most schedules of many fires are patterns that do what patterns do: nothing to tell.
+  if cron.is_pattern() && cron.dst() == (DstGap::Skip, DstOverlap::Both) {
+    return None;
+  }
   let end = now.plus(CLOCK_SPAN).instant();
-  std::iter::successors(cron.next_after(now.instant(), zone), |last| cron.next_after(last.at, zone))
-    .take(FIRES_MAX)
-    .take_while(|fire| fire.at <= end)
-    .find_map(|fire| {
-      let note = fire.note.filter(|note| !note.starts_with("second pass"))?;
-      Some(format!("{}: {note}", fire.at.to_zoned(zone.clone()).date()))
-    })
+  let fires = cron.fires_after(now.instant(), zone).take(CLOCK_FIRES_MAX);
+  fires.take_while(|fire| fire.at <= end).find_map(|fire| {
+    let note = fire.note.filter(|note| *note != ClockNote::SecondPass)?;
+    Some(format!("{}: {note}", zone.local(fire.at).date()))
+  })
 }
 
 /// Minutes of the day in which too many start, the fullest first.
@@ -234,8 +303,8 @@ fn herds(all: &[Timed], minutes: &BTreeMap<i64, BTreeSet<usize>>, herd: usize) -
 fn herd_of(all: &[Timed], minute: i64, members: &BTreeSet<usize>) -> Finding {
   let names: Vec<String> = members.iter().map(|index| all[*index].name.clone()).collect();
   let first = members.first().map_or(DEFAULT_TIMEZONE, |index| all[*index].timezone.as_str());
-  let zone = parse_time_zone(first).unwrap_or(TimeZone::UTC);
-  let when = Timestamp::from_second(minute * 60).map(|at| at.to_zoned(zone));
+  let zone = CronZone::named(first).unwrap_or_else(|_| CronZone::utc());
+  let when = Timestamp::from_second(minute * 60).map(|at| zone.local(at));
   let when = when.map(|at| at.strftime("%H:%M").to_string()).unwrap_or_default();
   let more = if names.len() > TOLD_MAX { ", …" } else { "" };
   let shown = names.iter().take(TOLD_MAX).cloned().collect::<Vec<_>>().join(", ");
@@ -252,7 +321,7 @@ mod tests {
   use super::*;
 
   fn timed(name: &str, cron: &str, zone: &str) -> Timed {
-    Timed { name: name.into(), cron: Some(cron.into()), every: None, timezone: zone.into() }
+    Timed { name: name.into(), ..Timed::plain(cron, zone.into(), 0) }
   }
 
   #[test]
@@ -265,7 +334,7 @@ mod tests {
     all.push(timed("mars", "@daily", "Mars/Base"));
     all.push(timed("night", "30 2 * * *", "Europe/Berlin"));
     let grid = (86_400, "2025-11-21T18:00:00Z".parse().expect("an instant"));
-    all.push(Timed { name: "grid".into(), cron: None, every: Some(grid), timezone: "UTC".into() });
+    all.push(Timed { cron: None, every: Some(grid), ..timed("grid", "", "UTC") });
     let findings = check(&all, now, 5);
     let told: Vec<(&str, &str)> =
       findings.iter().map(|one| (one.code.as_str(), one.schedules[0].as_str())).collect();
@@ -285,5 +354,22 @@ mod tests {
     );
     assert!(findings[3].message.contains("2026-03-29"), "{findings:?}");
     assert_eq!(check(&all[..4], now, 5), []);
+    // With a minute of jitter they do not start together.
+    let spread: Vec<Timed> =
+      all[..4].iter().cloned().map(|one| Timed { spread: true, ..one }).collect();
+    assert_eq!(check(&spread, now, 4), []);
+    assert_eq!(check(&all[..4], now, 4).len(), 1);
+  }
+
+  #[test]
+  fn lists_of_expressions() {
+    let all = of_list("# night jobs\n0 2 * * *\n\n  0 0 30 2 *\n30 2 * * *\n", "Europe/Berlin");
+    let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["line 2", "line 4", "line 5"]);
+    let now: Ts = "2025-11-21T14:00:00Z".parse().expect("an instant");
+    let told: Vec<String> = check(&all, now, 10).into_iter().map(|one| one.code).collect();
+    assert_eq!(told, ["schedule.clocks", "cron.never_fires", "schedule.clocks"]);
+    assert!(is_list(Path::new("x/crons.txt")) && is_list(Path::new("crons")));
+    assert!(!is_list(Path::new("jobs.yaml")) && !is_list(Path::new("-")));
   }
 }

@@ -2,6 +2,7 @@
 
 use hetuflow_core::{ScheduleEntity, ScheduleForCreate, Seconds};
 
+use super::exclude;
 use crate::cli::ScheduleCreate;
 use crate::client::{Call, CtlError};
 use crate::command::object::get;
@@ -14,9 +15,12 @@ use crate::output::{Outcome, View};
 /// When the job is not there, or the schedule is refused.
 pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, CtlError> {
   let timing = &args.timing;
-  if timing.cron.is_none() && timing.every.is_none() {
-    return Err(CtlError::usage("when?").help("give --cron EXPR or --every DUR"));
+  let at = args.at.or(args.after.map(|after| session.look.now.plus(after)));
+  if timing.cron.is_none() && timing.every.is_none() && at.is_none() {
+    let help = "give --cron EXPR, --every DUR, --at TIME or --in DUR";
+    return Err(CtlError::usage("when?").help(help));
   }
+  let (exclude, left_out) = exclude::rules(timing)?;
   let job = get::job(session, &args.job).await?;
   let new = ScheduleForCreate {
     job_id: Some(job.id),
@@ -24,6 +28,11 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
     timezone: timing.tz.clone(),
+    dst_gap: timing.dst_gap,
+    dst_overlap: timing.dst_overlap,
+    jitter_secs: timing.jitter.map(Seconds),
+    exclude,
+    at,
     overlap_policy: timing.overlap,
     misfire_policy: timing.misfire,
     max_count: timing.max_count,
@@ -31,5 +40,9 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     ..ScheduleForCreate::default()
   };
   let made: ScheduleEntity = session.client()?.fetch(Call::post("/schedules").json(&new)).await?;
-  Ok(View::thing(&made).into())
+  let outcome = Outcome::from(View::thing(&made));
+  Ok(match exclude::note(&left_out) {
+    Some(note) => outcome.note(note),
+    None => outcome,
+  })
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 
 use futures_util::stream;
-use hetuflow_core::Stream;
+use hetuflow_core::{DstGap, DstOverlap, Stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -28,9 +28,15 @@ pub struct Question {
   /// Strictly after this instant.
   #[serde(default)]
   pub from: Option<String>,
-  /// How many.
+  /// How many; a bad number is told as such.
   #[serde(default)]
-  pub count: Option<u32>,
+  pub count: Option<i64>,
+  /// What becomes of a time that the clocks leave out.
+  #[serde(default)]
+  pub dst_gap: Option<DstGap>,
+  /// What becomes of a time that the clocks show twice.
+  #[serde(default)]
+  pub dst_overlap: Option<DstOverlap>,
 }
 
 /// Answers every line of stdin until it ends. A bad question has `error` for an answer and harms

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod create;
+mod exclude;
 pub mod explain;
 mod lines;
 pub mod next;

@@ -1,9 +1,11 @@
 //! `schedule next`: offline for an expression, by the server for a schedule or a job.
 
 use hetuflow_core::{
-  CronError, CronExpression, NextFire, SchedulePreview, Ts, cron::cron_fields, parse_time_zone,
+  CronError, CronExpression, CronZone, DstGap, DstOverlap, NextFire, SchedulePreview, Ts,
+  cron::cron_fields, parse_time_zone,
 };
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
 use super::lines::{Question, answer_all};
@@ -37,8 +39,9 @@ pub async fn run(session: &Session, args: &NextArgs) -> Result<Outcome, CtlError
     };
     return Ok(show(&[(String::new(), preview)], session));
   }
-  if args.tz.is_some() {
-    return Err(CtlError::usage("--tz is for expressions; a schedule has its own zone"));
+  if args.tz.is_some() || args.dst_gap.is_some() || args.dst_overlap.is_some() {
+    let message = "--tz and --dst-… are for expressions; a schedule has its own zone and rules";
+    return Err(CtlError::usage(message));
   }
   let previews = online(session, what, args).await?;
   Ok(show(&previews, session))
@@ -51,36 +54,72 @@ fn is_expression(what: &str) -> bool {
 
 /// The answer to one line of stdin: the instants, or what is wrong.
 fn answer(flags: &NextArgs, question: &Question) -> Result<Value, CtlError> {
-  let args = NextArgs {
-    what: None,
-    tz: question.tz.clone().or_else(|| flags.tz.clone()),
-    from: question.from.clone().or_else(|| flags.from.clone()),
-    count: question.count.unwrap_or(flags.count),
-    stdin: true,
-  };
-  if !(1..=COUNT_MAX).contains(&args.count) {
+  let count = question.count.unwrap_or(i64::from(flags.count));
+  let Some(count) = u32::try_from(count).ok().filter(|count| (1..=COUNT_MAX).contains(count))
+  else {
     let mut error = CtlError::new(Exit::Invalid, format!("count is 1 to {COUNT_MAX}"));
     error.code = "number.range".to_owned();
     return Err(error);
+  };
+  let args = NextArgs {
+    what: None,
+    tz: question.tz.clone().or_else(|| flags.tz.clone()),
+    dst_gap: question.dst_gap.or(flags.dst_gap),
+    dst_overlap: question.dst_overlap.or(flags.dst_overlap),
+    from: question.from.clone().or_else(|| flags.from.clone()),
+    count,
+    stdin: true,
+  };
+  let asked = Asked::read(&question.expr, &args)?;
+  let fires = asked.expression.fires_after(asked.from, &asked.zone).take(count as usize);
+  let next: Vec<String> = fires.map(|fire| rfc3339(&asked.zone.local(fire.at))).collect();
+  Ok(json!({ "next": next }))
+}
+
+/// A question about an expression, read.
+struct Asked {
+  expression: CronExpression,
+  zone: CronZone,
+  zone_name: String,
+  from: Timestamp,
+}
+
+impl Asked {
+  fn read(what: &str, args: &NextArgs) -> Result<Self, CtlError> {
+    let zone_name = args.tz.as_deref().unwrap_or(hetuflow_core::DEFAULT_TIMEZONE);
+    let zone = CronZone::named(zone_name).map_err(|error| cron_error(zone_name, error))?;
+    let expression = CronExpression::parse(what, 0)
+      .map_err(|error| cron_error(what, error))?
+      .with_dst(args.dst_gap.unwrap_or(DstGap::Auto), args.dst_overlap.unwrap_or(DstOverlap::Auto));
+    let from = from_of(args, zone.time_zone())?.unwrap_or_else(Ts::now).instant();
+    Ok(Self { expression, zone, zone_name: zone_name.to_owned(), from })
   }
-  let preview = offline(&question.expr, &args)?;
-  Ok(json!({ "next": preview.next.iter().map(|fire| fire.at).collect::<Vec<_>>() }))
+}
+
+/// With the offset of its zone: `2027-03-28T03:00:00+02:00`.
+fn rfc3339(at: &Zoned) -> String {
+  at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 fn offline(what: &str, args: &NextArgs) -> Result<SchedulePreview, CtlError> {
-  let name = args.tz.as_deref().unwrap_or(hetuflow_core::DEFAULT_TIMEZONE);
-  let zone = parse_time_zone(name).map_err(|error| cron_error(name, error))?;
-  let expression = CronExpression::parse(what, 0).map_err(|error| cron_error(what, error))?;
-  let from = from_of(args, &zone)?;
-  let mut after = from.unwrap_or_else(Ts::now).instant();
-  let mut next = Vec::new();
-  while next.len() < args.count as usize {
-    let Some(fire) = expression.next_after(after, &zone) else { break };
-    after = fire.at;
-    let local = fire.at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    next.push(NextFire { at: Ts::from(fire.at), local, note: fire.note });
+  let Asked { expression, zone, zone_name, from } = Asked::read(what, args)?;
+  let next: Vec<NextFire> = expression
+    .fires_after(from, &zone)
+    .take(args.count as usize)
+    .map(|fire| NextFire {
+      at: Ts::from(fire.at),
+      local: rfc3339(&zone.local(fire.at)),
+      note: fire.note.map(|note| note.to_string()),
+    })
+    .collect();
+  if next.is_empty() {
+    let after = rfc3339(&zone.local(from));
+    let message = format!("never fires after {after} in {zone_name}: {}", expression.describe());
+    let mut error = CtlError::new(Exit::Invalid, message);
+    error.code = "cron.never_fires".to_owned();
+    return Err(error);
   }
-  Ok(SchedulePreview { description: expression.describe(), timezone: name.to_owned(), next })
+  Ok(SchedulePreview { description: expression.describe(), timezone: zone_name, next })
 }
 
 fn from_of(args: &NextArgs, zone: &TimeZone) -> Result<Option<Ts>, CtlError> {
@@ -194,6 +233,8 @@ mod tests {
     NextArgs {
       what: Some(what.into()),
       tz: Some(tz.into()),
+      dst_gap: None,
+      dst_overlap: None,
       count,
       from: Some(from.into()),
       stdin: false,

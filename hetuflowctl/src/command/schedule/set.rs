@@ -2,6 +2,7 @@
 
 use hetuflow_core::{ScheduleEntity, ScheduleForUpdate, Seconds};
 
+use super::exclude;
 use crate::cli::ScheduleSet;
 use crate::client::{Call, CtlError};
 use crate::command::object::{Kind, get};
@@ -14,10 +15,15 @@ use crate::output::{Outcome, View};
 /// When it is not there, or the change is refused.
 pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlError> {
   let timing = &args.timing;
+  let (exclude, left_out) = exclude::rules(timing)?;
   let change = ScheduleForUpdate {
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
     timezone: timing.tz.clone(),
+    dst_gap: timing.dst_gap,
+    dst_overlap: timing.dst_overlap,
+    jitter_secs: timing.jitter.map(Seconds),
+    exclude: (!exclude.is_empty()).then_some(exclude),
     overlap_policy: timing.overlap,
     misfire_policy: timing.misfire,
     max_count: timing.max_count,
@@ -27,11 +33,15 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
   if change == ScheduleForUpdate::default() {
     return Err(
       CtlError::usage("nothing to change")
-        .help("give --cron, --every, --tz, --overlap, --misfire or --prio"),
+        .help("give --cron, --every, --tz, --dst-gap, --dst-overlap, --jitter, --exclude, --overlap, --misfire or --prio"),
     );
   }
   let schedule = get::schedule(session, &args.name).await?;
   let call = Call::patch(Kind::Schedule.path_of(&schedule.id.to_string())).json(&change);
   let changed: ScheduleEntity = session.client()?.fetch(call).await?;
-  Ok(View::thing(&changed).into())
+  let outcome = Outcome::from(View::thing(&changed));
+  Ok(match exclude::note(&left_out) {
+    Some(note) => outcome.note(note),
+    None => outcome,
+  })
 }

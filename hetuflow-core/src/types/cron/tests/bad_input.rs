@@ -138,7 +138,7 @@ proptest! {
   ) {
     if let Ok(expression) = CronExpression::parse(&parts.join(" "), seed) {
       prop_assert!(!expression.describe().is_empty());
-      let berlin = super::super::parse_time_zone("Europe/Berlin").unwrap();
+      let berlin = super::super::CronZone::named("Europe/Berlin").unwrap();
       expression.next_after(super::ts("2026-03-28T12:00:00Z"), &berlin);
     }
   }

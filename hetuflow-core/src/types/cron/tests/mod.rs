@@ -8,11 +8,13 @@ mod describe;
 mod dst;
 mod meaning;
 mod oracle;
+mod rules;
+mod window;
 mod zone;
 
 use jiff::Timestamp;
 
-use super::{CronExpression, parse_time_zone};
+use super::{CronExpression, CronZone};
 
 /// Parses with a fixed seed or fails the test with the message.
 fn parse(text: &str) -> CronExpression {
@@ -26,7 +28,7 @@ fn ts(text: &str) -> Timestamp {
 
 /// The next fires after an instant, as local times with their offset.
 fn fires(text: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
-  let (expression, tz) = (parse(text), parse_time_zone(zone).unwrap());
+  let (expression, tz) = (parse(text), CronZone::named(zone).unwrap());
   let mut after = ts(after);
   let mut found = Vec::new();
   while found.len() < count
@@ -34,7 +36,7 @@ fn fires(text: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
   {
     assert!(fire.at > after, "{text}: {} is not after {after}", fire.at);
     after = fire.at;
-    found.push(after.to_zoned(tz.clone()).strftime("%a %F %T %:z").to_string());
+    found.push(tz.local(after).strftime("%a %F %T %:z").to_string());
   }
   found
 }

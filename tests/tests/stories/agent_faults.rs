@@ -116,10 +116,7 @@ async fn a_process_number_that_is_used_again_is_a_stranger(engine: Engine) -> Re
 
   std::fs::write(dir.join("hold"), "")?;
   for word in ["hetuflow-agent executor", "hetuflow-agent start", "sleep 1234567"] {
-    let victims = process::find("", &dir).into_iter().filter(|(_, line)| line.contains(word));
-    // The shell of this story names the agent, too.
-    let victims: Vec<u32> =
-      victims.filter(|(_, line)| !line.contains("pid_max")).map(|(pid, _)| pid).collect();
+    let victims = of_cluster(&dir, word);
     ensure!(!victims.is_empty(), "no {word}");
     victims.into_iter().try_for_each(|pid| kill(pid, Signal::KILL))?;
   }
@@ -134,18 +131,27 @@ async fn a_process_number_that_is_used_again_is_a_stranger(engine: Engine) -> Re
   wait_status(&api, &next, &["succeeded"]).await?;
   ensure!(lives(&dir, "sleep 100000"), "the stranger was swept away");
   std::fs::write(dir.join("stop"), "")?;
-  for (pid, line) in process::find("", &dir) {
-    if line.contains("hetuflow-agent start") && !line.contains("pid_max") {
-      kill(pid, Signal::TERM)?;
-    }
+  for pid in of_cluster(&dir, "hetuflow-agent start") {
+    kill(pid, Signal::TERM)?;
   }
   wait::until_ok("the host to be gone", LIMIT, || async {
     let left = process::find("", &dir);
-    let left: Vec<_> = left.iter().filter(|(_, line)| line.contains("agent")).collect();
+    let left: Vec<_> = left.iter().filter(|(_, line)| line.contains("pid_max")).collect();
     if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
   })
   .await?;
   cluster.finish()
+}
+
+/// Processes of a cluster whose command line has this in it; the executor is in no folder of it.
+fn of_cluster(dir: &Path, word: &str) -> Vec<u32> {
+  let own = dir.display().to_string();
+  let everybody = process::find("", Path::new("/")).into_iter();
+  let inside =
+    |pid: u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+  // The shell of this story names the agent, too.
+  let named = everybody.filter(|(_, line)| line.contains(word) && !line.contains("pid_max"));
+  named.filter(|(pid, line)| line.contains(&own) || inside(*pid)).map(|(pid, _)| pid).collect()
 }
 
 fn lives(dir: &Path, word: &str) -> bool {

@@ -69,14 +69,15 @@ impl Calendar {
     (wall.date(), second + i32::from(time.second()))
   }
 
-  /// When the clocks show a second of a day, at least a second after `at`: where they go back, the
-  /// search just takes one more step.
+  /// When the clocks show a second of a day, at least a second after `at`, and not after their next
+  /// change: an hour that comes twice is looked at twice.
   fn instant(&self, date: Date, second: i32, at: Timestamp) -> Timestamp {
     let soon = at.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
     let midnight = DateTime::from_parts(date, Time::midnight());
     let wall = midnight.checked_add(SignedDuration::from_secs(i64::from(second)));
     let found = wall.and_then(|wall| self.zone.time_zone().to_timestamp(wall));
-    found.map_or(Timestamp::MAX, |found| found.max(soon))
+    let change = self.zone.time_zone().following(at).next().map(|change| change.timestamp());
+    found.unwrap_or(Timestamp::MAX).min(change.unwrap_or(Timestamp::MAX)).max(soon)
   }
 }
 

@@ -107,6 +107,23 @@ fn closed_stretches_are_jumped_over() {
   assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
 }
 
+/// 01:00 to 02:00 comes twice on that day: its second pass is open up to 01:30.
+#[test]
+fn an_hour_that_comes_twice_opens_twice() {
+  let zone = CronZone::named("America/New_York").unwrap();
+  let calendar = |rules: &[&str]| calendar(rules, "America/New_York");
+  let gate = CalendarGate {
+    include: vec![calendar(&["SAT-SUN"])],
+    exclude: vec![calendar(&["SUN 01:30-04:15"])],
+  };
+  let expression = CronExpression::parse("*/10 * * * *", 0).unwrap();
+  let next = |at| expression.next_after(at, &zone).map(|fire| fire.at);
+  let found = gate.next_open(ts("2026-11-01T05:20:00Z"), next);
+  assert_eq!(found, Some(ts("2026-11-01T06:00:00Z")));
+  let found = gate.next_open(ts("2026-11-01T06:20:00Z"), next);
+  assert_eq!(found, Some(ts("2026-11-01T09:20:00Z")));
+}
+
 proptest! {
   #![proptest_config(ProptestConfig::with_cases(150))]
 

@@ -9,7 +9,7 @@ use hetuflow_core::{
   AckMessage, AckStatus, AgentCapabilities, AgentCommand, AgentMetrics, CommandKind,
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +82,7 @@ impl Commander {
   }
 
   /// Works until the agent has no more use for it.
-  pub async fn run(mut self, mut commands: UnboundedReceiver<AgentCommand>) {
+  pub async fn run(mut self, mut commands: Receiver<AgentCommand>) {
     while let Some(command) = commands.recv().await {
       let (kind, message_id) = (command.command_type, command.command_id);
       let outcome = self.obey(&command).await;

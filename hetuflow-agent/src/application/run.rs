@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hetuflow_core::AgentMetrics;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, channel, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::connection::{self, Connection, Superseded};
 use crate::executor::{self, Command, Executor, Launcher, Remote, SteadyClock};
 use crate::scheduler::{self, Counters, Order, Scheduler};
 
+/// Orders to the agent as a whole that may wait; more are refused.
+const COMMANDS_MAX: usize = 16;
 /// What the end of running tasks may take beyond the grace.
 const STOP_LIMIT: Duration = Duration::from_millis(2500);
 /// What tasks get when this agent has no right to them any more.
@@ -91,7 +93,7 @@ impl Agent {
     let (grants, granted) = watch::channel(scheduler::Grant::default());
     let (passed, grants_to_server) = watch::channel(connection::Grant::default());
     let (sampled, health) = watch::channel(AgentMetrics::default());
-    let (agent_commands, to_commander) = unbounded_channel();
+    let (agent_commands, to_commander) = channel(COMMANDS_MAX);
     let [leave_wanted, restart_wanted, all_reported, stop_sampling, let_go] =
       [(); 5].map(|()| CancellationToken::new());
     let restart = matches!(home, ExecutorHome::Apart(_)).then(|| restart_wanted.clone());

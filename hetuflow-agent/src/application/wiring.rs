@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{AgentCommand, CommandKind};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::watch;
 
 use super::commander::Commander;
@@ -16,10 +16,7 @@ use crate::executor::{
 use crate::scheduler::{self, Order};
 
 /// What the server says becomes orders to the scheduler, or to the agent as a whole.
-pub fn tell(
-  orders: UnboundedSender<Order>,
-  commands: UnboundedSender<AgentCommand>,
-) -> connection::Tell {
+pub fn tell(orders: UnboundedSender<Order>, commands: Sender<AgentCommand>) -> connection::Tell {
   Box::new(move |told| {
     let order = match told {
       Told::Connected { connection_epoch, reply } => Order::Connected { connection_epoch, reply },
@@ -40,7 +37,7 @@ pub fn tell(
       }),
       Told::Command(command) => match command.command_type {
         CommandKind::Drain => Order::GiveBack,
-        kind if Commander::knows(kind) => return commands.send(command).is_ok(),
+        kind if Commander::knows(kind) => return commands.try_send(command).is_ok(),
         _ => return false,
       },
     };

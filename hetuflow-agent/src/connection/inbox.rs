@@ -186,7 +186,11 @@ impl Inbox<'_> {
   fn take_command(&self, command: AgentCommand) {
     let (id, kind) = (command.command_id, command.command_type);
     if !(self.tell)(Told::Command(command)) {
-      self.answer(refusal(Some(id), "unsupported", &format!("command {kind}")));
+      self.answer(refusal(
+        Some(id),
+        "unsupported",
+        &format!("command {kind}: not known here, or too many wait"),
+      ));
     }
   }
 }

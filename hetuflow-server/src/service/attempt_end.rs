@@ -213,8 +213,12 @@ const RESTART: &str = "restart";
 
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
-const GIVEN_BACK: [&str; 3] =
-  ["not_started(agent_shutdown)", "not_started(executor_lost)", "not_started(agent_drain)"];
+const GIVEN_BACK: [&str; 4] = [
+  "not_started(agent_shutdown)",
+  "not_started(executor_lost)",
+  "not_started(executor_shutdown)",
+  "not_started(agent_drain)",
+];
 
 /// What stands beside a task that is stopped because its agent is being emptied.
 const DRAIN: &str = "drain";

@@ -111,6 +111,8 @@ impl Desk {
     if let Some(held) = self.held.get_mut(&instance_id) {
       held.phase = HeldPhase::Ended { pid: None, started_us: None };
     }
+    // It may have been written down as waiting: the next executor must not start it.
+    self.journal.exited(&ended);
     self.keep(instance_id, Told::Ended(Box::new(ended)), Hold::default());
   }
 

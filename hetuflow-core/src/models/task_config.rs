@@ -10,8 +10,9 @@ use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, Selector,
-  RetryCondition, TaskInstanceStatus, check_conditions, parse_duration, pointer_part,
+  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, NamespaceId,
+  RetryCondition, Selector, SelectorClass, TaskInstanceStatus, check_conditions, parse_duration,
+  pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -252,10 +253,19 @@ pub struct TaskConfig {
 }
 
 fn selector_is_empty(selector: &Selector) -> bool {
-  selector.0.is_empty()
+  selector.is_empty()
 }
 
 impl TaskConfig {
+  /// What decides which agents may run a task of a job with these settings.
+  pub fn class(&self, namespace: &NamespaceId) -> SelectorClass {
+    SelectorClass {
+      namespace_id: namespace.clone(),
+      selector: self.selector.clone(),
+      task_type: self.task_type.clone(),
+    }
+  }
+
   /// The program that runs.
   pub fn program(&self) -> ExecuteCommand {
     self.cmd.unwrap_or(ExecuteCommand::Bash)

@@ -40,7 +40,8 @@ pub use retry_condition::{
   RETRY_CONDITION_HINT, RETRY_CONDITIONS_MAX, RetryCondition, check_conditions,
 };
 pub use selector::{
-  LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,
+  Comparison, Condition, LABEL_BYTES_MAX, LABELS_MAX, LabelTest, Labels, SELECTOR_BYTES_MAX,
+  SELECTOR_VALUES_MAX, Selector, SelectorClass, SelectorError, TaskTypes, Version, check_labels,
 };
 pub use status::{
   InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,

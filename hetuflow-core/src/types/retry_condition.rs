@@ -186,10 +186,21 @@ mod tests {
 
   #[test]
   fn slips_of_the_pen_are_told() {
-    for bad in
-      ["", "exit", "exit_code()", "exit_code(256)", "exit_code(-1)", "exit_code(5-3)", "signal(0)",
-        "signal(NOPE)", "oom(1)", "limit()", "agent lost", "exit_code(1", "Timeout"]
-    {
+    for bad in [
+      "",
+      "exit",
+      "exit_code()",
+      "exit_code(256)",
+      "exit_code(-1)",
+      "exit_code(5-3)",
+      "signal(0)",
+      "signal(NOPE)",
+      "oom(1)",
+      "limit()",
+      "agent lost",
+      "exit_code(1",
+      "Timeout",
+    ] {
       let mut errors = Vec::new();
       check_conditions(&[bad.to_owned()], "/retry_on", &mut errors);
       assert_eq!(errors.first().map(|error| error.code.as_str()), Some("retry.condition"), "{bad}");

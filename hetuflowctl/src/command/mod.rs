@@ -20,6 +20,7 @@ mod filter_text;
 mod glance;
 mod import;
 mod job;
+mod label_filter;
 mod legacy;
 mod live;
 mod man;

@@ -70,7 +70,7 @@ impl RetryCondition {
   pub fn matches(&self, status: TaskInstanceStatus, reason: Option<&str>) -> bool {
     use TaskInstanceStatus as S;
     let reason = reason.unwrap_or_default();
-    let inner = |word: &str| Some(reason.strip_prefix(word)?.strip_prefix('(')?.strip_suffix(')')?);
+    let inner = |word: &str| reason.strip_prefix(word)?.strip_prefix('(')?.strip_suffix(')');
     match self {
       Self::ExitCode(first, last) => {
         let code = inner("exit_code").and_then(|code| code.parse::<i64>().ok());

@@ -332,7 +332,7 @@ impl Dispatcher {
   /// An attempt after the first has what its task has left of its whole time.
   async fn with_time_left(
     &self,
-    mut task: ClaimedTask,
+    task: ClaimedTask,
     spec: &JobSpec,
   ) -> Result<ClaimedTask, DbError> {
     let config = task.config.as_ref().map_or(&spec.config, |config| &config.0);
@@ -340,13 +340,13 @@ impl Dispatcher {
       return Ok(task);
     };
     let mut conn = self.store.db.read().await?;
-    if let Some(began) = task_instance_bmc::first_start(&mut conn, task.task_id).await? {
-      let left = began.plus(total.0).since(conn.now().await?.max(task.eligible_at));
-      // The agent ends it at once, which tells more than not to start it.
-      let left = Seconds(left.max(TIME_LEFT_MIN));
-      task = task.with_config(TaskConfig { total_timeout_secs: Some(left), ..config.clone() });
-    }
-    Ok(task)
+    let began = task_instance_bmc::first_start(&mut conn, task.task_id).await?;
+    let Some(began) = began else { return Ok(task) };
+    let left = began.plus(total.0).since(conn.now().await?.max(task.eligible_at));
+    // The agent ends it at once, which tells more than not to start it.
+    let total_timeout_secs = Some(Seconds(left.max(TIME_LEFT_MIN)));
+    let config = TaskConfig { total_timeout_secs, ..config.clone() };
+    Ok(task.with_config(config))
   }
 
   async fn secrets_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Secrets, DbError> {

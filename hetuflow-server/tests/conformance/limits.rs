@@ -89,7 +89,10 @@ pub async fn held_tasks_wait_for_their_slot(store: &TestStore) {
   assert_eq!(tx.end(gone).await.unwrap()[0].row.gate, -tasks[2].gate.as_ref().unwrap().number());
   assert_eq!(admission.turn().await.unwrap().admitted, 1);
   assert_eq!(used(store, limit).await, 2);
-  assert_eq!(admission.sweep().await.unwrap(), 1, "the lease of the cancelled one");
+  let mut tx = store.db.begin_hot().await.unwrap();
+  let gone = hot::finish_unstarted(&mut tx, &[tasks[3].id]).await;
+  tx.end(gone).await.unwrap();
+  assert_eq!(admission.sweep().await.unwrap(), 1, "its lease no longer counts");
 }
 
 pub async fn a_retry_waits_for_its_slot_anew(store: &TestStore) {
@@ -224,11 +227,8 @@ pub async fn two_servers_never_let_too_many_through(store: &TestStore) {
 
 pub async fn slots_that_nobody_uses_go_to_others(store: &TestStore) {
   let job = stored_job(store).await;
-  let class = SelectorClass {
-    namespace_id: NamespaceId::default(),
-    selector: Selector([("zone".to_owned(), "nowhere".to_owned())].into()),
-    task_type: None,
-  };
+  let config: TaskConfig = serde_json::from_value(json!({ "selector": "zone=nowhere" })).unwrap();
+  let class = config.class(&NamespaceId::default());
   let mut tx = store.db.begin().await.unwrap();
   let made = job_bmc::ensure_class(&mut tx, &class).await;
   tx.end(made).await.unwrap();

@@ -49,7 +49,7 @@ pub(in crate::service) async fn tell_limits(
     .0
     .iter()
     .zip(&limits)
-    .filter_map(|(demand, told)| Some(lack_text((demand, told), &board, task, now)?))
+    .filter_map(|(demand, told)| lack_text((demand, told), &board, task, now))
     .collect();
   why.limits = limits;
   if row.gate <= 0 || row.eligible_at > now {

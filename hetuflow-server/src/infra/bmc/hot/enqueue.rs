@@ -298,7 +298,7 @@ async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskI
     .bind(column(&live, |t| t.scheduled_at))
     .bind(column(&live, |t| t.start_deadline_at))
     .bind(now)
-    .bind(column(&live, |t| gate_number(t)))
+    .bind(column(&live, gate_number))
     .bind(column(&live, |t| as_json(t.gate.as_ref())))
     .execute(&mut *pg)
     .await?;

@@ -38,7 +38,8 @@ pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use plain_text::{WordsError, grouped, split_words};
 pub use selector::{
-  LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,
+  Comparison, Condition, LABEL_BYTES_MAX, LABELS_MAX, LabelTest, Labels, SELECTOR_BYTES_MAX,
+  SELECTOR_VALUES_MAX, Selector, SelectorClass, SelectorError, TaskTypes, Version, check_labels,
 };
 pub use status::{
   InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use hetuflow_core::{
   Change, FireDecision, FireEntity, FireId, JobEntity, JobStatus, MisfirePolicy, OverlapPolicy,
-  ScheduleEntity, ScheduleStatus, SelectorClass, Subject, TaskControlKind, TaskId, Topic,
-  TriggerSource, Ts,
+  ScheduleEntity, ScheduleStatus, Subject, TaskControlKind, TaskId, Topic, TriggerSource, Ts,
 };
 use serde_json::json;
 
@@ -393,17 +392,12 @@ fn fire(
   at: Ts,
   source: TriggerSource,
 ) {
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
   let task = NewTask {
     id: TaskId::generate(),
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: class.class_id(),
+    class_id: job.config.class(&job.namespace_id).class_id(),
     priority: schedule.priority,
     schedule_id: Some(schedule.id),
     scheduled_at: at,

@@ -21,6 +21,7 @@ mod glance;
 mod import;
 mod input_file;
 mod job;
+mod label_filter;
 mod legacy;
 mod live;
 mod man;

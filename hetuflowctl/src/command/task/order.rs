@@ -118,9 +118,11 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
     config.timeout = Some(Seconds(timeout));
   }
   if let Some(agent) = &options.agent {
-    config.selector.0.insert("agent".to_owned(), agent.clone());
+    config.selector.insert("agent", agent.clone());
   }
-  config.selector.0.extend(options.require.iter().cloned());
+  for selector in &options.require {
+    config.selector.replace(selector.clone());
+  }
   if let Some(dir) = &options.dir {
     config.working_directory = Some(dir.clone());
   }

@@ -19,6 +19,7 @@ mod fault;
 mod filter_text;
 mod glance;
 mod import;
+mod input_file;
 mod job;
 mod label_filter;
 mod legacy;

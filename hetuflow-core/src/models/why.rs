@@ -88,6 +88,12 @@ pub struct TaskWhy {
   pub eligible_at: Option<Ts>,
   /// It is given up when it has not started by then.
   pub start_deadline_at: Option<Ts>,
+  /// Its priority now, while it waits.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub priority: Option<i64>,
+  /// How much of that came by waiting.
+  #[serde(default)]
+  pub aged: i64,
   /// Due tasks with the same demands that come first; counted up to 10,000.
   pub ahead: i64,
   /// The limits that it needs, and who has slots of them.

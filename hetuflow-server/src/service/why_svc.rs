@@ -84,6 +84,10 @@ impl TaskSvc {
       let text = format!("due for {waited}, and {agents} that may run it is full{behind}");
       (WhyReason::NoFreeSlot, text)
     };
+    if row.aged > 0 {
+      let rose = format!("; its priority is {}, {} of it by waiting", row.priority, row.aged);
+      why.text.push_str(&rose);
+    }
     agents.sort_by_key(|agent| agent.rule.number());
     why.agents_total = agents.len();
     agents.truncate(AGENTS_MAX);
@@ -144,6 +148,8 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     text,
     eligible_at: row.map(|row| row.eligible_at).filter(|_| waiting),
     start_deadline_at: row.and_then(|row| row.start_deadline_at).filter(|_| waiting),
+    priority: row.map(|row| row.priority).filter(|_| waiting),
+    aged: row.map_or(0, |row| row.aged),
     ahead: 0,
     limits: Vec::new(),
     agents: Vec::new(),

@@ -55,7 +55,9 @@ impl Store {
       Err(error) => return tx.end(Err(SvcError::from(error))).await,
     };
     let bus = Arc::clone(&self.bus);
-    Ok(Work { tx, now, bus, journal: Journal::default(), replans: false, dry: self.dry })
+    let journal = Journal::default();
+    let (due, dry) = (Vec::new(), self.dry);
+    Ok(Work { tx, now, bus, journal, replans: false, stops: false, due, dry })
   }
 }
 
@@ -68,6 +70,8 @@ pub struct Work {
   bus: Arc<Bus>,
   journal: Journal,
   replans: bool,
+  stops: bool,
+  due: Vec<((i64, i64), Ts)>,
   dry: bool,
 }
 
@@ -83,6 +87,21 @@ impl Work {
     let subject = Subject { kind, id };
     let change = Change { at: self.now, subject, event_type: event_type.to_owned(), data };
     self.journal.push(namespace, change);
+  }
+
+  /// Notes changes that somebody has put together.
+  pub fn tell_all(&mut self, journal: Journal) {
+    self.journal.merge(journal);
+  }
+
+  /// A task was made that may be claimed from an instant on: its class and priority.
+  pub fn task_due(&mut self, mark: ((i64, i64), Ts)) {
+    self.due.push(mark);
+  }
+
+  /// A stop of something on an agent was stored.
+  pub fn stopped(&mut self) {
+    self.stops = true;
   }
 
   /// The planner must look again after the commit.
@@ -111,6 +130,13 @@ impl Work {
       self.bus.events.notify_waiters();
       // And once more for a reader that is just on its way to the wait.
       self.bus.events.notify_one();
+    }
+    if !self.due.is_empty() {
+      self.bus.tasks_due(self.due);
+    }
+    if self.stops {
+      self.bus.control.notify_one();
+      self.bus.remote.notify_one();
     }
     if self.replans {
       self.bus.plan.notify_one();

@@ -246,7 +246,7 @@ pub fn created(task: &NewTask, now: Ts) -> Change {
     subject: Subject { kind: Topic::Task, id: task.id.to_string() },
     event_type: "task.created".to_owned(),
     data: json!({
-      "status": "pending", "job_id": task.job_id, "scheduled_at": task.scheduled_at,
+      "status": task.status(), "job_id": task.job_id, "scheduled_at": task.scheduled_at,
       "priority": task.priority, "trigger_source": task.trigger_source,
     }),
   }

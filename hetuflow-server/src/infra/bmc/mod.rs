@@ -11,6 +11,7 @@ pub mod job_bmc;
 pub mod log_bmc;
 pub mod namespace_bmc;
 mod page;
+pub mod plan_bmc;
 pub mod schedule_bmc;
 pub mod secret_bmc;
 pub mod server_bmc;

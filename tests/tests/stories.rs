@@ -61,6 +61,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/placement.rs"]
+mod placement;
 #[path = "stories/results.rs"]
 mod results;
 #[path = "stories/runtimes.rs"]

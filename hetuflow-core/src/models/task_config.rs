@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::identity_check::{check_secrets, check_user};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, Selector,
-  TaskInstanceStatus, parse_duration, pointer_part,
+  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, NamespaceId, Selector,
+  SelectorClass, TaskInstanceStatus, parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -238,10 +238,19 @@ pub struct TaskConfig {
 }
 
 fn selector_is_empty(selector: &Selector) -> bool {
-  selector.0.is_empty()
+  selector.is_empty()
 }
 
 impl TaskConfig {
+  /// What decides which agents may run a task of a job with these settings.
+  pub fn class(&self, namespace: &NamespaceId) -> SelectorClass {
+    SelectorClass {
+      namespace_id: namespace.clone(),
+      selector: self.selector.clone(),
+      task_type: self.task_type.clone(),
+    }
+  }
+
   /// The program that runs.
   pub fn program(&self) -> ExecuteCommand {
     self.cmd.unwrap_or(ExecuteCommand::Bash)

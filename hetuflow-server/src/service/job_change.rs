@@ -1,8 +1,8 @@
 //! How a job's rows change together: the job, its version, its selector class, its schedules.
 
 use hetuflow_core::{
-  ADHOC_JOB, JobEntity, JobForCreate, JobForUpdate, JobId, JobSpec, JobStatus, NamespaceId,
-  SelectorClass, Topic, check_name,
+  ADHOC_JOB, JobEntity, JobForCreate, JobForUpdate, JobId, JobSpec, JobStatus, NamespaceId, Topic,
+  check_name,
 };
 use serde_json::{Value, json};
 
@@ -117,11 +117,7 @@ pub(super) async fn update_job(
 async fn keep_version(work: &mut Work, actor: &Actor, job: &JobEntity) -> SvcResult<()> {
   let by = Some(actor.name.as_str());
   job_bmc::create_version(&mut work.tx, &spec_of(job), by, work.now).await?;
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
+  let class = job.config.class(&job.namespace_id);
   job_bmc::ensure_class(&mut work.tx, &class).await?;
   Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hetuflow_core::{
   ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobStatus, NamespaceId,
-  Role, SelectorClass, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
+  Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -235,11 +235,7 @@ impl TaskSvc {
     namespace: &NamespaceId,
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = SelectorClass {
-      namespace_id: namespace.clone(),
-      selector: config.selector.clone(),
-      task_type: config.task_type.clone(),
-    };
+    let class = config.class(namespace);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);

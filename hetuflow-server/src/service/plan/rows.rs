@@ -1,8 +1,8 @@
 //! Plans as rows: fires, tasks, cursors and what the journal tells of them.
 
 use hetuflow_core::{
-  Change, FireDecision, FireEntity, FireId, JobEntity, ScheduleEntity, ScheduleStatus,
-  SelectorClass, Subject, TaskId, Topic, Ts,
+  Change, FireDecision, FireEntity, FireId, JobEntity, ScheduleEntity, ScheduleStatus, Subject,
+  TaskId, Topic, Ts,
 };
 use serde_json::json;
 
@@ -42,11 +42,6 @@ pub(super) fn rows_of(schedule: &ScheduleEntity, job: Option<&JobEntity>, plan: 
 
 /// A run of a schedule's job.
 pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> NewTask {
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
   let gate = match run.not_before {
     _ if run.waits => StartGate::Blocked,
     Some(at) if at > run.scheduled_at => StartGate::NotBefore(at),
@@ -57,7 +52,7 @@ pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> N
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: class.class_id(),
+    class_id: job.config.class(&job.namespace_id).class_id(),
     priority: schedule.priority,
     schedule_id: Some(schedule.id),
     scheduled_at: run.scheduled_at,

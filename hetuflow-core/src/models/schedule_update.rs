@@ -74,6 +74,9 @@ pub struct ScheduleForUpdate {
   /// Most missed instants made up for.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub catchup_max: Option<i64>,
+  /// Most of its tasks at the same time; 0 is any number.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_concurrent: Option<i64>,
   /// Parameters of its tasks.
   #[serde(skip_serializing_if = "Option::is_none")]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
@@ -117,6 +120,7 @@ impl ScheduleForUpdate {
       queue_max: self.queue_max,
       priority: self.priority,
       jitter: self.jitter_secs,
+      max_concurrent: self.max_concurrent,
     };
     timing.check(errors);
   }

@@ -14,6 +14,7 @@ mod interval;
 mod jitter;
 mod name;
 mod plain_text;
+mod retry_condition;
 mod selector;
 mod status;
 mod ts;
@@ -37,6 +38,9 @@ pub use interval::{check_interval, count_intervals, next_interval, previous_inte
 pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use plain_text::{WordsError, grouped, split_words};
+pub use retry_condition::{
+  RETRY_CONDITION_HINT, RETRY_CONDITIONS_MAX, RetryCondition, check_conditions,
+};
 pub use selector::{
   Comparison, Condition, LABEL_BYTES_MAX, LABELS_MAX, LabelTest, Labels, SELECTOR_BYTES_MAX,
   SELECTOR_VALUES_MAX, Selector, SelectorClass, SelectorError, TaskTypes, Version, check_labels,

@@ -18,7 +18,7 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::schedule_bmc;
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 23] = [
+const SCHEDULE_FIELDS: [&str; 24] = [
   "description",
   "schedule_kind",
   "cron_expression",
@@ -39,6 +39,7 @@ const SCHEDULE_FIELDS: [&str; 23] = [
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
+  "max_concurrent",
   "parameters",
   "environment",
   "priority",

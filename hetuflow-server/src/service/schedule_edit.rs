@@ -17,7 +17,7 @@ use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
   "name",
   "description",
   "cron_expression",
@@ -37,6 +37,7 @@ const FIELDS: [&str; 22] = [
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
+  "max_concurrent",
   "parameters",
   "environment",
   "priority",
@@ -234,6 +235,7 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     misfire_policy,
     misfire_grace_secs,
     catchup_max,
+    max_concurrent,
     parameters,
     environment,
     priority

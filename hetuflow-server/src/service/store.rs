@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{SvcError, SvcResult};
 use crate::infra::bmc::event_bmc::{self, Journal};
+use crate::infra::bmc::hot::NewTask;
 pub use crate::infra::bmc::{Cursor, PageArgs};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Conn, Db};
@@ -57,7 +58,7 @@ impl Store {
     let bus = Arc::clone(&self.bus);
     let journal = Journal::default();
     let (due, dry) = (Vec::new(), self.dry);
-    Ok(Work { tx, now, bus, journal, replans: false, stops: false, due, dry })
+    Ok(Work { tx, now, bus, journal, replans: false, readmits: false, stops: false, due, dry })
   }
 }
 
@@ -70,6 +71,7 @@ pub struct Work {
   bus: Arc<Bus>,
   journal: Journal,
   replans: bool,
+  readmits: bool,
   stops: bool,
   due: Vec<((i64, i64), Ts)>,
   dry: bool,
@@ -94,9 +96,10 @@ impl Work {
     self.journal.merge(journal);
   }
 
-  /// A task was made that may be claimed from an instant on: its class and priority.
-  pub fn task_due(&mut self, mark: ((i64, i64), Ts)) {
-    self.due.push(mark);
+  /// A task was made: somebody hands it out, or lets it through first.
+  pub fn task_due(&mut self, task: &NewTask) {
+    self.readmits |= task.gate.is_some();
+    self.due.push(((task.class_id, task.priority), task.eligible_at()));
   }
 
   /// A stop of something on an agent was stored.
@@ -107,6 +110,11 @@ impl Work {
   /// The planner must look again after the commit.
   pub fn replan(&mut self) {
     self.replans = true;
+  }
+
+  /// Limits may allow more after the commit.
+  pub fn readmit(&mut self) {
+    self.readmits = true;
   }
 
   /// Commits on `Ok` and wakes whoever must know; rolls back on `Err`.
@@ -130,6 +138,9 @@ impl Work {
       self.bus.events.notify_waiters();
       // And once more for a reader that is just on its way to the wait.
       self.bus.events.notify_one();
+    }
+    if self.readmits {
+      self.bus.admit.notify_one();
     }
     if !self.due.is_empty() {
       self.bus.tasks_due(self.due);

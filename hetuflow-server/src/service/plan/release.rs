@@ -32,6 +32,8 @@ impl PlanSvc {
     turn.released += released.len();
     let marks = released.iter().map(|task| ((task.class_id, task.priority), task.eligible_at));
     self.store.bus.tasks_due(marks.collect::<Vec<_>>());
+    // Limits may hold it still.
+    self.store.bus.admit.notify_one();
     self.store.bus.events.notify_one();
     Ok(())
   }

@@ -1,10 +1,10 @@
 //! Plans as rows: fires, tasks, cursors and what the journal tells of them.
 
 use hetuflow_core::{
-  Change, FireDecision, FireEntity, FireId, JobEntity, ScheduleEntity, ScheduleStatus, Subject,
-  TaskId, Topic, Ts,
+  Change, FireDecision, FireEntity, FireId, Gate, GateSource, JobEntity, ScheduleEntity,
+  ScheduleStatus, Subject, TaskId, Topic, Ts,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::decide::{Plan, Run};
 use crate::infra::bmc::event_bmc::Journal;
@@ -42,7 +42,7 @@ pub(super) fn rows_of(schedule: &ScheduleEntity, job: Option<&JobEntity>, plan: 
 
 /// A run of a schedule's job.
 pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> NewTask {
-  let gate = match run.not_before {
+  let start = match run.not_before {
     _ if run.waits => StartGate::Blocked,
     Some(at) if at > run.scheduled_at => StartGate::NotBefore(at),
     _ => StartGate::Open,
@@ -54,6 +54,7 @@ pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> N
     namespace_id: job.namespace_id.clone(),
     class_id: job.config.class(&job.namespace_id).class_id(),
     priority: schedule.priority,
+    gate: gate_of(schedule, job, schedule.parameters.as_ref()),
     schedule_id: Some(schedule.id),
     scheduled_at: run.scheduled_at,
     start_deadline_at: job.config.start_deadline_secs.map(|secs| run.scheduled_at.plus(secs.0)),
@@ -64,8 +65,24 @@ pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> N
     idempotency_key: None,
     idempotency_hash: None,
     created_by: None,
-    gate,
+    start,
   }
+}
+
+/// What limits a task of a schedule with these parameters.
+pub(super) fn gate_of(
+  schedule: &ScheduleEntity,
+  job: &JobEntity,
+  parameters: Option<&Value>,
+) -> Option<Gate> {
+  Gate::of_fire(&GateSource {
+    config: &job.config,
+    own: false,
+    job: job.id,
+    schedule: schedule.max_concurrent.map(|_| schedule.id),
+    namespace: &job.namespace_id,
+    parameters,
+  })
 }
 
 /// Where the planning of a schedule stands after a plan.

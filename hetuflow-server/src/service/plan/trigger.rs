@@ -8,7 +8,7 @@ use hetuflow_core::{
 
 use super::decide::Run;
 use super::overlap::{Admission, Live, Overlap};
-use super::rows::task_of;
+use super::rows::{gate_of, task_of};
 use super::stops::stop_live;
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, NewTask};
@@ -95,7 +95,7 @@ async fn carry_out(
   }
   journal.push(&task.namespace_id, created(&task, work.now));
   work.tell_all(journal);
-  work.task_due(((task.class_id, task.priority), task.eligible_at()));
+  work.task_due(&task);
   work.replan();
   let task = entity_of(&task, job.name.clone());
   Ok(TriggerAnswer { reason, stopped: stopped as i64, task: Some(task), ..blank })
@@ -110,6 +110,7 @@ fn task_with(
   let run = Run { scheduled_at: now, not_before: None, waits, source: TriggerSource::Manual };
   let mut task = task_of(schedule, job, run);
   task.parameters = asked.parameters.or(task.parameters);
+  task.gate = gate_of(schedule, job, task.parameters.as_ref());
   task.priority = asked.priority.unwrap_or(task.priority);
   let mut environment = task.environment.unwrap_or_default();
   environment.extend(asked.environment.unwrap_or_default());

@@ -12,6 +12,7 @@ use super::{PlanSvc, PlanTurn};
 use crate::infra::bmc::event_bmc::{self, Journal};
 use crate::infra::bmc::{hot, job_bmc, plan_bmc};
 use crate::infra::db::{Conn, DbError};
+use crate::service::submit_svc::tell_of_new;
 
 /// A schedule, its job, its plan, and the rows of it.
 type Planned = (ScheduleEntity, Plan, PlanRows);
@@ -38,15 +39,10 @@ impl PlanSvc {
     for (id, why) in broken {
       self.mark_broken(id, &why, now).await?;
     }
-    let mut marks = Vec::new();
     for (_, _, rows) in &written.planned {
       turn.fired += rows.tasks.len();
       turn.skipped += rows.fires.iter().filter(|fire| fire.task_id.is_none()).count();
-      marks
-        .extend(rows.tasks.iter().map(|task| ((task.class_id, task.priority), task.eligible_at())));
-    }
-    if !marks.is_empty() {
-      self.store.bus.tasks_due(marks);
+      tell_of_new(&self.store, &rows.tasks);
     }
     if !written.planned.is_empty() {
       self.store.bus.events.notify_one();

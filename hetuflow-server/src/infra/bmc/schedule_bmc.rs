@@ -327,6 +327,8 @@ pub async fn pause_if_enabled(
     .table(TABLE)
     .value("status", text(ScheduleStatus::Paused))
     .value("status_reason", text(reason))
+    .value("paused_by", text(by))
+    .value("paused_reason", text(reason))
     .value("rev", Expr::col("rev").add(1))
     .value("updated_at", ts(now))
     .value("updated_by", text(by))

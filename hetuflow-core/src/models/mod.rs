@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod dedup;
 mod fleet;
 mod identity_check;
 mod job;
@@ -9,6 +10,7 @@ mod key_template;
 mod limit;
 mod log_grep;
 mod log_verify;
+mod mark;
 mod page;
 mod resource_limits;
 mod rhythm;
@@ -24,6 +26,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use dedup::*;
 pub use fleet::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
@@ -31,6 +34,7 @@ pub use key_template::KeyTemplate;
 pub use limit::*;
 pub use log_grep::*;
 pub use log_verify::*;
+pub use mark::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
 pub use rhythm::{COUNTED_MAX, Rhythm, cron_seed};

@@ -3,6 +3,7 @@
 pub mod agent_bmc;
 pub mod agent_command_bmc;
 pub mod agent_drain_bmc;
+pub mod dedup_bmc;
 pub mod event_bmc;
 pub mod filter_sql;
 pub mod fire_bmc;
@@ -20,6 +21,7 @@ pub mod server_bmc;
 mod sql_text;
 pub mod task_bmc;
 pub mod task_instance_bmc;
+pub mod task_mark_bmc;
 pub mod token_bmc;
 pub mod warning_bmc;
 pub mod watch_agents;

@@ -8,6 +8,7 @@ mod job;
 mod log_grep;
 mod log_verify;
 mod page;
+mod placement;
 mod resource_limits;
 mod rhythm;
 mod schedule;

@@ -56,6 +56,8 @@ mod token_cache;
 mod token_svc;
 mod v0;
 mod watch;
+mod why_change;
+mod why_end;
 mod why_svc;
 
 pub use actor::Actor;

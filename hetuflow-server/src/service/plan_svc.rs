@@ -397,7 +397,7 @@ fn fire(
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: job.config.class(&job.namespace_id).class_id(),
+    class_id: job.config.class(&job.namespace_id, job.id).class_id(),
     priority: schedule.priority,
     schedule_id: Some(schedule.id),
     scheduled_at: at,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobStatus, NamespaceId,
-  Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus, TriggerSource, Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobId, JobStatus,
+  NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -168,7 +168,7 @@ impl TaskSvc {
       normalise(config);
     }
     let effective = config.as_ref().unwrap_or(&job.config);
-    let class_id = self.class_of(lookup, &namespace, effective).await?;
+    let class_id = self.class_of(lookup, (&namespace, job.id), effective).await?;
     let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));
     let row = NewTask {
@@ -231,10 +231,10 @@ impl TaskSvc {
   async fn class_of(
     &self,
     lookup: &mut Lookup<'_>,
-    namespace: &NamespaceId,
+    (namespace, job): (&NamespaceId, JobId),
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = config.class(namespace);
+    let class = config.class(namespace, job);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);

@@ -5,6 +5,7 @@
 //! before instances before the event lock, every stored move guarded by fence and status.
 
 mod born_sqlite;
+mod carried;
 mod claim;
 mod control;
 mod enqueue;
@@ -15,6 +16,7 @@ mod progress;
 mod waiting;
 
 pub use born_sqlite::enqueue_born;
+pub use carried::carried;
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
 pub use control::{
   StopIntent, StopMark, in_hand, mark_paused, mark_resumed, pending_stops, request_drain_stops,

@@ -31,6 +31,8 @@ mod agent_survival;
 mod bytes;
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/concurrency.rs"]
+mod concurrency;
 #[path = "stories/controls.rs"]
 mod controls;
 #[path = "stories/database_link.rs"]

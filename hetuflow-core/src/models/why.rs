@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::LimitUse;
 use crate::types::{AgentId, TaskId, TaskStatus, Ts};
 use crate::wire_enum;
 
@@ -29,7 +30,9 @@ wire_enum! {
     /// It is over.
     Ended = 10 => "ended",
     /// An agent has room, and it waits a moment for one that it likes more.
-    Held = 11 => "held",
+    Held = 12 => "held",
+    /// Limits that it shares with other tasks hold it.
+    Limit = 11 => "limit",
   }
 }
 
@@ -148,6 +151,9 @@ pub struct TaskWhy {
   /// The setting that decides about such an end.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub knob: Option<String>,
+  /// The limits that it needs, and who has slots of them.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub limits: Vec<LimitUse>,
   /// Agents, those that fit first, at most 200; only for a task that is due and waits.
   pub agents: Vec<AgentWhy>,
   /// How many agents there are.

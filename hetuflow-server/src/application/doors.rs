@@ -8,7 +8,7 @@ use crate::endpoint::ApiState;
 use crate::gateway::GatewayState;
 use crate::service::{
   AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, OwnFigures, ScheduleSvc,
-  SecretSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Every service that a route calls.
@@ -38,6 +38,7 @@ pub(super) fn api_state(
     v0_api,
     tokens: tokens.clone(),
     secrets: secrets.clone(),
+    semaphores: SemaphoreSvc::new(store.clone()),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),
     gateway_connections: Arc::new(move || connections_json(&connections)),

@@ -17,10 +17,12 @@ use crate::endpoint::ApiState;
 use crate::gateway::{AuthMode, GatewaySettings, GatewayState, GatewayStats};
 use crate::infra::bus::Bus;
 use crate::infra::db::Db;
-use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
+use crate::scheduler::{
+  Admission, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses,
+};
 use crate::service::{
-  AgentCommandSvc, AgentSvc, FeedSvc, JobCache, LiveAttempts, PlanSvc, ReportSvc, SecretSvc,
-  SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
+  AdmissionSvc, AgentCommandSvc, AgentSvc, FeedSvc, JobCache, LiveAttempts, PlanSvc, ReportSvc,
+  SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -160,6 +162,8 @@ impl Parts {
     background.spawn("fleet-router", fleet.run(soft()));
     let planner = Planner::new(self.store.clone(), self.plan.clone());
     background.spawn("planner", planner.run(soft()));
+    let admission = AdmissionSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("admission", Admission::new(self.store.clone(), admission).run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));

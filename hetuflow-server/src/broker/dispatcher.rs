@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentChoice, AgentEntity, AgentId, AgentStatus, JobSpec, STICKY_WEIGHT, ScheduleId, Secrets,
-  SelectorClass, ServerId, TaskId, Ts,
+  AgentChoice, AgentEntity, AgentId, AgentStatus, JobSpec, STICKY_WEIGHT, ScheduleId, Seconds,
+  Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::needs::fitting;
 use super::{Assignment, Reserved, Roster, Undelivered, Wish};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
-use crate::infra::bmc::{agent_bmc, schedule_bmc, sticky_bmc, task_bmc, watch_agents};
+use crate::infra::bmc::{
+  agent_bmc, schedule_bmc, sticky_bmc, task_bmc, task_instance_bmc, watch_agents,
+};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::{Conn, DbError};
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
@@ -27,6 +29,9 @@ const CHANGES_OVERLAP: Duration = Duration::from_secs(60);
 
 /// How long it is remembered which agents there are.
 const AGENTS_KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// An attempt whose task has used up its whole time runs for so long.
+const TIME_LEFT_MIN: Duration = Duration::from_millis(1);
 
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -436,6 +441,7 @@ impl Dispatcher {
       },
     };
     let secrets = self.secrets_of(&task, &spec).await?;
+    let task = self.with_time_left(task, &spec).await?;
     let prev_success_at = match task.schedule_id {
       None => None,
       Some(_) => {
@@ -444,6 +450,26 @@ impl Dispatcher {
       }
     };
     Ok(Assignment { task, spec, timezone, prev_success_at, secrets })
+  }
+
+  /// An attempt after the first has what its task has left of its whole time.
+  async fn with_time_left(
+    &self,
+    task: ClaimedTask,
+    spec: &JobSpec,
+  ) -> Result<ClaimedTask, DbError> {
+    let config = task.config.as_ref().map_or(&spec.config, |config| &config.0);
+    let Some(total) = config.total_timeout_secs.filter(|_| task.attempt > 1) else {
+      return Ok(task);
+    };
+    let mut conn = self.store.db.read().await?;
+    let began = task_instance_bmc::first_start(&mut conn, task.task_id).await?;
+    let Some(began) = began else { return Ok(task) };
+    let left = began.plus(total.0).since(conn.now().await?.max(task.eligible_at));
+    // The agent ends it at once, which tells more than not to start it.
+    let total_timeout_secs = Some(Seconds(left.max(TIME_LEFT_MIN)));
+    let config = TaskConfig { total_timeout_secs, ..config.clone() };
+    Ok(task.with_config(config))
   }
 
   async fn secrets_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Secrets, DbError> {

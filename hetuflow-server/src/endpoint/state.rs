@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{
   AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  SecretSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -40,6 +40,8 @@ pub struct ApiState {
   pub agent_commands: AgentCommandSvc,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
+  /// Semaphores.
+  pub semaphores: SemaphoreSvc,
   /// Tokens.
   pub tokens: Arc<TokenSvc>,
   /// The older words for tasks, agents and cron jobs.

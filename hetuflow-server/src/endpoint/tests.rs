@@ -19,8 +19,8 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
   Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc,
-  NamespaceSvc, ScheduleSvc, SecretSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
-  WatchSvc,
+  NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
+  TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -65,6 +65,7 @@ impl House {
       agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
+      semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),
       gateway_connections: Arc::new(|| json!([])),

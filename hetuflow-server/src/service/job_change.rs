@@ -6,6 +6,7 @@ use hetuflow_core::{
 };
 use serde_json::{Value, json};
 
+use super::semaphore_svc::check_semaphores;
 use super::store::Work;
 use super::{Actor, SvcError, SvcResult, near_name};
 use crate::infra::bmc::job_bmc;
@@ -82,6 +83,7 @@ pub(super) async fn insert_job(
     updated_by: None,
     updated_at: work.now,
   };
+  check_semaphores(&mut work.tx, namespace, (&job.config, "/config")).await?;
   job_bmc::create(&mut work.tx, &job).await.map_err(|error| name_taken(error, &job.name))?;
   keep_version(work, actor, &job).await?;
   let data = json!({ "name": job.name, "version": job.version, "status": job.status });
@@ -99,6 +101,10 @@ pub(super) async fn update_job(
   job: &JobEntity,
   change: &JobForUpdate,
 ) -> SvcResult<JobEntity> {
+  if let Some(config) = &change.config {
+    check_semaphores(&mut work.tx, &job.namespace_id, (config, "/config")).await?;
+    work.readmit();
+  }
   let by = (Some(actor.name.as_str()), work.now);
   let name = change.name.as_deref().unwrap_or(&job.name);
   let changed = job_bmc::update_if_version(&mut work.tx, job.id, job.version, change, by)

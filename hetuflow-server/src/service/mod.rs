@@ -2,6 +2,7 @@
 //! Knows neither HTTP nor frames nor timers.
 
 mod actor;
+mod admission;
 mod agent_command_svc;
 mod agent_svc;
 mod apply_plan;
@@ -43,6 +44,7 @@ mod schedule_preview;
 mod schedule_svc;
 mod secret_key;
 mod secret_svc;
+mod semaphore_svc;
 mod session_fleet;
 mod session_svc;
 mod stop_svc;
@@ -61,6 +63,7 @@ mod why_end;
 mod why_svc;
 
 pub use actor::Actor;
+pub use admission::{AdmissionSvc, AdmissionTurn};
 pub use agent_command_svc::{AgentCommandSvc, CommandEnd};
 pub use agent_svc::*;
 pub use apply_svc::*;
@@ -82,6 +85,7 @@ pub use report_svc::{Report, ReportBatch, ReportSource, ReportSvc};
 pub use schedule_svc::*;
 pub use secret_key::{SealError, SecretKey};
 pub use secret_svc::SecretSvc;
+pub use semaphore_svc::SemaphoreSvc;
 pub use session_svc::{HeartbeatNote, Registration, SUPERSEDED, SessionSvc};
 pub use store::{Cursor, PageArgs, Store};
 pub use submit_svc::SubmitSvc;

@@ -8,6 +8,7 @@ use hetuflow_core::{
   TaskEntity, TaskStatus, TaskWhy, Ts, WhyReason, WhyRule, format_duration,
 };
 
+use super::admission::tell_limits;
 use super::agent_svc::serves;
 use super::fit::{Load, distance, judge, summary};
 use super::task_svc::TaskSvc;
@@ -42,7 +43,11 @@ impl TaskSvc {
       tell_end(&mut why, &task, task.config.as_ref().unwrap_or(&spec.config));
     }
     let due = matches!(task.status, TaskStatus::Pending | TaskStatus::WaitingRetry);
-    if let Some(row) = row.filter(|row| due && row.eligible_at <= now) {
+    let held = match &row {
+      Some(row) if due => tell_limits(&mut conn, &mut why, (&task, row), now).await?,
+      _ => false,
+    };
+    if let Some(row) = row.filter(|row| due && !held && row.eligible_at <= now) {
       let class = self.jobs.class(&mut conn, row.class_id).await?;
       let mut agents = watch_agents::all(&mut conn).await?;
       agents.retain(|agent| serves(agent, actor.namespace_id.as_ref()));
@@ -200,6 +205,7 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     changes: Vec::new(),
     facts: Vec::new(),
     knob: None,
+    limits: Vec::new(),
     agents: Vec::new(),
     agents_total: 0,
   }

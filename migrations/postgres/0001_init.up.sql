@@ -132,19 +132,27 @@ create table sched_schedule (
     check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
   cron_expression text,
   interval_secs bigint check (interval_secs >= 1),
+  interval_from text not null default 'start' check (interval_from in ('start', 'end')),
   timezone text not null,
   dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
   exclude jsonb not null default '[]',
+  calendars jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),
   status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
   status_reason text,
+  paused_by text,
+  paused_reason text,
+  paused_until timestamptz,
+  skip_next bigint not null default 0 check (skip_next >= 0),
+  skip_reason text,
   overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
     'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  queue_max bigint not null default 1000 check (queue_max >= 1),
   misfire_policy text not null
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs bigint not null,
@@ -254,6 +262,8 @@ create index sched_task_hot_schedule on sched_task_hot (schedule_id)
 -- Classes with needs have numbers below zero: what agents carry of them is counted at a claim.
 create index sched_task_hot_needs on sched_task_hot (agent_id)
   where class_id < 0 and agent_id is not null;
+create index sched_task_hot_blocked on sched_task_hot (schedule_id)
+  where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
 

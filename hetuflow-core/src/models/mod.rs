@@ -16,6 +16,7 @@ mod rhythm;
 mod schedule;
 #[cfg(test)]
 mod schedule_tests;
+mod schedule_update;
 mod secret;
 mod task;
 mod task_config;
@@ -33,8 +34,9 @@ pub use log_grep::*;
 pub use log_verify::*;
 pub use page::*;
 pub use resource_limits::{ResourceLimits, tighter};
-pub use rhythm::{Rhythm, cron_seed};
+pub use rhythm::{COUNTED_MAX, Rhythm, cron_seed};
 pub use schedule::*;
+pub use schedule_update::ScheduleForUpdate;
 pub use secret::*;
 pub use task::*;
 pub use task_config::*;

@@ -39,7 +39,7 @@ pub use filter::{
   Candidates, Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
 pub use id::*;
-pub use interval::{check_interval, next_interval, previous_interval};
+pub use interval::{check_interval, count_intervals, next_interval, previous_interval};
 pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use plain_text::{WordsError, grouped, split_words};

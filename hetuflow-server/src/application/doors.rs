@@ -26,7 +26,7 @@ pub(super) fn api_state(
     namespaces: NamespaceSvc::new(store.clone()),
     jobs: JobSvc::new(store.clone()),
     apply: ApplySvc::new(store.clone()),
-    schedules: ScheduleSvc::new(store.clone(), tasks.clone()),
+    schedules: ScheduleSvc::new(store.clone()),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),

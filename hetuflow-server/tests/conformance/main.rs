@@ -11,6 +11,7 @@ mod hot_path;
 mod limits;
 mod placement;
 mod planner;
+mod planner_missed;
 mod planner_times;
 mod plans;
 mod secrets;
@@ -66,11 +67,18 @@ both_engines! {
   limits::semaphores_are_kept_while_they_are_needed,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
-  planner::buffer_one_keeps_one_instant,
-  planner::buffer_all_keeps_every_instant,
-  planner::skip_counts_what_it_leaves_out,
+  planner::skip_leaves_out_what_overlaps,
+  planner::buffer_one_keeps_one_waiting,
+  planner::buffer_all_keeps_a_bounded_queue,
+  planner::serial_priority_lets_the_urgent_go_first,
+  planner::a_trigger_is_decided_by_the_policy,
+  planner::a_trigger_takes_back_what_is_planned_ahead,
+  planner::two_planners_share_ten_thousand_instants,
   planner::an_older_run_is_asked_to_stop_or_killed,
-  planner::catching_up_has_its_limits,
+  planner_missed::catching_up_has_its_limits,
+  planner_missed::catching_up_respects_overlap,
+  planner_missed::a_month_of_seconds_is_one_row,
+  planner_missed::what_many_have_missed_is_spread,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
   plans::hot_statements_use_their_indexes,

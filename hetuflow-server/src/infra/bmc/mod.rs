@@ -12,6 +12,7 @@ pub mod limit_bmc;
 pub mod log_bmc;
 pub mod namespace_bmc;
 mod page;
+pub mod plan_bmc;
 pub mod schedule_bmc;
 pub mod secret_bmc;
 pub mod semaphore_bmc;

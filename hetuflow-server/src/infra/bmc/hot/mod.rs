@@ -24,8 +24,8 @@ pub use control::{
   request_hold, request_signal, request_stop, take_signal,
 };
 pub use enqueue::{
-  Birth, JobGuards, NewTask, cannot_collide, check_jobs, enqueue, enqueue_plain, is_plain,
-  stored_tasks,
+  Birth, JobGuards, NewTask, StartGate, cannot_collide, check_jobs, enqueue, enqueue_plain,
+  is_plain, stored_tasks,
 };
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,

@@ -7,6 +7,7 @@ drop sequence sched_fence;
 drop table sched_event_batch;
 drop sequence sched_event_seq;
 drop table sched_log_chunk;
+drop table sched_attempt_warning;
 drop table sched_task_instance;
 drop table sched_limit_start;
 drop table sched_limit_lease;

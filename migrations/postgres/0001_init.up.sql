@@ -335,6 +335,15 @@ create unique index sched_task_instance_attempt on sched_task_instance (task_id,
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
   where status <> 'succeeded';
 
+-- What was said about attempts that run for too long: once each.
+create table sched_attempt_warning (
+  instance_id uuid not null,
+  kind text not null check (kind in ('warn_after', 'slow')),
+  at timestamptz not null,
+  primary key (instance_id, kind)
+);
+create index sched_attempt_warning_at on sched_attempt_warning (at);
+
 create table sched_log_chunk (
   instance_id uuid not null,
   log_offset bigint not null,

@@ -5,6 +5,7 @@ drop table sched_token;
 drop table sched_secret;
 drop table sched_event_batch;
 drop table sched_log_chunk;
+drop table sched_attempt_warning;
 drop table sched_task_instance;
 drop table sched_limit_start;
 drop table sched_limit_lease;

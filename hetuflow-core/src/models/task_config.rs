@@ -25,6 +25,8 @@ pub const ARGS_BYTES_MAX: usize = 128 << 10;
 pub const ENVIRONMENT_MAX: usize = 512;
 /// Bytes of an environment.
 pub const ENVIRONMENT_BYTES_MAX: usize = 128 << 10;
+/// Most failures in a row that may pause a schedule.
+pub const FAILURES_MAX: i64 = 1000;
 /// Most retries of a task.
 pub const RETRIES_MAX: i64 = 1000;
 /// Longest time limit, in seconds: 366 days.
@@ -210,6 +212,12 @@ pub struct TaskConfig {
   /// Not started later than this after its instant.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub start_deadline_secs: Option<Seconds>,
+  /// Running for longer is told: an event, and an entry on the first screen.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub warn_after_secs: Option<Seconds>,
+  /// So many failures in a row of a schedule's tasks pause the schedule.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub pause_after_failures: Option<i64>,
   /// Signal of a stop, by name; TERM where none is named.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub stop_signal: Option<String>,
@@ -376,6 +384,15 @@ impl TaskConfig {
     }
     check_secrets(&self.secrets, &format!("{field}/secrets"), errors);
     check_limits(self, field, errors);
+    if let Some(failures) = self.pause_after_failures
+      && !(1..=FAILURES_MAX).contains(&failures)
+    {
+      errors.push(FieldError::new(
+        "number.range",
+        format!("{field}/pause_after_failures"),
+        format!("pause_after_failures is {failures}, 1 to {FAILURES_MAX} is allowed"),
+      ));
+    }
     if let Some(retry) = &self.retry {
       check_conditions(&retry.retry_on, &format!("{field}/retry/retry_on"), errors);
       check_conditions(&retry.no_retry_on, &format!("{field}/retry/no_retry_on"), errors);
@@ -498,6 +515,7 @@ impl TaskConfig {
     let times = [
       ("timeout", self.timeout, false),
       ("total_timeout_secs", self.total_timeout_secs, false),
+      ("warn_after_secs", self.warn_after_secs, false),
       ("retry_interval", self.retry_interval, true),
       ("start_deadline_secs", self.start_deadline_secs, false),
       ("stop_grace_secs", self.stop_grace_secs, true),

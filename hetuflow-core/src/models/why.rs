@@ -140,6 +140,12 @@ pub struct TaskWhy {
   pub earliest_at: Option<Ts>,
   /// It is given up when it has not started by then.
   pub start_deadline_at: Option<Ts>,
+  /// Its priority now, while it waits.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub priority: Option<i64>,
+  /// How much of that came by waiting.
+  #[serde(default)]
+  pub aged: i64,
   /// Due tasks with the same demands that come first; counted up to 10,000.
   pub ahead: i64,
   /// The smallest changes that would let it start, the smallest first; any one of them will do.

@@ -18,11 +18,11 @@ use crate::gateway::{AuthMode, GatewaySettings, GatewayState, GatewayStats};
 use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
-  Admission, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses,
+  Admission, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses, Upkeep,
 };
 use crate::service::{
-  AdmissionSvc, AgentCommandSvc, AgentSvc, FeedSvc, JobCache, LiveAttempts, PlanSvc, ReportSvc,
-  SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
+  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, FeedSvc, JobCache, LiveAttempts, OverdueSvc,
+  PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -164,6 +164,9 @@ impl Parts {
     background.spawn("planner", planner.run(soft()));
     let admission = AdmissionSvc::new(self.store.clone(), self.jobs.clone());
     background.spawn("admission", Admission::new(self.store.clone(), admission).run(soft()));
+    let ageing = AgeingSvc::new(self.store.clone(), config.scheduler.priority_ageing);
+    let overdue = OverdueSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("upkeep", Upkeep::new(ageing, overdue).run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));

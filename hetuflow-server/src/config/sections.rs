@@ -104,6 +104,8 @@ pub struct SchedulerConfig {
   pub agent_choice: AgentChoice,
   /// How long a due task waits for an agent that it likes more while others have room.
   pub prefer_hold: Duration,
+  /// A waiting task rises by one point of priority for each of these; zero is never.
+  pub priority_ageing: Duration,
 }
 
 /// How long things are kept.
@@ -320,6 +322,11 @@ impl SchedulerConfig {
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
       agent_choice: agent_choice(text),
       prefer_hold: text.duration("scheduler.prefer_hold", SEC * 2, Duration::ZERO..=SEC * 600),
+      priority_ageing: text.duration(
+        "scheduler.priority_ageing",
+        SEC * 300,
+        Duration::ZERO..=DAY * 366,
+      ),
     }
   }
 }

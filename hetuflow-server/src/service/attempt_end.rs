@@ -9,6 +9,7 @@ use hetuflow_core::{
 };
 use serde_json::{Value, json};
 
+use super::failure_pause::{Failures, pause_if_failing};
 use super::{JobCache, Store};
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow, LeftBehind};
@@ -30,6 +31,8 @@ pub(super) struct Ends {
   room_freed: bool,
   /// A task that has to do with limits ended or waits anew.
   limits_freed: bool,
+  /// Failures of schedules' tasks that are not stored yet.
+  pub(super) failures: Failures,
 }
 
 impl Ends {
@@ -86,6 +89,7 @@ impl Ends {
       self.ended_attempts.push(end.id);
     } else {
       end.task_status = Some(to);
+      pause_if_failing(conn, (jobs, self), row, (to, end.completed_at)).await?;
       self.deletes.push((row.task_id, fence));
       self.note_final(row, &end, to);
     }
@@ -94,7 +98,13 @@ impl Ends {
   }
 
   /// Notes the end of a task that never had this attempt on an agent; its live row is gone.
-  pub(super) fn add_unstarted(&mut self, row: &HotRow, to: TaskStatus, reason: &str, now: Ts) {
+  pub(super) fn add_unstarted(
+    &mut self,
+    row: &HotRow,
+    to: TaskStatus,
+    (reason, facts): (&str, Option<&str>),
+    now: Ts,
+  ) {
     let status = match to {
       TaskStatus::Cancelled => TaskInstanceStatus::Cancelled,
       TaskStatus::Skipped => TaskInstanceStatus::Skipped,
@@ -105,6 +115,7 @@ impl Ends {
     end.agent_id = None;
     end.task_status = Some(to);
     end.reason = Some(reason.to_owned());
+    end.error_message = facts.map(str::to_owned);
     self.note_final(row, &end, to);
     self.finished.push(end);
   }

@@ -146,6 +146,10 @@ fn tell_due(
     let text = format!("due for {waited}, and {agents} that may run it is full{behind}");
     (WhyReason::NoFreeSlot, text)
   };
+  if row.aged > 0 {
+    let rose = format!("; its priority is {}, {} of it by waiting", row.priority, row.aged);
+    why.text.push_str(&rose);
+  }
 }
 
 /// What the task's own state says.
@@ -201,6 +205,8 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     eligible_at: row.map(|row| row.eligible_at).filter(|_| waiting),
     earliest_at: row.map(|row| row.eligible_at).filter(|_| waiting),
     start_deadline_at: row.and_then(|row| row.start_deadline_at).filter(|_| waiting),
+    priority: row.map(|row| row.priority).filter(|_| waiting),
+    aged: row.map_or(0, |row| row.aged),
     ahead: 0,
     changes: Vec::new(),
     facts: Vec::new(),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod ageing;
 mod controls;
 mod engines;
 mod feed;
@@ -57,6 +58,7 @@ both_engines! {
   fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
+  ageing::long_waiters_rise,
   limits::held_tasks_wait_for_their_slot,
   limits::a_retry_waits_for_its_slot_anew,
   limits::all_or_nothing_over_several_limits,

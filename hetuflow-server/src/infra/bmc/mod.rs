@@ -22,6 +22,7 @@ pub mod sticky_bmc;
 pub mod task_bmc;
 pub mod task_instance_bmc;
 pub mod token_bmc;
+pub mod warning_bmc;
 pub mod watch_agents;
 pub mod watch_attempts;
 pub mod watch_events;

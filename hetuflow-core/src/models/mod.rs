@@ -12,6 +12,7 @@ mod log_grep;
 mod log_verify;
 mod mark;
 mod page;
+mod placement;
 mod resource_limits;
 mod rhythm;
 mod schedule;

@@ -20,5 +20,6 @@ mod together;
 pub mod used;
 mod verify;
 pub mod wait;
+pub mod why;
 
 pub use exit_code::{exit_code, sentence};

@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod artifact;
 mod fleet;
 mod identity_check;
 mod job;
@@ -21,6 +22,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use artifact::*;
 pub use fleet::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;

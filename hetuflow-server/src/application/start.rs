@@ -22,11 +22,13 @@ use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats
 use crate::infra::bmc::{agent_command_bmc, event_bmc, server_bmc};
 use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
-use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
+use crate::scheduler::{
+  ArtifactSweep, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses,
+};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts,
-  LogSvc, NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc, SessionSvc, Store,
-  SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, JobCache,
+  JobSvc, ListSvc, LiveAttempts, LogSvc, NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc,
+  SecretSvc, SessionSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -294,6 +296,7 @@ struct Parts {
   tasks: Arc<TaskSvc>,
   tokens: Arc<TokenSvc>,
   secrets: Arc<SecretSvc>,
+  artifacts: Arc<ArtifactSvc>,
   feed: Arc<FeedSvc>,
   plan: Arc<PlanSvc>,
   gateway: Arc<GatewayState>,
@@ -334,6 +337,7 @@ impl Parts {
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let secrets = SecretSvc::new(store.clone(), config.secrets.key_file.clone());
     let secrets = Arc::new(secrets);
+    let artifacts = Arc::new(ArtifactSvc::new(store.clone(), artifact_limits(config)));
     let feed = FeedSvc::new(store.clone(), epoch);
     let plan = PlanSvc::new(store.clone(), config.scheduler.plan_ahead);
     let auth = match config.auth.mode.as_str() {
@@ -348,6 +352,7 @@ impl Parts {
       roster: roster.clone(),
       live: live.clone(),
       commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
+      artifacts: artifacts.clone(),
       tokens: tokens.clone(),
       beats: Mutex::new(HashMap::new()),
       stats: Arc::new(GatewayStats::default()),
@@ -376,6 +381,7 @@ impl Parts {
       tasks,
       tokens,
       secrets,
+      artifacts,
       feed,
       plan,
       gateway,
@@ -410,6 +416,8 @@ impl Parts {
     background.spawn("planner", planner.run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
+    let sweep = ArtifactSweep::new(self.artifacts.clone());
+    background.spawn("artifact-sweep", sweep.run(soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,
@@ -439,6 +447,15 @@ impl Parts {
 const CLAIM_LEASE: Duration = Duration::from_secs(10);
 /// Time between two looks at what is too old.
 const RETENTION_LOOK: Duration = Duration::from_secs(600);
+
+fn artifact_limits(config: &Config) -> ArtifactLimits {
+  let limits = config.artifacts;
+  ArtifactLimits {
+    file_bytes: limits.file_size_max,
+    namespace_bytes: limits.namespace_size_max,
+    kept_for: limits.retention,
+  }
+}
 
 async fn retain(db: Db, ttl: Duration, stop: tokio_util::sync::CancellationToken) {
   loop {
@@ -491,6 +508,7 @@ fn api_state(
     v0: V0Svc::new(store.clone(), tasks.clone()),
     v0_api,
     tokens: tokens.clone(),
+    artifacts: gateway.artifacts.clone(),
     secrets: secrets.clone(),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),

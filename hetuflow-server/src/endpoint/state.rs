@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  SecretSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
+  ScheduleSvc, SecretSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -38,6 +38,8 @@ pub struct ApiState {
   pub agents: AgentSvc,
   /// Orders to agents as a whole.
   pub agent_commands: AgentCommandSvc,
+  /// Files that attempts have left.
+  pub artifacts: Arc<ArtifactSvc>,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
   /// Tokens.

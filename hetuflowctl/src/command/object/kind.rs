@@ -21,13 +21,15 @@ pub enum Kind {
   Namespace,
   /// A token.
   Token,
+  /// A file that a task has left.
+  Artifact,
   /// A secret.
   Secret,
   /// A server.
   Server,
 }
 
-const WORDS: [(&str, Kind); 24] = [
+const WORDS: [(&str, Kind); 26] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -49,6 +51,8 @@ const WORDS: [(&str, Kind); 24] = [
   ("ns", Kind::Namespace),
   ("token", Kind::Token),
   ("tokens", Kind::Token),
+  ("artifact", Kind::Artifact),
+  ("artifacts", Kind::Artifact),
   ("secret", Kind::Secret),
   ("secrets", Kind::Secret),
   ("server", Kind::Server),
@@ -71,7 +75,9 @@ impl Kind {
         Some(near) => error.help(format!("did you mean  {near} ?")),
         None => error,
       };
-      error.help("kinds: job, schedule, task, attempt, agent, namespace, token, secret, server")
+      error.help(
+        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, artifact, server",
+      )
     })
   }
 
@@ -85,6 +91,7 @@ impl Kind {
       Self::Agent => "agent",
       Self::Namespace => "namespace",
       Self::Token => "token",
+      Self::Artifact => "artifact",
       Self::Secret => "secret",
       Self::Server => "server",
     }
@@ -100,6 +107,7 @@ impl Kind {
       Self::Agent => "/agents",
       Self::Namespace => "/namespaces",
       Self::Token => "/auth/tokens",
+      Self::Artifact => "/artifacts",
       Self::Secret => "/secrets",
       Self::Server => "/servers",
     }

@@ -123,23 +123,32 @@ create table sched_schedule (
     check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
   cron_expression text,
   interval_secs bigint check (interval_secs >= 1),
+  interval_from text not null default 'start' check (interval_from in ('start', 'end')),
   timezone text not null,
   dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
   exclude jsonb not null default '[]',
+  calendars jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),
   status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
   status_reason text,
+  paused_by text,
+  paused_reason text,
+  paused_until timestamptz,
+  skip_next bigint not null default 0 check (skip_next >= 0),
+  skip_reason text,
   overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
     'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  queue_max bigint not null default 1000 check (queue_max >= 1),
   misfire_policy text not null
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs bigint not null,
   catchup_max bigint not null,
+  max_concurrent bigint check (max_concurrent >= 1),
   parameters jsonb,
   environment jsonb not null,
   priority bigint not null,
@@ -201,6 +210,8 @@ create unique index sched_task_idempotency on sched_task (namespace_id, idempote
   where idempotency_key is not null;
 
 -- The live state of tasks that are not final: small, and the only thing a claim looks at.
+-- gate: 0 = no limit concerns it, above 0 = it waits for its limits under this number, below 0 = its
+-- limits have admitted it. aged: how much of the priority came by waiting.
 create table sched_task_hot (
   task_id uuid primary key,
   job_id uuid not null,
@@ -210,6 +221,9 @@ create table sched_task_hot (
   instance_id uuid,
   class_id bigint not null,
   priority bigint not null,
+  aged bigint not null default 0,
+  gate bigint not null default 0,
+  limits jsonb,
   scheduled_at timestamptz not null,
   eligible_at timestamptz not null,
   start_deadline_at timestamptz,
@@ -231,11 +245,47 @@ create table sched_task_hot (
   updated_at timestamptz not null
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
-  where status in ('pending', 'waiting_retry');
+  where status in ('pending', 'waiting_retry') and gate <= 0;
+create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
+create index sched_task_hot_blocked on sched_task_hot (schedule_id)
+  where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
+
+-- Named limits that tasks share.
+create table sched_semaphore (
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  slots bigint check (slots >= 0),
+  rate bigint check (rate > 0),
+  per_secs double precision check (per_secs > 0),
+  updated_by text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, name)
+);
+
+-- Who was given slots of a limit. A row counts only while its task has a live row whose gate is
+-- below 0, so that nothing has to be given back; what no longer counts is swept away.
+create table sched_limit_lease (
+  limit_key text not null,
+  task_id uuid not null,
+  slots bigint not null,
+  taken_at timestamptz not null,
+  primary key (limit_key, task_id)
+);
+
+-- Starts that a rate counts, kept for the span of the rate.
+create table sched_limit_start (
+  limit_key text not null,
+  at timestamptz not null,
+  starts bigint not null
+);
+create index sched_limit_start_at on sched_limit_start (limit_key, at);
 
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (
@@ -272,6 +322,15 @@ create table sched_task_instance (
 create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
   where status <> 'succeeded';
+
+-- What was said about attempts that run for too long: once each.
+create table sched_attempt_warning (
+  instance_id uuid not null,
+  kind text not null check (kind in ('warn_after', 'slow')),
+  at timestamptz not null,
+  primary key (instance_id, kind)
+);
+create index sched_attempt_warning_at on sched_attempt_warning (at);
 
 create table sched_log_chunk (
   instance_id uuid not null,

@@ -128,23 +128,32 @@ create table sched_schedule (
     check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
   cron_expression text,
   interval_secs integer check (interval_secs >= 1),
+  interval_from text not null default 'start' check (interval_from in ('start', 'end')),
   timezone text not null,
   dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
   exclude text not null default '[]',
+  calendars text not null default '[]',
   start_time integer,
   end_time integer,
   max_count integer check (max_count >= 1),
   status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
   status_reason text,
+  paused_by text,
+  paused_reason text,
+  paused_until integer,
+  skip_next integer not null default 0 check (skip_next >= 0),
+  skip_reason text,
   overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
     'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  queue_max integer not null default 1000 check (queue_max >= 1),
   misfire_policy text not null
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs integer not null,
   catchup_max integer not null,
+  max_concurrent integer check (max_concurrent >= 1),
   parameters text,
   environment text not null,
   priority integer not null,
@@ -206,6 +215,8 @@ create unique index sched_task_idempotency on sched_task (namespace_id, idempote
   where idempotency_key is not null;
 
 -- The live state of tasks that are not final: small, and the only thing a claim looks at.
+-- gate: 0 = no limit concerns it, above 0 = it waits for its limits under this number, below 0 = its
+-- limits have admitted it. aged: how much of the priority came by waiting.
 create table sched_task_hot (
   task_id blob primary key,
   job_id blob not null,
@@ -215,6 +226,9 @@ create table sched_task_hot (
   instance_id blob,
   class_id integer not null,
   priority integer not null,
+  aged integer not null default 0,
+  gate integer not null default 0,
+  limits text,
   scheduled_at integer not null,
   eligible_at integer not null,
   start_deadline_at integer,
@@ -236,11 +250,47 @@ create table sched_task_hot (
   updated_at integer not null
 ) strict;
 create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
-  where status in ('pending', 'waiting_retry');
+  where status in ('pending', 'waiting_retry') and gate <= 0;
+create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
+create index sched_task_hot_blocked on sched_task_hot (schedule_id)
+  where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
+
+-- Named limits that tasks share.
+create table sched_semaphore (
+  namespace_id text not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  slots integer check (slots >= 0),
+  rate integer check (rate > 0),
+  per_secs real check (per_secs > 0),
+  updated_by text,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key (namespace_id, name)
+) strict;
+
+-- Who was given slots of a limit. A row counts only while its task has a live row whose gate is
+-- below 0, so that nothing has to be given back; what no longer counts is swept away.
+create table sched_limit_lease (
+  limit_key text not null,
+  task_id blob not null,
+  slots integer not null,
+  taken_at integer not null,
+  primary key (limit_key, task_id)
+) strict;
+
+-- Starts that a rate counts, kept for the span of the rate.
+create table sched_limit_start (
+  limit_key text not null,
+  at integer not null,
+  starts integer not null
+) strict;
+create index sched_limit_start_at on sched_limit_start (limit_key, at);
 
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (
@@ -277,6 +327,15 @@ create table sched_task_instance (
 create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
   where status <> 'succeeded';
+
+-- What was said about attempts that run for too long: once each.
+create table sched_attempt_warning (
+  instance_id blob not null,
+  kind text not null check (kind in ('warn_after', 'slow')),
+  at integer not null,
+  primary key (instance_id, kind)
+) strict;
+create index sched_attempt_warning_at on sched_attempt_warning (at);
 
 create table sched_log_chunk (
   instance_id blob not null,

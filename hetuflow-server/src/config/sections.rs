@@ -113,6 +113,8 @@ pub struct SchedulerConfig {
   pub early_dispatch: Duration,
   /// P: time between looks without a wake.
   pub task_poll_interval: Duration,
+  /// A waiting task rises by one point of priority for each of these; zero is never.
+  pub priority_ageing: Duration,
 }
 
 /// How long things are kept.
@@ -332,6 +334,11 @@ impl SchedulerConfig {
         Duration::ZERO..=SEC * 600,
       ),
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
+      priority_ageing: text.duration(
+        "scheduler.priority_ageing",
+        SEC * 300,
+        Duration::ZERO..=DAY * 366,
+      ),
     }
   }
 }

@@ -99,7 +99,7 @@ async fn content(
       );
     }
   };
-  let flow = stream::unfold(Some(reader.cut(from, end)), |reader| step(reader));
+  let flow = stream::unfold(Some(reader.cut(from, end)), step);
   let mut response = (status, Body::from_stream(flow)).into_response();
   let headers = response.headers_mut();
   let mut set = |name, value: &str| {

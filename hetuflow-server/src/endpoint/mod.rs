@@ -27,6 +27,7 @@ mod query;
 mod router;
 mod schedules;
 mod secrets;
+mod semaphores;
 mod state;
 mod system;
 mod task_instances;

@@ -19,8 +19,8 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
   Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, JobCache,
-  JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, Store, SubmitSvc, SystemSvc,
-  TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc,
+  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -58,7 +58,7 @@ impl House {
       namespaces: NamespaceSvc::new(store.clone()),
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
-      schedules: ScheduleSvc::new(store.clone(), Arc::clone(&tasks)),
+      schedules: ScheduleSvc::new(store.clone()),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
       tasks,
@@ -71,6 +71,7 @@ impl House {
       tokens: Arc::clone(&tokens),
       artifacts: Arc::new(ArtifactSvc::new(store.clone(), limits)),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
+      semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),
       gateway_connections: Arc::new(|| json!([])),

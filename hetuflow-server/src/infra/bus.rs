@@ -22,6 +22,8 @@ pub struct Bus {
   pub dispatch: Notify,
   /// A schedule changed, or a task of a gated one ended.
   pub plan: Notify,
+  /// A task of a limit came or ended, or a limit changed.
+  pub admit: Notify,
   /// A commit added to the journal.
   pub events: Notify,
   /// A stop or another control was stored.
@@ -46,6 +48,7 @@ impl Default for Bus {
       due: Mutex::new(DueMarks::new()),
       dispatch: Notify::new(),
       plan: Notify::new(),
+      admit: Notify::new(),
       events: Notify::new(),
       control: Notify::new(),
       fleet: Notify::new(),

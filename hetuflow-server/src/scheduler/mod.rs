@@ -1,15 +1,19 @@
 //! Loops that keep time: planning, signs of life, deadlines, hints between servers.
 
+mod admission;
 mod artifact_sweep;
 mod deadline_sweep;
 mod liveness;
 mod planner;
 mod remote_wake;
 mod token_uses;
+mod upkeep;
 
+pub use admission::Admission;
 pub use artifact_sweep::ArtifactSweep;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;
 pub use remote_wake::RemoteWake;
 pub use token_uses::TokenUses;
+pub use upkeep::Upkeep;

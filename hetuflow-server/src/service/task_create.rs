@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobStatus, NamespaceId,
-  Role, SelectorClass, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus, TriggerSource,
-  Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity,
+  JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
 use super::hidden_job::HiddenJob;
+use super::semaphore_svc::check_semaphores;
 use super::task_svc::{TaskSvc, find_job};
 use super::{Actor, Store, SvcError, SvcResult};
-use crate::infra::bmc::hot::{JobGuards, NewTask};
+use crate::infra::bmc::hot::{JobGuards, NewTask, StartGate};
 use crate::infra::bmc::{job_bmc, task_bmc};
 use crate::infra::db::{Conn, DbError};
 
@@ -170,6 +170,11 @@ impl TaskSvc {
     }
     let effective = config.as_ref().unwrap_or(&job.config);
     let class_id = self.class_of(lookup, &namespace, effective).await?;
+    let gate =
+      gate_of(&new, &job, config.as_ref()).map_err(|rule| SvcError::invalid(vec![rule]))?;
+    if let Some(config) = config.as_ref().filter(|config| !config.semaphores.is_empty()) {
+      check_semaphores(lookup.conn().await?, &namespace, (config, "/config")).await?;
+    }
     let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));
     let row = NewTask {
@@ -179,6 +184,7 @@ impl TaskSvc {
       namespace_id: namespace,
       class_id,
       priority: new.priority.unwrap_or(0),
+      gate,
       schedule_id: None,
       scheduled_at,
       start_deadline_at: effective.start_deadline_secs.map(|secs| scheduled_at.plus(secs.0)),
@@ -189,6 +195,7 @@ impl TaskSvc {
       idempotency_key: new.idempotency_key,
       idempotency_hash: hash,
       created_by: Some(actor.name.clone()),
+      start: StartGate::Open,
     };
     Ok((row, job.name.clone()))
   }
@@ -235,11 +242,7 @@ impl TaskSvc {
     namespace: &NamespaceId,
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = SelectorClass {
-      namespace_id: namespace.clone(),
-      selector: config.selector.clone(),
-      task_type: config.task_type.clone(),
-    };
+    let class = config.class(namespace);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);
@@ -283,23 +286,39 @@ pub fn normalise(config: &mut TaskConfig) {
   }
 }
 
-fn request_hash(new: &TaskForCreate) -> Vec<u8> {
+/// What limits a new task.
+fn gate_of(
+  new: &TaskForCreate,
+  job: &JobEntity,
+  own: Option<&TaskConfig>,
+) -> Result<Option<Gate>, FieldError> {
+  Gate::of(&GateSource {
+    config: own.unwrap_or(&job.config),
+    own: own.is_some(),
+    job: job.id,
+    schedule: None,
+    namespace: &job.namespace_id,
+    parameters: new.parameters.as_ref(),
+  })
+}
+
+pub(super) fn request_hash(new: &TaskForCreate) -> Vec<u8> {
   let text = serde_json::to_vec(new).expect("models are plain data");
   Sha256::digest(text).to_vec()
 }
 
-fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
+pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
   TaskEntity {
     id: row.id,
     job_id: row.job_id,
     job_name,
     job_version: row.job_version,
     namespace_id: row.namespace_id.clone(),
-    status: TaskStatus::Pending,
+    status: row.status(),
     priority: row.priority,
     schedule_id: row.schedule_id,
     scheduled_at: row.scheduled_at,
-    eligible_at: Some(row.scheduled_at),
+    eligible_at: Some(row.eligible_at()),
     trigger_source: row.trigger_source,
     parameters: row.parameters.clone(),
     environment: row.environment.clone(),

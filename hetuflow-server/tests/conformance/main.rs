@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod ageing;
 mod controls;
 mod engines;
 mod feed;
 mod fleet;
 mod hand_out;
 mod hot_path;
+mod limits;
 mod planner;
+mod planner_missed;
 mod planner_times;
 mod plans;
 mod secrets;
@@ -52,13 +55,29 @@ both_engines! {
   fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
+  ageing::long_waiters_rise,
+  limits::held_tasks_wait_for_their_slot,
+  limits::a_retry_waits_for_its_slot_anew,
+  limits::all_or_nothing_over_several_limits,
+  limits::rates_count_starts,
+  limits::two_servers_never_let_too_many_through,
+  limits::slots_that_nobody_uses_go_to_others,
+  limits::the_numbers_of_now_count,
+  limits::semaphores_are_kept_while_they_are_needed,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
-  planner::buffer_one_keeps_one_instant,
-  planner::buffer_all_keeps_every_instant,
-  planner::skip_counts_what_it_leaves_out,
+  planner::skip_leaves_out_what_overlaps,
+  planner::buffer_one_keeps_one_waiting,
+  planner::buffer_all_keeps_a_bounded_queue,
+  planner::serial_priority_lets_the_urgent_go_first,
+  planner::a_trigger_is_decided_by_the_policy,
+  planner::a_trigger_takes_back_what_is_planned_ahead,
+  planner::two_planners_share_ten_thousand_instants,
   planner::an_older_run_is_asked_to_stop_or_killed,
-  planner::catching_up_has_its_limits,
+  planner_missed::catching_up_has_its_limits,
+  planner_missed::catching_up_respects_overlap,
+  planner_missed::a_month_of_seconds_is_one_row,
+  planner_missed::what_many_have_missed_is_spread,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
   plans::hot_statements_use_their_indexes,

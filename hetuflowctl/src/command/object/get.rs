@@ -2,7 +2,7 @@
 
 use hetuflow_core::{
   AgentEntity, ArtifactEntity, JobEntity, NamespaceEntity, ScheduleEntity, SecretEntity,
-  ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  SemaphoreEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -84,6 +84,7 @@ pub async fn run(session: &Session, kind: Kind, names: &[String]) -> Result<Outc
       Kind::Namespace => each::<NamespaceEntity>(session, kind, &names).await?,
       Kind::Artifact => each::<ArtifactEntity>(session, kind, &names).await?,
       Kind::Secret => each::<SecretEntity>(session, kind, &names).await?,
+      Kind::Semaphore => each::<SemaphoreEntity>(session, kind, &names).await?,
       Kind::Token => {
         let all = everything::<TokenEntity>(session.client()?, Call::get(kind.path())).await?;
         chosen(session, kind, &names, all, |one, name| {

@@ -25,11 +25,13 @@ pub enum Kind {
   Artifact,
   /// A secret.
   Secret,
+  /// A limit that tasks share.
+  Semaphore,
   /// A server.
   Server,
 }
 
-const WORDS: [(&str, Kind); 26] = [
+const WORDS: [(&str, Kind); 29] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -55,6 +57,9 @@ const WORDS: [(&str, Kind); 26] = [
   ("artifacts", Kind::Artifact),
   ("secret", Kind::Secret),
   ("secrets", Kind::Secret),
+  ("semaphore", Kind::Semaphore),
+  ("semaphores", Kind::Semaphore),
+  ("sem", Kind::Semaphore),
   ("server", Kind::Server),
 ];
 
@@ -76,7 +81,8 @@ impl Kind {
         None => error,
       };
       error.help(
-        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, artifact, server",
+        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, artifact, \
+         server",
       )
     })
   }
@@ -93,6 +99,7 @@ impl Kind {
       Self::Token => "token",
       Self::Artifact => "artifact",
       Self::Secret => "secret",
+      Self::Semaphore => "semaphore",
       Self::Server => "server",
     }
   }
@@ -109,6 +116,7 @@ impl Kind {
       Self::Token => "/auth/tokens",
       Self::Artifact => "/artifacts",
       Self::Secret => "/secrets",
+      Self::Semaphore => "/semaphores",
       Self::Server => "/servers",
     }
   }
@@ -120,13 +128,13 @@ impl Kind {
 
   /// Whether its names belong to a namespace.
   pub const fn in_namespace(self) -> bool {
-    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret)
+    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret | Self::Semaphore)
   }
 
   /// The JSON field that people know it by.
   pub const fn name_field(self) -> &'static str {
     match self {
-      Self::Job | Self::Schedule | Self::Token | Self::Secret => "name",
+      Self::Job | Self::Schedule | Self::Token | Self::Secret | Self::Semaphore => "name",
       _ => "id",
     }
   }

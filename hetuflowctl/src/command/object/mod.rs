@@ -11,6 +11,7 @@ mod kind;
 pub mod list;
 mod picked;
 pub mod secret;
+pub mod semaphore;
 mod short_ref;
 
 pub use kind::{Kind, bare};

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use hetuflow_core::{
-  Environment, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource, Ts,
+  Environment, Gate, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TaskStatus,
+  TriggerSource, Ts,
 };
 use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
@@ -14,6 +15,18 @@ use uuid::Uuid;
 use super::{ClaimSlot, hex, wrong_engine};
 use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
 use crate::infra::db::{Conn, DbError, Row1};
+
+/// From when on a new task may be claimed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StartGate {
+  /// From its instant on.
+  #[default]
+  Open,
+  /// From an instant that is later than its own.
+  NotBefore(Ts),
+  /// When somebody lets it go.
+  Blocked,
+}
 
 /// A task to insert.
 #[derive(Debug, Clone)]
@@ -30,6 +43,8 @@ pub struct NewTask {
   pub class_id: i64,
   /// Higher is claimed first.
   pub priority: i64,
+  /// What limits it: it cannot be claimed before it is admitted.
+  pub gate: Option<Gate>,
   /// The schedule that made it.
   pub schedule_id: Option<ScheduleId>,
   /// The instant it is planned for.
@@ -50,6 +65,23 @@ pub struct NewTask {
   pub idempotency_hash: Option<Vec<u8>>,
   /// Who made it.
   pub created_by: Option<String>,
+  /// From when on it may be claimed.
+  pub start: StartGate,
+}
+
+impl NewTask {
+  /// The instant that it may start.
+  pub fn eligible_at(&self) -> Ts {
+    match self.start {
+      StartGate::NotBefore(at) => at.max(self.scheduled_at),
+      StartGate::Open | StartGate::Blocked => self.scheduled_at,
+    }
+  }
+
+  /// The state that it begins in.
+  pub fn status(&self) -> TaskStatus {
+    if self.start == StartGate::Blocked { TaskStatus::Blocked } else { TaskStatus::Pending }
+  }
 }
 
 /// Inserts tasks and their live rows; those whose fire or key is taken are left out. Returns the
@@ -84,13 +116,14 @@ const PG_TASK: &str = "insert into sched_task (id, job_id, job_version, namespac
 
 const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, namespace_id, \
   schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
-  updated_at) \
+  gate, limits, updated_at) \
   select id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-    scheduled_at, start_deadline_at, 'pending', $10 \
+    eligible_at, start_deadline_at, status, gate, limits, $10 \
   from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], \
-    $7::bigint[], $8::timestamptz[], $9::timestamptz[]) \
+    $7::bigint[], $8::timestamptz[], $9::timestamptz[], $11::bigint[], $12::jsonb[], \
+    $13::timestamptz[], $14::text[]) \
     as r(id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-      start_deadline_at)";
+      start_deadline_at, gate, limits, eligible_at, status)";
 
 // Tasks without a key and without a schedule cannot collide with anything: specs, live rows and the
 // journal go in as one statement, which is its own transaction. It does nothing at all when one of
@@ -149,14 +182,22 @@ pub struct Birth {
   pub server: ServerId,
 }
 
-/// Whether these tasks cannot collide with any other: no key, no schedule.
+/// Whether these tasks cannot collide with any other and may start at their instant: no key, no
+/// schedule, no gate.
 pub fn cannot_collide(tasks: &[NewTask]) -> bool {
-  tasks.iter().all(|task| task.idempotency_key.is_none() && task.schedule_id.is_none())
+  tasks.iter().all(|task| {
+    task.idempotency_key.is_none() && task.schedule_id.is_none() && task.start == StartGate::Open
+  })
 }
 
-/// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule.
+/// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule, no limit.
 pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
-  !conn.is_sqlite() && cannot_collide(tasks)
+  !conn.is_sqlite() && cannot_collide(tasks) && tasks.iter().all(|task| task.gate.is_none())
+}
+
+/// What stands in the live row: 0 for a task that nothing limits.
+fn gate_number(task: &NewTask) -> i64 {
+  task.gate.as_ref().map_or(0, Gate::number)
 }
 
 /// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL. With a
@@ -290,6 +331,10 @@ async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskI
     .bind(column(&live, |t| t.scheduled_at))
     .bind(column(&live, |t| t.start_deadline_at))
     .bind(now)
+    .bind(column(&live, gate_number))
+    .bind(column(&live, |t| as_json(t.gate.as_ref())))
+    .bind(column(&live, |t| t.eligible_at()))
+    .bind(column(&live, |t| t.status().as_str()))
     .execute(&mut *pg)
     .await?;
   conn.done();
@@ -306,9 +351,10 @@ const SQLITE_TASK: &str = "insert into sched_task (id, job_id, job_version, name
 
 const SQLITE_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, \
   namespace_id, schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, \
-  status, updated_at) \
+  status, gate, limits, updated_at) \
   select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, unhex(value ->> 4), \
-    value ->> 5, value ->> 6, value ->> 7, value ->> 7, value ->> 8, 'pending', $2 \
+    value ->> 5, value ->> 6, value ->> 7, value ->> 11, value ->> 8, value ->> 12, \
+    value ->> 9, value ->> 10, $2 \
   from json_each($1)";
 
 async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskId>, DbError> {
@@ -355,6 +401,10 @@ async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<T
         t.priority,
         t.scheduled_at.micros(),
         t.start_deadline_at.map(Ts::micros),
+        gate_number(t),
+        text_of(as_json(t.gate.as_ref())),
+        t.eligible_at().micros(),
+        t.status(),
       ])
     })
     .collect();

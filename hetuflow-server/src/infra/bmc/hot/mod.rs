@@ -4,16 +4,19 @@
 //! Rules that every writer here keeps: hot rows are locked in the order of their ids, hot rows
 //! before instances before the event lock, every stored move guarded by fence and status.
 
+mod ageing;
 mod born_sqlite;
 mod claim;
 mod control;
 mod enqueue;
 mod finish;
+mod gate;
 mod live;
 mod marks;
 mod progress;
 mod waiting;
 
+pub use ageing::{AGED_AT_ONCE, AGED_MAX, AgeingRange, age_waiting};
 pub use born_sqlite::enqueue_born;
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
 pub use control::{
@@ -21,12 +24,16 @@ pub use control::{
   request_hold, request_signal, request_stop, take_signal,
 };
 pub use enqueue::{
-  Birth, JobGuards, NewTask, cannot_collide, check_jobs, enqueue, enqueue_plain, is_plain,
-  stored_tasks,
+  Birth, JobGuards, NewTask, StartGate, cannot_collide, check_jobs, enqueue, enqueue_plain,
+  is_plain, stored_tasks,
 };
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,
   insert_dead_letters, insert_finished, lock_rows, reschedule_retry,
+};
+pub use gate::{
+  Held, HeldRange, Stuck, admit_rows, any_held, held_due, held_ranges, stuck_claims,
+  take_back_slots,
 };
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,
@@ -36,7 +43,7 @@ pub use live::{
 };
 pub use marks::due_marks;
 pub use progress::{ProgressRow, ProgressTold, note_progress};
-pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, waiting_row};
+pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, count_held_ahead, waiting_row};
 
 use uuid::Uuid;
 

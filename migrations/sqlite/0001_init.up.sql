@@ -118,6 +118,15 @@ create table sched_selector_class (
   spec text not null
 ) strict;
 
+-- The agent that ran last what tasks stick to.
+create table sched_sticky (
+  namespace_id text not null,
+  sticky_key text not null,
+  agent_id text not null,
+  updated_at integer not null,
+  primary key (namespace_id, sticky_key)
+) strict, without rowid;
+
 create table sched_schedule (
   id blob primary key,
   job_id blob not null references sched_job (id) on delete cascade,
@@ -255,6 +264,9 @@ create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligibl
   where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
+-- Classes with needs have numbers below zero: what agents carry of them is counted at a claim.
+create index sched_task_hot_needs on sched_task_hot (agent_id)
+  where class_id < 0 and agent_id is not null;
 create index sched_task_hot_blocked on sched_task_hot (schedule_id)
   where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)

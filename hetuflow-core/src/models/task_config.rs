@@ -11,9 +11,9 @@ use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, NamespaceId,
-  RetryCondition, Selector, SelectorClass, TaskInstanceStatus, check_conditions, parse_duration,
-  pointer_part,
+  AgentChoice, AgentId, Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy,
+  Preference, Requests, RetryCondition, Selector, Sticky, TaskInstanceStatus, check_conditions,
+  parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -234,6 +234,22 @@ pub struct TaskConfig {
   /// Which agents may run it.
   #[serde(skip_serializing_if = "selector_is_empty")]
   pub selector: Selector,
+  /// What it takes of its agent while it is there.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub requests: Option<Requests>,
+  /// The one agent that may run it.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub pin: Option<AgentId>,
+  /// Agents that are liked more, or less, than others.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub prefer: Vec<Preference>,
+  /// It goes where it ran last: `job`, or `key:NAME` for all tasks with that word.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub sticky: Option<Sticky>,
+  /// In which order agents that fit are given its tasks; as the server says where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub agent_choice: Option<AgentChoice>,
   /// What is promised about starts.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub delivery: Option<Delivery>,
@@ -269,15 +285,6 @@ fn selector_is_empty(selector: &Selector) -> bool {
 }
 
 impl TaskConfig {
-  /// What decides which agents may run a task of a job with these settings.
-  pub fn class(&self, namespace: &NamespaceId) -> SelectorClass {
-    SelectorClass {
-      namespace_id: namespace.clone(),
-      selector: self.selector.clone(),
-      task_type: self.task_type.clone(),
-    }
-  }
-
   /// The program that runs.
   pub fn program(&self) -> ExecuteCommand {
     self.cmd.unwrap_or(ExecuteCommand::Bash)
@@ -369,7 +376,7 @@ impl TaskConfig {
   pub fn check(&self, field: &str, errors: &mut Vec<FieldError>) {
     self.check_command(field, errors);
     self.check_times(field, errors);
-    self.selector.check(&format!("{field}/selector"), errors);
+    self.check_placement(field, errors);
     if let Some(limits) = &self.resource_limits {
       limits.check(&format!("{field}/resource_limits"), errors);
     }

@@ -69,6 +69,7 @@ impl Parts {
       jobs: jobs.clone(),
       live: live.clone(),
       server: server.clone(),
+      choice: config.scheduler.agent_choice,
       undelivered: undelivered.clone(),
     };
     let submit = SubmitSvc::new(store.clone(), Some(Arc::new(idle)));
@@ -81,7 +82,9 @@ impl Parts {
       server.clone(),
       lost_after,
     ));
-    let tasks = Arc::new(TaskSvc::new(store.clone(), submit.clone(), jobs.clone()));
+    let tasks = TaskSvc::new(store.clone(), submit.clone(), jobs.clone())
+      .with_prefer_hold(config.scheduler.prefer_hold);
+    let tasks = Arc::new(tasks);
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let secrets = SecretSvc::new(store.clone(), config.secrets.key_file.clone());
     let secrets = Arc::new(secrets);
@@ -149,6 +152,8 @@ impl Parts {
     let settings = DispatchSettings {
       early: config.scheduler.early_dispatch,
       poll_interval: config.scheduler.task_poll_interval,
+      choice: config.scheduler.agent_choice,
+      prefer_hold: config.scheduler.prefer_hold,
       claim_lease: CLAIM_LEASE,
     };
     let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());

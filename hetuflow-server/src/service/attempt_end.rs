@@ -29,6 +29,7 @@ pub(super) struct Ends {
   ended_tasks: Vec<TaskId>,
   ended_attempts: Vec<TaskInstanceId>,
   schedule_freed: bool,
+  room_freed: bool,
   /// A task that has to do with limits ended or waits anew.
   limits_freed: bool,
   /// Failures of schedules' tasks that are not stored yet.
@@ -39,6 +40,7 @@ impl Ends {
   /// Notes an end whose live row is deleted already: success, which needs no decision.
   pub(super) fn add_deleted(&mut self, row: &HotRow, mut end: FinishedAttempt) {
     end.task_status = Some(TaskStatus::Succeeded);
+    self.room_freed |= row.class_id < 0;
     self.note_final(row, &end, TaskStatus::Succeeded);
     self.finished.push(end);
   }
@@ -63,6 +65,7 @@ impl Ends {
       (_, None) => return Ok(()),
     };
     let fence = row.fence.unwrap_or_default();
+    self.room_freed |= row.class_id < 0;
     if to == TaskStatus::WaitingRetry {
       let eligible_at = again_at.unwrap_or(end.completed_at);
       self.retries.push((row.task_id, fence, eligible_at));
@@ -178,6 +181,10 @@ impl Ends {
   pub(super) fn wake(&self, store: &Store) {
     if !self.marks.is_empty() {
       store.bus.tasks_due(self.marks.clone());
+    }
+    if self.room_freed {
+      store.bus.room_freed.store(true, std::sync::atomic::Ordering::Release);
+      store.bus.dispatch.notify_one();
     }
     if self.limits_freed {
       store.bus.admit.notify_one();

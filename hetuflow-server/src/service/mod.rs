@@ -63,6 +63,8 @@ mod token_cache;
 mod token_svc;
 mod v0;
 mod watch;
+mod why_change;
+mod why_end;
 mod why_svc;
 
 pub use actor::Actor;

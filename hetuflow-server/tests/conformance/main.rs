@@ -10,6 +10,7 @@ mod fleet;
 mod hand_out;
 mod hot_path;
 mod limits;
+mod placement;
 mod planner;
 mod planner_missed;
 mod planner_times;
@@ -49,6 +50,8 @@ both_engines! {
   hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  placement::needs_are_never_oversubscribed,
+  placement::liked_agents_come_first_for_a_while,
   fleet::given_labels_and_drains_outlive_a_registration,
   fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
   fleet::a_command_is_sent_once_and_answered_by_its_agent,

@@ -20,6 +20,7 @@ pub mod secret_bmc;
 pub mod semaphore_bmc;
 pub mod server_bmc;
 mod sql_text;
+pub mod sticky_bmc;
 pub mod task_bmc;
 pub mod task_instance_bmc;
 pub mod token_bmc;

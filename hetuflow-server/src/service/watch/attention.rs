@@ -18,7 +18,7 @@ use crate::infra::bmc::watch_tasks::{self, DueClass};
 use crate::infra::bmc::{job_bmc, watch_agents, watch_schedules};
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
-use crate::service::fit::{judge, may_run, summary};
+use crate::service::fit::{Load, judge, may_run, summary};
 
 /// Entries that are told.
 const ENTRIES_MAX: usize = 30;
@@ -190,7 +190,8 @@ fn stuck(
   let tasks = due.tasks.unsigned_abs();
   let wish = demands(class);
   let (severity, message) = if fitting.is_empty() {
-    let judged: Vec<AgentWhy> = agents.iter().map(|agent| judge(agent, class, 0)).collect();
+    let judged: Vec<AgentWhy> =
+      agents.iter().map(|agent| judge(agent, class, &Load::default())).collect();
     let why = summary(&judged);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     (Severity::Error, format!("{tasks} tasks wait and no connected agent may run them{wish}{why}"))

@@ -118,6 +118,15 @@ create table sched_selector_class (
   spec text not null
 ) strict;
 
+-- The agent that ran last what tasks stick to.
+create table sched_sticky (
+  namespace_id text not null,
+  sticky_key text not null,
+  agent_id text not null,
+  updated_at integer not null,
+  primary key (namespace_id, sticky_key)
+) strict, without rowid;
+
 create table sched_schedule (
   id blob primary key,
   job_id blob not null references sched_job (id) on delete cascade,
@@ -266,6 +275,9 @@ create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligibl
   where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
+-- Classes with needs have numbers below zero: what agents carry of them is counted at a claim.
+create index sched_task_hot_needs on sched_task_hot (agent_id)
+  where class_id < 0 and agent_id is not null;
 create index sched_task_hot_blocked on sched_task_hot (schedule_id)
   where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
@@ -338,6 +350,15 @@ create table sched_task_instance (
 create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
   where status <> 'succeeded';
+
+-- What was said about attempts that run for too long: once each.
+create table sched_attempt_warning (
+  instance_id blob not null,
+  kind text not null check (kind in ('warn_after', 'slow')),
+  at integer not null,
+  primary key (instance_id, kind)
+) strict;
+create index sched_attempt_warning_at on sched_attempt_warning (at);
 
 create table sched_log_chunk (
   instance_id blob not null,

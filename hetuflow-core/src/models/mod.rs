@@ -11,6 +11,7 @@ mod limit;
 mod log_grep;
 mod log_verify;
 mod page;
+mod placement;
 mod resource_limits;
 mod rhythm;
 mod schedule;

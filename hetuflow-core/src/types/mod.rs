@@ -4,6 +4,7 @@ mod backoff;
 pub mod calendar;
 pub mod config_text;
 pub mod cron;
+mod demands;
 mod dst;
 mod duration_text;
 mod enums;
@@ -25,6 +26,10 @@ pub use calendar::{Calendar, CalendarGate, CalendarRule, IcsRules, read_ics};
 pub use cron::{
   ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
   tz_database_version, version_with_tz_database,
+};
+pub use demands::{
+  AgentChoice, Capacity, Cpus, Lack, PREFERENCE_WEIGHT_MAX, Preference, Requests, STICKY_WEIGHT,
+  Sticky, StickyTo, check_preferences,
 };
 pub use dst::{DstGap, DstOverlap};
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity, JobId,
   JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
@@ -169,7 +169,7 @@ impl TaskSvc {
       normalise(config);
     }
     let effective = config.as_ref().unwrap_or(&job.config);
-    let class_id = self.class_of(lookup, &namespace, effective).await?;
+    let class_id = self.class_of(lookup, (&namespace, job.id), effective).await?;
     let gate =
       gate_of(&new, &job, config.as_ref()).map_err(|rule| SvcError::invalid(vec![rule]))?;
     if let Some(config) = config.as_ref().filter(|config| !config.semaphores.is_empty()) {
@@ -239,10 +239,10 @@ impl TaskSvc {
   async fn class_of(
     &self,
     lookup: &mut Lookup<'_>,
-    namespace: &NamespaceId,
+    (namespace, job): (&NamespaceId, JobId),
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = config.class(namespace);
+    let class = config.class(namespace, job);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);

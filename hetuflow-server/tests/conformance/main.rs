@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod ageing;
 mod controls;
 mod engines;
 mod feed;
@@ -9,6 +10,7 @@ mod fleet;
 mod hand_out;
 mod hot_path;
 mod limits;
+mod placement;
 mod planner;
 mod planner_faults;
 mod planner_holds;
@@ -50,12 +52,15 @@ both_engines! {
   hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  placement::needs_are_never_oversubscribed,
+  placement::liked_agents_come_first_for_a_while,
   fleet::given_labels_and_drains_outlive_a_registration,
   fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
   fleet::a_command_is_sent_once_and_answered_by_its_agent,
   fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
+  ageing::long_waiters_rise,
   limits::held_tasks_wait_for_their_slot,
   limits::a_retry_waits_for_its_slot_anew,
   limits::all_or_nothing_over_several_limits,

@@ -346,3 +346,29 @@ pub async fn delete(conn: &mut Conn, id: ScheduleId) -> Result<bool, DbError> {
   delete.from_table(TABLE).and_where(is("id", uuid(id.0)));
   Ok(conn.execute(&delete).await? == 1)
 }
+
+/// Pauses a schedule that fires; its revision moves, so that no planning in progress undoes it.
+/// Returns whether it fired until now.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn pause_if_enabled(
+  conn: &mut Conn,
+  id: ScheduleId,
+  (reason, by): (&str, &str),
+  now: Ts,
+) -> Result<bool, DbError> {
+  let mut update = Query::update();
+  update
+    .table(TABLE)
+    .value("status", text(ScheduleStatus::Paused))
+    .value("status_reason", text(reason))
+    .value("paused_by", text(by))
+    .value("paused_reason", text(reason))
+    .value("rev", Expr::col("rev").add(1))
+    .value("updated_at", ts(now))
+    .value("updated_by", text(by))
+    .and_where(is("id", uuid(id.0)))
+    .and_where(is("status", text(ScheduleStatus::Enabled)));
+  Ok(conn.execute(&update).await? == 1)
+}

@@ -52,7 +52,7 @@ pub(super) fn task_of(schedule: &ScheduleEntity, job: &JobEntity, run: Run) -> N
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: job.config.class(&job.namespace_id).class_id(),
+    class_id: job.config.class(&job.namespace_id, job.id).class_id(),
     priority: schedule.priority,
     gate: gate_of(schedule, job, schedule.parameters.as_ref()),
     schedule_id: Some(schedule.id),

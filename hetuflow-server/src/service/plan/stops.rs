@@ -33,7 +33,7 @@ pub(super) async fn stop_live(
   }
   let mut ends = Ends::default();
   for gone in hot::finish_unstarted(tx, &waiting).await? {
-    ends.add_unstarted(&gone.row, TaskStatus::Cancelled, REASON, now);
+    ends.add_unstarted(&gone.row, TaskStatus::Cancelled, (REASON, None), now);
   }
   ends.write(tx, now).await?;
   journal.merge(ends.journal);

@@ -18,9 +18,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, JobCache,
-  JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc,
-  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, FreezeSvc,
+  JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store,
+  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -59,6 +59,7 @@ impl House {
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone()),
+      freezes: FreezeSvc::new(store.clone()),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
       tasks,

@@ -4,6 +4,7 @@ mod apply;
 mod artifact;
 mod bench;
 mod client;
+mod cluster;
 mod completions;
 mod config;
 mod dev;
@@ -29,6 +30,7 @@ pub use apply::*;
 pub use artifact::*;
 pub use bench::*;
 pub use client::*;
+pub use cluster::*;
 pub use completions::{CompletionsArgs, write_completions};
 pub use config::*;
 pub use dev::*;
@@ -134,6 +136,9 @@ pub enum Command {
   /// Namespaces
   #[command(subcommand, visible_alias = "ns", alias = "namespaces")]
   Namespace(NamespaceVerb),
+  /// Everything at once: pause and resume all schedules
+  #[command(subcommand)]
+  Cluster(ClusterVerb),
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),

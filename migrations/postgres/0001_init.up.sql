@@ -139,7 +139,6 @@ create table sched_schedule (
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
   exclude jsonb not null default '[]',
-  calendars jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),
@@ -175,6 +174,18 @@ create unique index sched_schedule_name on sched_schedule (namespace_id, name);
 create index sched_schedule_due on sched_schedule (status, next_run_at);
 create index sched_schedule_job on sched_schedule (job_id);
 create index sched_schedule_updated on sched_schedule (updated_at);
+
+-- What holds back the schedules of a namespace, or of all ('*'): the freeze that lasts, or the last.
+create table sched_freeze (
+  scope text primary key,
+  paused_by text not null,
+  reason text,
+  since timestamptz not null,
+  until timestamptz,
+  ended_at timestamptz,
+  ended_by text,
+  missed text check (missed in ('skip', 'fire_once', 'fire_last', 'fire_all'))
+);
 
 -- One row per due instant, whatever was decided: the unique key is the arbiter of firing.
 create table sched_fire (
@@ -356,6 +367,48 @@ create table sched_log_chunk (
   primary key (instance_id, log_offset)
 );
 alter table sched_log_chunk alter column data set storage external;
+
+-- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+create table sched_artifact (
+  id uuid primary key,
+  namespace_id varchar(40) not null,
+  job_id uuid not null,
+  task_id uuid not null,
+  instance_id uuid not null,
+  agent_id varchar(40),
+  name text not null,
+  size bigint not null check (size >= 0),
+  content_hash text,
+  state text not null check (state in ('uploading', 'stored', 'refused', 'lost')),
+  reason text,
+  created_at timestamptz not null,
+  expires_at timestamptz
+);
+create unique index sched_artifact_name on sched_artifact (instance_id, name);
+create index sched_artifact_job on sched_artifact (job_id, id);
+create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
+
+create table sched_artifact_content (
+  id uuid primary key,
+  namespace_id varchar(40) not null,
+  content_hash text not null,
+  size bigint not null check (size >= 0),
+  stored_at timestamptz,
+  touched_at timestamptz not null
+);
+create unique index sched_artifact_content_hash_key
+  on sched_artifact_content (namespace_id, content_hash);
+
+create table sched_artifact_chunk (
+  content_id uuid not null,
+  file_offset bigint not null,
+  raw_len bigint not null,
+  codec bigint not null,
+  data bytea not null,
+  primary key (content_id, file_offset)
+);
+alter table sched_artifact_chunk alter column data set storage external;
 
 -- The journal of changes: one row per namespace and commit; seq order is commit order.
 create sequence sched_event_seq cache 1;

@@ -144,7 +144,6 @@ create table sched_schedule (
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
   exclude text not null default '[]',
-  calendars text not null default '[]',
   start_time integer,
   end_time integer,
   max_count integer check (max_count >= 1),
@@ -180,6 +179,18 @@ create unique index sched_schedule_name on sched_schedule (namespace_id, name);
 create index sched_schedule_due on sched_schedule (status, next_run_at);
 create index sched_schedule_job on sched_schedule (job_id);
 create index sched_schedule_updated on sched_schedule (updated_at);
+
+-- What holds back the schedules of a namespace, or of all ('*'): the freeze that lasts, or the last.
+create table sched_freeze (
+  scope text primary key,
+  paused_by text not null,
+  reason text,
+  since integer not null,
+  until integer,
+  ended_at integer,
+  ended_by text,
+  missed text check (missed in ('skip', 'fire_once', 'fire_last', 'fire_all'))
+) strict;
 
 -- One row per due instant, whatever was decided: the unique key is the arbiter of firing.
 create table sched_fire (
@@ -359,6 +370,47 @@ create table sched_log_chunk (
   at integer not null,
   data blob not null,
   primary key (instance_id, log_offset)
+) strict;
+
+-- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+create table sched_artifact (
+  id blob primary key,
+  namespace_id text not null,
+  job_id blob not null,
+  task_id blob not null,
+  instance_id blob not null,
+  agent_id text,
+  name text not null,
+  size integer not null check (size >= 0),
+  content_hash text,
+  state text not null check (state in ('uploading', 'stored', 'refused', 'lost')),
+  reason text,
+  created_at integer not null,
+  expires_at integer
+) strict;
+create unique index sched_artifact_name on sched_artifact (instance_id, name);
+create index sched_artifact_job on sched_artifact (job_id, id);
+create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
+
+create table sched_artifact_content (
+  id blob primary key,
+  namespace_id text not null,
+  content_hash text not null,
+  size integer not null check (size >= 0),
+  stored_at integer,
+  touched_at integer not null
+) strict;
+create unique index sched_artifact_content_hash_key
+  on sched_artifact_content (namespace_id, content_hash);
+
+create table sched_artifact_chunk (
+  content_id blob not null,
+  file_offset integer not null,
+  raw_len integer not null,
+  codec integer not null,
+  data blob not null,
+  primary key (content_id, file_offset)
 ) strict;
 
 -- The journal of changes: one row per namespace and commit; seq order is commit order.

@@ -2,8 +2,10 @@
 
 mod agent;
 mod apply;
+mod artifact;
 mod dedup;
 mod fleet;
+mod hold;
 mod identity_check;
 mod job;
 mod key_template;
@@ -27,8 +29,10 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use artifact::*;
 pub use dedup::*;
 pub use fleet::*;
+pub use hold::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
 pub use key_template::KeyTemplate;

@@ -1,8 +1,10 @@
 //! The words people type: clap structs and their help. No behaviour lives here.
 
 mod apply;
+mod artifact;
 mod bench;
 mod client;
+mod cluster;
 mod completions;
 mod config;
 mod dev;
@@ -25,8 +27,10 @@ mod tui;
 mod value;
 
 pub use apply::*;
+pub use artifact::*;
 pub use bench::*;
 pub use client::*;
+pub use cluster::*;
 pub use completions::{CompletionsArgs, write_completions};
 pub use config::*;
 pub use dev::*;
@@ -132,9 +136,15 @@ pub enum Command {
   /// Namespaces
   #[command(subcommand, visible_alias = "ns", alias = "namespaces")]
   Namespace(NamespaceVerb),
+  /// Everything at once: pause and resume all schedules
+  #[command(subcommand)]
+  Cluster(ClusterVerb),
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),
+  /// Artifacts: files that tasks leave
+  #[command(subcommand, alias = "artifacts")]
+  Artifact(ArtifactVerb),
   /// Secrets: values that tasks get and nobody else
   #[command(subcommand, alias = "secrets")]
   Secret(SecretVerb),

@@ -7,6 +7,7 @@ mod apply;
 mod bench;
 mod bulk;
 mod choice;
+mod cluster;
 mod complete;
 mod config;
 mod context;
@@ -47,8 +48,8 @@ pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
-  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
-  SecretVerb, SemaphoreVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
+  AgentVerb, ArtifactVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb,
+  ScheduleVerb, SecretVerb, SemaphoreVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::{Outcome, View};
@@ -78,11 +79,13 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Queue(verb) => queue::run(session, verb).await,
     Command::Job(verb) => job_verb(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
+    Command::Cluster(verb) => cluster::run(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
     Command::Attempt(verb) => attempt(session, verb).await,
     Command::Agent(verb) => agents(session, verb).await,
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
+    Command::Artifact(verb) => artifact(session, verb).await,
     Command::Secret(verb) => secret(session, verb).await,
     Command::Semaphore(verb) => semaphore(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
@@ -154,8 +157,9 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Delete(args) => object::delete::run(session, kind, args).await,
     ScheduleVerb::Enable(args) => object::act::run(session, kind, "enable", args).await,
     ScheduleVerb::Disable(args) => object::act::run(session, kind, "disable", args).await,
-    ScheduleVerb::Pause(args) => object::act::run(session, kind, "pause", args).await,
-    ScheduleVerb::Resume(args) => object::act::run(session, kind, "resume", args).await,
+    ScheduleVerb::Pause(args) => schedule::hold::pause(session, args).await,
+    ScheduleVerb::Resume(args) => schedule::hold::resume(session, args).await,
+    ScheduleVerb::SkipNext(args) => schedule::hold::skip_next(session, args).await,
     ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
@@ -228,6 +232,8 @@ async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, C
     NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
     NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
     NamespaceVerb::Delete(args) => object::delete::run(session, kind, args).await,
+    NamespaceVerb::Pause(args) => cluster::pause(session, Some(&args.name), &args.hold).await,
+    NamespaceVerb::Resume(args) => cluster::resume(session, Some(&args.name), &args.go_on).await,
     NamespaceVerb::Use(args) => context::change::use_namespace(session, &args.name).await,
   }
 }
@@ -253,6 +259,16 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
+  }
+}
+
+async fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Artifact;
+  match verb {
+    ArtifactVerb::List(args) => object::artifact::list(session, args).await,
+    ArtifactVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    ArtifactVerb::Download(args) => object::artifact::download(session, args).await,
+    ArtifactVerb::Delete(args) => object::delete::run(session, kind, args).await,
   }
 }
 

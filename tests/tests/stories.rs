@@ -77,6 +77,8 @@ mod runtimes;
 mod schedule_edits;
 #[path = "stories/secrets.rs"]
 mod secrets;
+#[path = "stories/server_disk.rs"]
+mod server_disk;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]

@@ -17,6 +17,7 @@ drop table sched_task_instance;
 drop table sched_limit_start;
 drop table sched_limit_lease;
 drop table sched_semaphore;
+drop table sched_calendar;
 drop table sched_task_hot;
 drop table sched_task;
 drop table sched_fire;

@@ -278,6 +278,21 @@ create index sched_task_hot_blocked on sched_task_hot (schedule_id)
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
 
+-- Calendars by name; where one is a blackout, no schedule of its namespace fires while it covers.
+create table sched_calendar (
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  timezone text not null,
+  rules jsonb not null,
+  blackout boolean not null,
+  version bigint not null,
+  updated_by text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, name)
+);
+
 -- Named limits that tasks share.
 create table sched_semaphore (
   namespace_id varchar(40) not null references sched_namespace (id),

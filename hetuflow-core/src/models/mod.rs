@@ -3,6 +3,7 @@
 mod agent;
 mod apply;
 mod artifact;
+mod calendar;
 mod dedup;
 mod fleet;
 mod hold;
@@ -30,6 +31,7 @@ mod why;
 pub use agent::*;
 pub use apply::*;
 pub use artifact::*;
+pub use calendar::*;
 pub use dedup::*;
 pub use fleet::*;
 pub use hold::*;

@@ -247,7 +247,7 @@ impl ScheduleForCreate {
     check_text(&self.description, "/description", errors);
     check_environment(&self.environment, "/environment", errors);
     self.expand_once(errors);
-    check_exclude(&self.exclude, errors);
+    check_rules(&self.exclude, "/exclude", errors);
     check_interval_from(self.interval_from, self.kind(), errors);
     let timing = Timing {
       kind: self.kind(),
@@ -293,18 +293,18 @@ impl ScheduleForCreate {
   }
 }
 
-/// Rules of one schedule.
-const EXCLUDE_MAX: usize = 1000;
+/// Most rules of one schedule, and of one calendar.
+pub const EXCLUDE_MAX: usize = 1000;
 
 /// Names each text that is no rule of a calendar.
-pub(super) fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
+pub(super) fn check_rules(rules: &[String], field: &str, errors: &mut Vec<FieldError>) {
   if rules.len() > EXCLUDE_MAX {
     let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
-    errors.push(FieldError::new("number.range", "/exclude", message));
+    errors.push(FieldError::new("number.range", field, message));
   }
   for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
     if let Err(error) = text.parse::<CalendarRule>() {
-      errors.push(cron_field_error(error, &format!("/exclude/{index}")));
+      errors.push(cron_field_error(error, &format!("{field}/{index}")));
     }
   }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::schedule::{ScheduleEntity, Timing, check_exclude, check_interval_from};
+use super::schedule::{ScheduleEntity, Timing, check_interval_from, check_rules};
 use super::task_config::{Environment, Seconds, check_environment, read_environment_option};
 use crate::types::{
   DstGap, DstOverlap, FieldError, IntervalFrom, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts,
@@ -99,7 +99,7 @@ impl ScheduleForUpdate {
     if let Some(environment) = &self.environment {
       check_environment(environment, "/environment", errors);
     }
-    check_exclude(self.exclude.as_deref().unwrap_or_default(), errors);
+    check_rules(self.exclude.as_deref().unwrap_or_default(), "/exclude", errors);
     check_interval_from(self.interval_from, current.schedule_kind, errors);
     let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
     let timing = Timing {

@@ -7,8 +7,9 @@ use hetuflow_core::{ServerId, Ts};
 use crate::endpoint::ApiState;
 use crate::gateway::GatewayState;
 use crate::service::{
-  AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, OwnFigures,
-  ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentSvc, ApplySvc, CalendarSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
+  OwnFigures, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc,
+  WatchSvc,
 };
 
 /// Every service that a route calls.
@@ -40,6 +41,7 @@ pub(super) fn api_state(
     tokens: tokens.clone(),
     artifacts: gateway.artifacts.clone(),
     secrets: secrets.clone(),
+    calendars: CalendarSvc::new(store.clone()),
     semaphores: SemaphoreSvc::new(store.clone()),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),

@@ -7,6 +7,7 @@
 mod agents;
 mod artifacts;
 mod auth;
+mod calendars;
 mod control;
 mod docs;
 mod error;

@@ -10,8 +10,8 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, artifacts, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules,
-  secrets, semaphores, system, task_instances, tasks, tokens, v0,
+  agents, artifacts, calendars, control, docs, events, gateway_figures, jobs, logs, namespaces,
+  schedules, secrets, semaphores, system, task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -29,6 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
     tokens::operations(),
     secrets::operations(),
     semaphores::operations(),
+    calendars::operations(),
     system::operations(),
     gateway_figures::operations(),
     events::operations(),

@@ -7,9 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc,
-  NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
-  WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, CalendarSvc, FeedSvc, FreezeSvc, JobSvc,
+  ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc,
+  TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -45,6 +45,8 @@ pub struct ApiState {
   pub artifacts: Arc<ArtifactSvc>,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
+  /// Calendars by name.
+  pub calendars: CalendarSvc,
   /// Semaphores.
   pub semaphores: SemaphoreSvc,
   /// Tokens.

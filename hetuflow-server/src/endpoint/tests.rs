@@ -18,9 +18,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, FreezeSvc,
-  JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store,
-  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, CalendarSvc, FeedSvc,
+  FreezeSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc,
+  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -72,6 +72,7 @@ impl House {
       tokens: Arc::clone(&tokens),
       artifacts: Arc::new(ArtifactSvc::new(store.clone(), limits)),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
+      calendars: CalendarSvc::new(store.clone()),
       semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),

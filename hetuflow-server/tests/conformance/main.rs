@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod ageing;
+mod calendars;
 mod controls;
 mod dedup;
 mod engines;
@@ -91,6 +92,8 @@ both_engines! {
   planner_holds::the_next_instants_can_be_left_out,
   planner_holds::a_freeze_holds_everything,
   planner_holds::a_freeze_ends_at_its_time,
+  calendars::nothing_fires_in_a_blackout,
+  calendars::calendars_are_checked_and_kept,
   planner_faults::steps_of_the_clock_repeat_nothing,
   planner_faults::outages_leave_no_instant_without_a_row,
   planner_faults::poisoned_rows_stop_nobody,

@@ -3,6 +3,7 @@
 mod apply;
 mod artifact;
 mod bench;
+mod calendar;
 mod client;
 mod cluster;
 mod completions;
@@ -29,6 +30,7 @@ mod value;
 pub use apply::*;
 pub use artifact::*;
 pub use bench::*;
+pub use calendar::*;
 pub use client::*;
 pub use cluster::*;
 pub use completions::{CompletionsArgs, write_completions};
@@ -148,6 +150,9 @@ pub enum Command {
   /// Secrets: values that tasks get and nobody else
   #[command(subcommand, alias = "secrets")]
   Secret(SecretVerb),
+  /// Calendars by name: windows in which no schedule fires
+  #[command(subcommand, visible_alias = "cal", alias = "calendars")]
+  Calendar(CalendarVerb),
   /// Semaphores: limits that tasks share
   #[command(subcommand, visible_alias = "sem", alias = "semaphores")]
   Semaphore(SemaphoreVerb),

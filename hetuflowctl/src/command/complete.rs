@@ -56,6 +56,9 @@ async fn candidates(session: &Session, words: &[String], last: &str) -> BTreeSet
     ["semaphore", "get" | "usage" | "set" | "delete"] => {
       found.extend(names(session, Kind::Semaphore).await);
     }
+    ["calendar", "get" | "set" | "delete"] => {
+      found.extend(names(session, Kind::Calendar).await);
+    }
     ["token", "get" | "delete"] => found.extend(names(session, Kind::Token).await),
     ["logs" | "wait" | "cancel" | "retry"] | ["task", _] => {
       found
@@ -74,7 +77,7 @@ async fn of_kind(
   words: &[String],
   last: &str,
 ) -> BTreeSet<String> {
-  const KINDS: [&str; 10] = [
+  const KINDS: [&str; 11] = [
     "job",
     "schedule",
     "task",
@@ -84,6 +87,7 @@ async fn of_kind(
     "token",
     "secret",
     "semaphore",
+    "calendar",
     "server",
   ];
   let at = words.iter().position(|word| path.contains(&word.as_str())).unwrap_or(0);

@@ -87,6 +87,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Server(verb) => server(session, verb).await,
     Command::Artifact(verb) => artifact(session, verb).await,
     Command::Secret(verb) => secret(session, verb).await,
+    Command::Calendar(verb) => object::calendar::run(session, verb).await,
     Command::Semaphore(verb) => semaphore(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
     Command::Doctor(args) => doctor::run(session, args).await,

@@ -2,6 +2,7 @@
 //!
 //! Stdout carries only the data that was asked for; all talk goes to stderr.
 
+mod calendar_rows;
 mod cell;
 mod describe;
 mod emit;

@@ -7,6 +7,7 @@ use hetuflow_core::{
   Calendar, FireDecision, MisfirePolicy, Rhythm, ScheduleEntity, TaskControlKind, TriggerSource, Ts,
 };
 
+use super::blackouts::told;
 use super::catch_up::catch_up;
 use super::overlap::{Admission, Live, Overlap};
 
@@ -232,7 +233,7 @@ fn decide_one(plan: &mut Plan, q: &Question<'_>, (at, overlap): (Ts, &mut Overla
     return false;
   }
   if let Some(name) = blackout {
-    let reason = format!("nothing fires during {name}");
+    let reason = told(name);
     plan.leave_out(q, at, (FireDecision::SkippedWindow, &reason));
     return true;
   }

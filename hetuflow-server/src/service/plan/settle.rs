@@ -3,6 +3,7 @@
 
 use hetuflow_core::{MisfirePolicy, Rhythm, ScheduleEntity, ScheduleStatus};
 
+use super::blackouts::Blackouts;
 use super::decide::{Held, Question, decide};
 use super::overlap::Live;
 use super::rows::{rows_of, tell};
@@ -33,12 +34,13 @@ pub(in crate::service) async fn settle(
   let own = reason.as_deref();
   let own = own.map(|reason| Held { reason, policy: MisfirePolicy::Skip, spread: false });
   let held = held.or(own);
+  let blackouts = Blackouts::of(&mut work.tx, [&schedule.namespace_id]).await?;
   let question = Question {
     schedule,
     rhythm: &rhythm,
     // Who held it is told before why it could not have run either.
     job_off: if held.is_some() { None } else { job_off(job.as_ref()) },
-    blackouts: &[],
+    blackouts: blackouts.windows(&schedule.namespace_id),
     live: live.unwrap_or_default(),
     now: work.now,
     horizon: work.now,

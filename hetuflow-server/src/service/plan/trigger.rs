@@ -6,6 +6,7 @@ use hetuflow_core::{
   TriggerAnswer, TriggerSource, Ts,
 };
 
+use super::blackouts::{Blackouts, told};
 use super::decide::Run;
 use super::overlap::{Admission, Live, Overlap};
 use super::rows::{gate_of, task_of};
@@ -56,6 +57,11 @@ pub(in crate::service) async fn trigger(
   let freezes = freeze_bmc::list(&mut work.tx).await?;
   if let Some(freeze) = freezes.iter().find(|one| one.holds(&schedule.namespace_id, work.now)) {
     let (decision, reason) = (FireDecision::SkippedPaused, Some(freeze.told()));
+    return Ok(TriggerAnswer { decision, reason, stopped: 0, duplicate: false, task: None });
+  }
+  let blackouts = Blackouts::of(&mut work.tx, [&schedule.namespace_id]).await?;
+  if let Some(name) = blackouts.at(&schedule.namespace_id, work.now) {
+    let (decision, reason) = (FireDecision::SkippedWindow, Some(told(name)));
     return Ok(TriggerAnswer { decision, reason, stopped: 0, duplicate: false, task: None });
   }
   withdraw_ahead(work, &schedule).await?;

@@ -6,6 +6,7 @@ use hetuflow_core::{
   FreezeEntity, JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts,
 };
 
+use super::blackouts::Blackouts;
 use super::decide::{Held, MISSED_AFTER, Plan, Question, decide};
 use super::overlap::Live;
 use super::rows::{PlanRows, cursor_of, rows_of, tell};
@@ -72,6 +73,7 @@ impl PlanSvc {
     let live = plan_bmc::live_counts(tx, &locked).await?;
     let live: HashMap<ScheduleId, Live> =
       live.into_iter().map(|(id, waiting, started)| (id, Live { started, waiting })).collect();
+    let blackouts = Blackouts::of(tx, schedules.iter().map(|one| &one.namespace_id)).await?;
     let mut written = Written::default();
     let mut journal = Journal::default();
     for schedule in schedules {
@@ -94,7 +96,7 @@ impl PlanSvc {
         schedule: &schedule,
         rhythm: &rhythm,
         job_off: job_off(job),
-        blackouts: &[],
+        blackouts: blackouts.windows(&schedule.namespace_id),
         live: live.get(&schedule.id).copied().unwrap_or_default(),
         now,
         horizon,

@@ -27,11 +27,13 @@ pub enum Kind {
   Secret,
   /// A limit that tasks share.
   Semaphore,
+  /// Days and hours by name.
+  Calendar,
   /// A server.
   Server,
 }
 
-const WORDS: [(&str, Kind); 29] = [
+const WORDS: [(&str, Kind); 32] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -60,6 +62,9 @@ const WORDS: [(&str, Kind); 29] = [
   ("semaphore", Kind::Semaphore),
   ("semaphores", Kind::Semaphore),
   ("sem", Kind::Semaphore),
+  ("calendar", Kind::Calendar),
+  ("calendars", Kind::Calendar),
+  ("cal", Kind::Calendar),
   ("server", Kind::Server),
 ];
 
@@ -81,8 +86,8 @@ impl Kind {
         None => error,
       };
       error.help(
-        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, artifact, \
-         server",
+        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, calendar, \
+         artifact, server",
       )
     })
   }
@@ -100,6 +105,7 @@ impl Kind {
       Self::Artifact => "artifact",
       Self::Secret => "secret",
       Self::Semaphore => "semaphore",
+      Self::Calendar => "calendar",
       Self::Server => "server",
     }
   }
@@ -117,6 +123,7 @@ impl Kind {
       Self::Artifact => "/artifacts",
       Self::Secret => "/secrets",
       Self::Semaphore => "/semaphores",
+      Self::Calendar => "/calendars",
       Self::Server => "/servers",
     }
   }
@@ -128,13 +135,21 @@ impl Kind {
 
   /// Whether its names belong to a namespace.
   pub const fn in_namespace(self) -> bool {
-    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret | Self::Semaphore)
+    matches!(
+      self,
+      Self::Job | Self::Schedule | Self::Task | Self::Secret | Self::Semaphore | Self::Calendar
+    )
   }
 
   /// The JSON field that people know it by.
   pub const fn name_field(self) -> &'static str {
     match self {
-      Self::Job | Self::Schedule | Self::Token | Self::Secret | Self::Semaphore => "name",
+      Self::Job
+      | Self::Schedule
+      | Self::Token
+      | Self::Secret
+      | Self::Semaphore
+      | Self::Calendar => "name",
       _ => "id",
     }
   }

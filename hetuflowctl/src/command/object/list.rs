@@ -2,9 +2,9 @@
 
 use futures_util::stream;
 use hetuflow_core::{
-  AgentEntity, ArtifactEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage,
-  ScheduleEntity, Scope, SecretEntity, SemaphoreEntity, ServerEntity, TaskEntity,
-  TaskInstanceEntity, TokenEntity,
+  AgentEntity, ArtifactEntity, CalendarEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX,
+  Page as ServerPage, ScheduleEntity, Scope, SecretEntity, SemaphoreEntity, ServerEntity,
+  TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -43,7 +43,9 @@ pub fn of_kind(
   if watching.goes_on() {
     return watched(session, kind, Vec::new(), (paging, watching));
   }
-  if matches!(kind, Kind::Secret | Kind::Semaphore) && session.list_namespace()?.is_none() {
+  if matches!(kind, Kind::Secret | Kind::Semaphore | Kind::Calendar)
+    && session.list_namespace()?.is_none()
+  {
     let message = format!("{}s are listed namespace by namespace", kind.word());
     return Err(CtlError::usage(message).help("give -n NAME"));
   }
@@ -67,6 +69,7 @@ pub fn of_kind(
     Kind::Artifact => rows::<ArtifactEntity>(session, call, paging),
     Kind::Secret => rows::<SecretEntity>(session, call, paging),
     Kind::Semaphore => rows::<SemaphoreEntity>(session, call, paging),
+    Kind::Calendar => rows::<CalendarEntity>(session, call, paging),
     Kind::Server => rows::<ServerEntity>(session, call, paging),
   }
 }

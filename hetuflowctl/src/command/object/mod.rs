@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod artifact;
+pub mod calendar;
 pub mod create;
 pub mod delete;
 pub mod describe;

@@ -9,3 +9,5 @@ mod lines;
 pub mod next;
 pub mod set;
 pub mod trigger;
+
+pub use exclude::note as left_out_note;

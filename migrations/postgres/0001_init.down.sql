@@ -9,6 +9,8 @@ drop sequence sched_event_seq;
 drop table sched_log_chunk;
 drop table sched_task_instance;
 drop table sched_task_hot;
+drop table sched_backfill_task;
+drop table sched_backfill;
 drop table sched_task;
 drop table sched_fire;
 drop table sched_schedule;

@@ -7,6 +7,8 @@ drop table sched_event_batch;
 drop table sched_log_chunk;
 drop table sched_task_instance;
 drop table sched_task_hot;
+drop table sched_backfill_task;
+drop table sched_backfill;
 drop table sched_task;
 drop table sched_fire;
 drop table sched_schedule;

@@ -2,6 +2,8 @@
 
 mod agent;
 mod apply;
+mod backfill;
+mod fire_plan;
 mod fleet;
 mod identity_check;
 mod job;
@@ -14,6 +16,7 @@ mod schedule;
 #[cfg(test)]
 mod schedule_tests;
 mod secret;
+mod simulation;
 mod task;
 mod task_config;
 mod v0;
@@ -21,6 +24,8 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use backfill::*;
+pub use fire_plan::*;
 pub use fleet::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
@@ -31,6 +36,7 @@ pub use resource_limits::{ResourceLimits, tighter};
 pub use rhythm::{Rhythm, cron_seed};
 pub use schedule::*;
 pub use secret::*;
+pub use simulation::*;
 pub use task::*;
 pub use task_config::*;
 pub use v0::*;

@@ -22,11 +22,14 @@ use crate::gateway::{self, AuthMode, GatewaySettings, GatewayState, GatewayStats
 use crate::infra::bmc::{agent_command_bmc, event_bmc, server_bmc};
 use crate::infra::bus::Bus;
 use crate::infra::db::{self, Db, DbError, DbOptions, MigrationState};
-use crate::scheduler::{DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses};
+use crate::scheduler::{
+  Backfiller, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses,
+};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LiveAttempts,
-  LogSvc, NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc, SessionSvc, Store,
-  SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobCache, JobSvc, ListSvc,
+  LiveAttempts, LogSvc, NamespaceSvc, OwnFigures, PlanSvc, ReportSvc, ScheduleSvc, SecretSvc,
+  SessionSvc, SimulateSvc, Store, SubmitSvc, SvcError, SystemSvc, TaskSvc, TokenSvc, V0Svc,
+  WatchSvc,
 };
 
 /// Why the server cannot start.
@@ -296,6 +299,7 @@ struct Parts {
   secrets: Arc<SecretSvc>,
   feed: Arc<FeedSvc>,
   plan: Arc<PlanSvc>,
+  backfills: Arc<BackfillSvc>,
   gateway: Arc<GatewayState>,
   api: Arc<ApiState>,
 }
@@ -336,6 +340,8 @@ impl Parts {
     let secrets = Arc::new(secrets);
     let feed = FeedSvc::new(store.clone(), epoch);
     let plan = PlanSvc::new(store.clone(), config.scheduler.plan_ahead);
+    let most = config.scheduler.backfill_max;
+    let backfills = BackfillSvc::new(store.clone(), tasks.clone(), most);
     let auth = match config.auth.mode.as_str() {
       "off" => AuthMode::Off,
       "strict" => AuthMode::Strict,
@@ -363,7 +369,12 @@ impl Parts {
       stop: background.soft.clone(),
     });
     let doors = (auth == AuthMode::Off, config.compat.v0_api);
-    let api = api_state((&store, server), doors, (&tasks, &tokens, &feed, &secrets), &gateway);
+    let api = api_state(
+      (&store, server),
+      doors,
+      (&tasks, &tokens, &feed, &secrets),
+      (&gateway, &backfills),
+    );
     Self {
       store,
       roster,
@@ -378,6 +389,7 @@ impl Parts {
       secrets,
       feed,
       plan,
+      backfills,
       gateway,
       api,
     }
@@ -408,6 +420,8 @@ impl Parts {
     background.spawn("fleet-router", fleet.run(soft()));
     let planner = Planner::new(self.store.clone(), self.plan.clone());
     background.spawn("planner", planner.run(soft()));
+    let backfiller = Backfiller::new(self.store.clone(), self.backfills.clone());
+    background.spawn("backfiller", backfiller.run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
@@ -470,7 +484,7 @@ fn api_state(
   (store, server): (&Store, &ServerId),
   (open, v0_api): (bool, bool),
   (tasks, tokens, feed, secrets): (&Arc<TaskSvc>, &Arc<TokenSvc>, &Arc<FeedSvc>, &Arc<SecretSvc>),
-  gateway: &Arc<GatewayState>,
+  (gateway, backfills): (&Arc<GatewayState>, &Arc<BackfillSvc>),
 ) -> Arc<ApiState> {
   let started_at = Ts::now();
   let version = env!("CARGO_PKG_VERSION");
@@ -481,6 +495,7 @@ fn api_state(
     jobs: JobSvc::new(store.clone()),
     apply: ApplySvc::new(store.clone()),
     schedules: ScheduleSvc::new(store.clone(), tasks.clone()),
+    backfills: backfills.clone(),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),
@@ -492,6 +507,7 @@ fn api_state(
     v0_api,
     tokens: tokens.clone(),
     secrets: secrets.clone(),
+    simulate: SimulateSvc::new(store.clone()),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),
     gateway_connections: Arc::new(move || connections_json(&connections)),

@@ -100,6 +100,8 @@ pub struct SchedulerConfig {
   pub early_dispatch: Duration,
   /// P: time between looks without a wake.
   pub task_poll_interval: Duration,
+  /// Most instants of one backfill.
+  pub backfill_max: i64,
 }
 
 /// How long things are kept.
@@ -314,6 +316,7 @@ impl SchedulerConfig {
         Duration::ZERO..=SEC * 600,
       ),
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
+      backfill_max: text.integer("scheduler.backfill_max", 10_000, 1..=1_000_000),
     }
   }
 }

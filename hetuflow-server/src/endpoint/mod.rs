@@ -6,6 +6,7 @@
 
 mod agents;
 mod auth;
+mod backfills;
 mod control;
 mod docs;
 mod error;
@@ -26,6 +27,7 @@ mod query;
 mod router;
 mod schedules;
 mod secrets;
+mod simulate;
 mod state;
 mod system;
 mod task_instances;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  SecretSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
+  ScheduleSvc, SecretSvc, SimulateSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -24,6 +24,8 @@ pub struct ApiState {
   pub apply: ApplySvc,
   /// Schedules.
   pub schedules: ScheduleSvc,
+  /// Schedules run for instants of the past.
+  pub backfills: Arc<BackfillSvc>,
   /// Tasks and attempts.
   pub tasks: Arc<TaskSvc>,
   /// Output.
@@ -44,6 +46,8 @@ pub struct ApiState {
   pub tokens: Arc<TokenSvc>,
   /// The older words for tasks, agents and cron jobs.
   pub v0: V0Svc,
+  /// A namespace in virtual time.
+  pub simulate: SimulateSvc,
   /// The server itself.
   pub system: SystemSvc,
   /// Counts of the gateway.

@@ -1,5 +1,6 @@
 //! Tests of the door as a whole, over a store in a temporary folder.
 
+mod answers;
 mod json_rows;
 mod routes;
 mod use_cases;
@@ -18,9 +19,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc,
-  NamespaceSvc, ScheduleSvc, SecretSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
-  WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobCache, JobSvc, ListSvc,
+  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SimulateSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
+  TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -54,6 +55,7 @@ impl House {
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone(), Arc::clone(&tasks)),
+      backfills: BackfillSvc::new(store.clone(), Arc::clone(&tasks), 1000),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
       tasks,
@@ -65,6 +67,7 @@ impl House {
       agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
+      simulate: SimulateSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),
       gateway_connections: Arc::new(|| json!([])),

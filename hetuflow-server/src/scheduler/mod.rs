@@ -1,11 +1,13 @@
-//! Loops that keep time: planning, signs of life, deadlines, hints between servers.
+//! Loops that keep time: planning, backfills, signs of life, deadlines, hints between servers.
 
+mod backfiller;
 mod deadline_sweep;
 mod liveness;
 mod planner;
 mod remote_wake;
 mod token_uses;
 
+pub use backfiller::Backfiller;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;

@@ -1,9 +1,10 @@
 //! What a schedule would do next, with the same code that plans it.
 
 use hetuflow_core::{
-  FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate, ScheduleId,
-  SchedulePreview, Ts, cron_field_error,
+  ClockNote, FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate,
+  ScheduleId, SchedulePreview, Ts, cron_field_error,
 };
+use jiff::tz::TimeZone;
 
 use super::schedule_change::row_of;
 use super::schedule_cursor::Rhythm;
@@ -31,12 +32,17 @@ pub(super) fn preview_of(
   let (mut next, mut after) = (Vec::new(), from);
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
-    let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    next.push(NextFire { at, local, note: note.map(|note| note.to_string()) });
+    next.push(shown((at, note), &zone));
     after = at;
   }
   let timezone = schedule.timezone.clone();
   Ok(SchedulePreview { description: rhythm.describe(), timezone, next })
+}
+
+/// An instant as people see it.
+pub(super) fn shown((at, note): (Ts, Option<ClockNote>), zone: &TimeZone) -> NextFire {
+  let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+  NextFire { at, local, note: note.map(|note| note.to_string()) }
 }
 
 /// The same for a checked request; nothing is stored, and `H` shows one possible place.

@@ -1,6 +1,7 @@
 //! The words people type: clap structs and their help. No behaviour lives here.
 
 mod apply;
+mod backfill;
 mod bench;
 mod client;
 mod completions;
@@ -19,11 +20,13 @@ mod operate;
 mod place;
 mod run;
 mod schedule;
+mod simulate;
 mod task;
 mod tui;
 mod value;
 
 pub use apply::*;
+pub use backfill::*;
 pub use bench::*;
 pub use client::*;
 pub use completions::{CompletionsArgs, write_completions};
@@ -41,6 +44,7 @@ pub use operate::*;
 pub use place::*;
 pub use run::*;
 pub use schedule::*;
+pub use simulate::*;
 pub use task::*;
 pub use tui::*;
 pub use value::*;
@@ -118,6 +122,12 @@ pub enum Command {
   /// Schedules: when to run
   #[command(subcommand, visible_aliases = ["sched", "s"], alias = "schedules")]
   Schedule(ScheduleVerb),
+  /// Backfills: schedules run for instants of the past
+  #[command(subcommand, alias = "backfills")]
+  Backfill(BackfillVerb),
+  /// What would happen in virtual time: load, overlaps, lateness; nothing is changed
+  #[command(after_help = examples::SIMULATE)]
+  Simulate(SimulateArgs),
   /// Tasks: one planned piece of work each
   #[command(subcommand, visible_alias = "t", alias = "tasks")]
   Task(TaskVerb),

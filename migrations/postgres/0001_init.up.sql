@@ -140,6 +140,7 @@ create table sched_schedule (
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs bigint not null,
   catchup_max bigint not null,
+  max_concurrent bigint check (max_concurrent >= 1),
   parameters jsonb,
   environment jsonb not null,
   priority bigint not null,
@@ -246,6 +247,8 @@ create index sched_backfill_task_open on sched_backfill_task (backfill_id) where
 create index sched_backfill_task_instant on sched_backfill_task (schedule_id, scheduled_at);
 
 -- The live state of tasks that are not final: small, and the only thing a claim looks at.
+-- gate: 0 = no limit concerns it, above 0 = it waits for its limits under this number, below 0 = its
+-- limits have admitted it. aged: how much of the priority came by waiting.
 create table sched_task_hot (
   task_id uuid primary key,
   job_id uuid not null,
@@ -255,6 +258,9 @@ create table sched_task_hot (
   instance_id uuid,
   class_id bigint not null,
   priority bigint not null,
+  aged bigint not null default 0,
+  gate bigint not null default 0,
+  limits jsonb,
   scheduled_at timestamptz not null,
   eligible_at timestamptz not null,
   start_deadline_at timestamptz,
@@ -276,11 +282,45 @@ create table sched_task_hot (
   updated_at timestamptz not null
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
-  where status in ('pending', 'waiting_retry');
+  where status in ('pending', 'waiting_retry') and gate <= 0;
+create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
+
+-- Named limits that tasks share.
+create table sched_semaphore (
+  namespace_id varchar(40) not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  slots bigint check (slots >= 0),
+  rate bigint check (rate > 0),
+  per_secs double precision check (per_secs > 0),
+  updated_by text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, name)
+);
+
+-- Who was given slots of a limit. A row counts only while its task has a live row whose gate is
+-- below 0, so that nothing has to be given back; what no longer counts is swept away.
+create table sched_limit_lease (
+  limit_key text not null,
+  task_id uuid not null,
+  slots bigint not null,
+  taken_at timestamptz not null,
+  primary key (limit_key, task_id)
+);
+
+-- Starts that a rate counts, kept for the span of the rate.
+create table sched_limit_start (
+  limit_key text not null,
+  at timestamptz not null,
+  starts bigint not null
+);
+create index sched_limit_start_at on sched_limit_start (limit_key, at);
 
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (

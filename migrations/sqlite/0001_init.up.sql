@@ -145,6 +145,7 @@ create table sched_schedule (
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs integer not null,
   catchup_max integer not null,
+  max_concurrent integer check (max_concurrent >= 1),
   parameters text,
   environment text not null,
   priority integer not null,
@@ -251,6 +252,8 @@ create index sched_backfill_task_open on sched_backfill_task (backfill_id) where
 create index sched_backfill_task_instant on sched_backfill_task (schedule_id, scheduled_at);
 
 -- The live state of tasks that are not final: small, and the only thing a claim looks at.
+-- gate: 0 = no limit concerns it, above 0 = it waits for its limits under this number, below 0 = its
+-- limits have admitted it. aged: how much of the priority came by waiting.
 create table sched_task_hot (
   task_id blob primary key,
   job_id blob not null,
@@ -260,6 +263,9 @@ create table sched_task_hot (
   instance_id blob,
   class_id integer not null,
   priority integer not null,
+  aged integer not null default 0,
+  gate integer not null default 0,
+  limits text,
   scheduled_at integer not null,
   eligible_at integer not null,
   start_deadline_at integer,
@@ -281,11 +287,45 @@ create table sched_task_hot (
   updated_at integer not null
 ) strict;
 create index sched_task_hot_claim on sched_task_hot (class_id, priority desc, eligible_at)
-  where status in ('pending', 'waiting_retry');
+  where status in ('pending', 'waiting_retry') and gate <= 0;
+create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligible_at)
+  where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
+
+-- Named limits that tasks share.
+create table sched_semaphore (
+  namespace_id text not null references sched_namespace (id),
+  name text not null,
+  description text not null default '',
+  slots integer check (slots >= 0),
+  rate integer check (rate > 0),
+  per_secs real check (per_secs > 0),
+  updated_by text,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key (namespace_id, name)
+) strict;
+
+-- Who was given slots of a limit. A row counts only while its task has a live row whose gate is
+-- below 0, so that nothing has to be given back; what no longer counts is swept away.
+create table sched_limit_lease (
+  limit_key text not null,
+  task_id blob not null,
+  slots integer not null,
+  taken_at integer not null,
+  primary key (limit_key, task_id)
+) strict;
+
+-- Starts that a rate counts, kept for the span of the rate.
+create table sched_limit_start (
+  limit_key text not null,
+  at integer not null,
+  starts integer not null
+) strict;
+create index sched_limit_start_at on sched_limit_start (limit_key, at);
 
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (

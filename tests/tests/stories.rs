@@ -33,6 +33,8 @@ mod backfills;
 mod bytes;
 #[path = "stories/command_line.rs"]
 mod command_line;
+#[path = "stories/concurrency.rs"]
+mod concurrency;
 #[path = "stories/controls.rs"]
 mod controls;
 #[path = "stories/database_link.rs"]
@@ -63,6 +65,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/placement.rs"]
+mod placement;
 #[path = "stories/results.rs"]
 mod results;
 #[path = "stories/runtimes.rs"]

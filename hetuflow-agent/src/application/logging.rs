@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{Builder, RollingFileAppender, Rotation};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -39,12 +39,17 @@ pub fn set_log_level(level: &str) -> Result<(), String> {
 }
 
 /// Names and levels are all that a level says here; filters of fields would bring regular
-/// expressions into a process that has to be small. What no level may write is added.
+/// expressions into a process that has to be small.
 ///
 /// # Errors
 /// Words about a level that is not readable.
 pub fn read_level(level: &str) -> Result<Targets, String> {
-  format!("{level},{LOG_LIMITS}").parse::<Targets>().map_err(|error| error.to_string())
+  level.parse::<Targets>().map_err(|error| error.to_string())
+}
+
+/// What no level may write.
+fn limits() -> Targets {
+  LOG_LIMITS.parse().expect("the limits are readable: a test reads them")
 }
 
 /// Starts logging. Without a usable folder only stderr is written, and a line says so.
@@ -64,7 +69,7 @@ pub fn start_logging(section: &LogSection) -> LogGuard {
     let (filter, handle) =
       reload::Layer::new(read_level(&section.level).unwrap_or_else(|_| info()));
     handles.push(handle);
-    filter
+    filter.and(limits())
   };
   let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
   // A file that nobody rotates stands behind the executor's stderr.
@@ -146,6 +151,20 @@ mod tests {
     assert!(names().iter().all(|name| first.contains(name)), "{:?}", names());
     let text = std::fs::read_to_string(dir.path().join(today)).expect("read");
     assert_eq!(text, "first\nsecond\n");
+  }
+
+  #[test]
+  fn limits_take_away_and_never_add() {
+    use tracing::Level;
+    let limits = limits();
+    assert!(!limits.would_enable("tungstenite::protocol::frame", &Level::TRACE));
+    assert!(limits.would_enable("hetuflow_agent::executor", &Level::TRACE));
+    let info = read_level("info").expect("a level");
+    let handshake = "tungstenite::handshake::client";
+    assert!(!(info.would_enable(handshake, &Level::DEBUG)));
+    let all = read_level("tungstenite::protocol=trace").expect("a level");
+    let frame = "tungstenite::protocol";
+    assert!(all.would_enable(frame, &Level::TRACE) && !limits.would_enable(frame, &Level::TRACE));
   }
 
   #[test]

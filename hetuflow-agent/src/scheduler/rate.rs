@@ -2,8 +2,9 @@
 
 /// A window of measurement, in microseconds.
 const WINDOW_US: i64 = 10_000;
-/// After this much time without an end a rate has fallen to a third.
-const DECAY_US: f64 = 200_000.0;
+/// After this much time without an end a rate has fallen to an eighth, after nine times as much
+/// to a thousandth.
+const DECAY_US: f64 = 400_000.0;
 /// Work for this long may wait in the agent's own queue.
 const AHEAD_SECS: f64 = 0.1;
 
@@ -40,7 +41,9 @@ impl Rate {
   /// The rate, faded since it was last confirmed.
   pub fn now(&self, now_us: i64) -> f64 {
     let age = (now_us - self.at_us).max(0) as f64;
-    self.per_second * (-age / DECAY_US).exp()
+    // No power of e: for one call a library would stay in memory, twice.
+    let faded = 1.0 + age / DECAY_US;
+    self.per_second / (faded * faded * faded)
   }
 
   /// How many tasks may wait beyond the free slots.

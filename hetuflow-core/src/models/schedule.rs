@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::job::check_text;
+use super::limit::check_count;
 use super::task_config::{
   Environment, Seconds, check_environment, read_environment, read_environment_option,
 };
@@ -77,6 +78,9 @@ pub struct ScheduleEntity {
   pub misfire_grace_secs: i64,
   /// Most missed instants made up for, with `fire_all`.
   pub catchup_max: i64,
+  /// Most of its tasks at the same time.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub max_concurrent: Option<i64>,
   /// Parameters of its tasks.
   #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
@@ -176,6 +180,9 @@ pub struct ScheduleForCreate {
   /// Most missed instants made up for.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub catchup_max: Option<i64>,
+  /// Most of its tasks at the same time; 0 is any number.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_concurrent: Option<i64>,
   /// Parameters of its tasks.
   #[serde(skip_serializing_if = "Option::is_none")]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
@@ -219,6 +226,7 @@ impl ScheduleForCreate {
       catchup_max: self.catchup_max,
       priority: self.priority,
       jitter: self.jitter_secs,
+      max_concurrent: self.max_concurrent,
     };
     timing.check(errors);
   }
@@ -282,6 +290,7 @@ struct Timing<'a> {
   catchup_max: Option<i64>,
   priority: Option<i64>,
   jitter: Option<Seconds>,
+  max_concurrent: Option<i64>,
 }
 
 impl Timing<'_> {
@@ -319,6 +328,9 @@ impl Timing<'_> {
     if self.jitter.is_some_and(|jitter| jitter.0 > Duration::from_secs(jitter_max)) {
       let message = format!("jitter_secs is 0 to {jitter_max}, which is a day");
       errors.push(FieldError::new("number.range", "/jitter_secs", message));
+    }
+    if let Some(count) = self.max_concurrent {
+      check_count(count, (0, "/max_concurrent"), errors);
     }
     check_priority(self.priority, errors);
   }
@@ -437,6 +449,9 @@ pub struct ScheduleForUpdate {
   /// Most missed instants made up for.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub catchup_max: Option<i64>,
+  /// Most of its tasks at the same time; 0 is any number.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_concurrent: Option<i64>,
   /// Parameters of its tasks.
   #[serde(skip_serializing_if = "Option::is_none")]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
@@ -477,6 +492,7 @@ impl ScheduleForUpdate {
       catchup_max: self.catchup_max,
       priority: self.priority,
       jitter: self.jitter_secs,
+      max_concurrent: self.max_concurrent,
     };
     timing.check(errors);
   }

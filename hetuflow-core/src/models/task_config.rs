@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::identity_check::{check_secrets, check_user};
+use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, Selector,
-  TaskInstanceStatus, parse_duration, pointer_part,
+  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, NamespaceId,
+  RetryCondition, Selector, SelectorClass, TaskInstanceStatus, check_conditions, parse_duration,
+  pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -115,8 +117,8 @@ pub struct RetryPolicy {
   pub base_secs: Seconds,
   /// No wait is longer.
   pub max_delay_secs: Seconds,
-  /// Only these ends are tried again; none means all: `exit_code(n)`, `signal(n)`, `timeout`,
-  /// `agent_lost`, `spawn_error`.
+  /// Only these ends are tried again; none means all: `exit_code(n)`, `exit_code(n-m)`, `signal(n)`,
+  /// `timeout`, `oom`, `resource_exhausted`, `agent_lost`, `network_error`, `spawn_error`, …
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub retry_on: Vec<String>,
   /// These ends are never tried again.
@@ -183,6 +185,10 @@ pub struct TaskConfig {
   /// Longest run time of one attempt.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub timeout: Option<Seconds>,
+  /// Longest time from the start of the first attempt to the end of the last, waits between them
+  /// included.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub total_timeout_secs: Option<Seconds>,
   /// Attempts after the first.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub max_retries: Option<i64>,
@@ -229,6 +235,15 @@ pub struct TaskConfig {
   /// agent must be root, and must allow it in its own settings.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub run_as: Option<String>,
+  /// Most tasks of its job at the same time.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub max_concurrent: Option<i64>,
+  /// Most starts of its job within a span.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub rate_limit: Option<RateLimit>,
+  /// Semaphores of its namespace that it needs while it is alive, all of them or none.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub semaphores: Vec<SemaphoreUse>,
   /// Names of secrets of its namespace; it finds their values as files in `$HETUFLOW_SECRETS_DIR`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub secrets: Vec<String>,
@@ -238,10 +253,19 @@ pub struct TaskConfig {
 }
 
 fn selector_is_empty(selector: &Selector) -> bool {
-  selector.0.is_empty()
+  selector.is_empty()
 }
 
 impl TaskConfig {
+  /// What decides which agents may run a task of a job with these settings.
+  pub fn class(&self, namespace: &NamespaceId) -> SelectorClass {
+    SelectorClass {
+      namespace_id: namespace.clone(),
+      selector: self.selector.clone(),
+      task_type: self.task_type.clone(),
+    }
+  }
+
   /// The program that runs.
   pub fn program(&self) -> ExecuteCommand {
     self.cmd.unwrap_or(ExecuteCommand::Bash)
@@ -261,7 +285,11 @@ impl TaskConfig {
   /// Longest run time of one attempt.
   pub fn time_limit(&self) -> Option<Duration> {
     let limits = self.resource_limits.as_ref();
-    shorter(self.timeout, limits.and_then(|limits| limits.max_execution_time_secs))
+    let one = shorter(self.timeout, limits.and_then(|limits| limits.max_execution_time_secs));
+    match (one, self.total_timeout_secs) {
+      (Some(one), Some(total)) => Some(one.min(total.0)),
+      (one, total) => one.or(total.map(|total| total.0)),
+    }
   }
 
   /// Most bytes of output; 0 is unlimited on purpose.
@@ -303,14 +331,20 @@ impl TaskConfig {
 
   /// Whether an attempt that ended so may be followed by another, given the budget is not used up.
   pub fn retries_on(&self, status: TaskInstanceStatus, reason: Option<&str>) -> bool {
-    let condition = match status {
-      TaskInstanceStatus::Timeout => "timeout",
-      TaskInstanceStatus::Lost => "agent_lost",
-      TaskInstanceStatus::NotStarted => "spawn_error",
-      TaskInstanceStatus::Failed => reason.unwrap_or("failed"),
-      _ => return false,
+    let bad = matches!(
+      status,
+      TaskInstanceStatus::Timeout
+        | TaskInstanceStatus::Lost
+        | TaskInstanceStatus::NotStarted
+        | TaskInstanceStatus::Failed
+    );
+    if !bad {
+      return false;
+    }
+    let meant = |text: &String| {
+      RetryCondition::parse(text).is_some_and(|condition| condition.matches(status, reason))
     };
-    let named = |list: &[String]| list.iter().any(|one| one == condition);
+    let named = |list: &[String]| list.iter().any(meant);
     match &self.retry {
       None => true,
       Some(policy) => {
@@ -334,6 +368,11 @@ impl TaskConfig {
       check_user(user, &format!("{field}/run_as"), errors);
     }
     check_secrets(&self.secrets, &format!("{field}/secrets"), errors);
+    check_limits(self, field, errors);
+    if let Some(retry) = &self.retry {
+      check_conditions(&retry.retry_on, &format!("{field}/retry/retry_on"), errors);
+      check_conditions(&retry.no_retry_on, &format!("{field}/retry/no_retry_on"), errors);
+    }
     if let Some(signal) = &self.stop_signal
       && signal_number(signal).is_none()
     {
@@ -451,6 +490,7 @@ impl TaskConfig {
     let retry = self.retry.as_ref();
     let times = [
       ("timeout", self.timeout, false),
+      ("total_timeout_secs", self.total_timeout_secs, false),
       ("retry_interval", self.retry_interval, true),
       ("start_deadline_secs", self.start_deadline_secs, false),
       ("stop_grace_secs", self.stop_grace_secs, true),

@@ -126,7 +126,7 @@ impl V0TaskForCreate {
       return None;
     }
     let mut config = job.clone();
-    config.selector.0.extend(capabilities_selector(&self.capabilities).0);
+    config.selector.replace(capabilities_selector(&self.capabilities));
     config.timeout = self.timeout.or(config.timeout);
     config.max_retries = self.max_retries.or(config.max_retries);
     Some(config)
@@ -144,8 +144,8 @@ pub fn v0_config(task_type: &str) -> TaskConfig {
 
 /// The condition that an agent is capable of all these.
 pub fn capabilities_selector(capabilities: &[String]) -> Selector {
-  let label = |name: &String| (format!("{V0_CAPABILITY_PREFIX}{name}"), "true".to_owned());
-  Selector(capabilities.iter().map(label).collect())
+  let label = |name: &String| (format!("{V0_CAPABILITY_PREFIX}{name}"), "true");
+  Selector::from_iter(capabilities.iter().map(label))
 }
 
 fn check_type(task_type: &str, errors: &mut Vec<FieldError>) {
@@ -398,8 +398,8 @@ mod tests {
     assert_eq!(task.config_over(&job), None);
     task.capabilities = vec!["gpu".to_owned(), "cuda".to_owned()];
     let config = task.config_over(&job).expect("its own");
-    assert_eq!(config.selector.0["cap.gpu"], "true");
-    assert_eq!((config.selector.0.len(), config.task_type.as_deref()), (2, Some("mail")));
+    assert_eq!(config.selector.to_string(), "cap.gpu=true, cap.cuda=true");
+    assert_eq!(config.task_type.as_deref(), Some("mail"));
     let mut errors = Vec::new();
     task.capabilities = vec!["a b".to_owned()];
     task.task_type = "a/b".to_owned();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::LimitUse;
 use crate::types::{AgentId, TaskId, TaskStatus, Ts};
 use crate::wire_enum;
 
@@ -28,6 +29,8 @@ wire_enum! {
     AgentSilent = 9 => "agent_silent",
     /// It is over.
     Ended = 10 => "ended",
+    /// Limits that it shares with other tasks hold it.
+    Limit = 11 => "limit",
   }
 }
 
@@ -87,6 +90,9 @@ pub struct TaskWhy {
   pub start_deadline_at: Option<Ts>,
   /// Due tasks with the same demands that come first; counted up to 10,000.
   pub ahead: i64,
+  /// The limits that it needs, and who has slots of them.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub limits: Vec<LimitUse>,
   /// Agents, those that fit first, at most 200; only for a task that is due and waits.
   pub agents: Vec<AgentWhy>,
   /// How many agents there are.

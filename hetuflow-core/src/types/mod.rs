@@ -13,6 +13,8 @@ mod id;
 mod interval;
 mod jitter;
 mod name;
+mod plain_text;
+mod retry_condition;
 mod selector;
 mod status;
 mod ts;
@@ -35,8 +37,13 @@ pub use id::*;
 pub use interval::{check_interval, next_interval, previous_interval};
 pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
+pub use plain_text::{WordsError, grouped, split_words};
+pub use retry_condition::{
+  RETRY_CONDITION_HINT, RETRY_CONDITIONS_MAX, RetryCondition, check_conditions,
+};
 pub use selector::{
-  LABEL_BYTES_MAX, LABELS_MAX, Labels, Selector, SelectorClass, TaskTypes, check_labels,
+  Comparison, Condition, LABEL_BYTES_MAX, LABELS_MAX, LabelTest, Labels, SELECTOR_BYTES_MAX,
+  SELECTOR_VALUES_MAX, Selector, SelectorClass, SelectorError, TaskTypes, Version, check_labels,
 };
 pub use status::{
   InstanceEvent, TaskEvent, TaskInstanceStatus, TaskStatus, instance_transition, task_transition,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hetuflow_core::ServerId;
 
-use super::start::StartError;
+use super::start_error::StartError;
 
 /// Makes the data folder, for its owner alone.
 pub(super) fn make_data_dir(dir: &Path) -> Result<(), StartError> {

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::start::StartError;
+use super::start_error::StartError;
 
 /// What the server itself needs beside its database: listener, logs, timers, a few requests.
 const FILES_MIN: u64 = 64;

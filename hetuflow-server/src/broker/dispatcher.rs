@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hetuflow_core::{AgentId, JobSpec, ScheduleId, Secrets, SelectorClass, ServerId, TaskId, Ts};
+use hetuflow_core::{
+  AgentId, JobSpec, ScheduleId, Seconds, Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Assignment, Roster, Undelivered};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
-use crate::infra::bmc::{agent_bmc, schedule_bmc, task_bmc};
+use crate::infra::bmc::{agent_bmc, schedule_bmc, task_bmc, task_instance_bmc};
 use crate::infra::bus::DueMarks;
 use crate::infra::db::DbError;
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
@@ -20,6 +22,9 @@ use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
 /// Changes of agents are read again for so long: longer than any transaction takes, or the way from
 /// an agent's registration to its seat.
 const CHANGES_OVERLAP: Duration = Duration::from_secs(60);
+
+/// An attempt whose task has used up its whole time runs for so long.
+const TIME_LEFT_MIN: Duration = Duration::from_millis(1);
 
 /// How the dispatcher works.
 #[derive(Debug, Clone, Copy)]
@@ -313,6 +318,7 @@ impl Dispatcher {
       },
     };
     let secrets = self.secrets_of(&task, &spec).await?;
+    let task = self.with_time_left(task, &spec).await?;
     let prev_success_at = match task.schedule_id {
       None => None,
       Some(_) => {
@@ -321,6 +327,26 @@ impl Dispatcher {
       }
     };
     Ok(Assignment { task, spec, timezone, prev_success_at, secrets })
+  }
+
+  /// An attempt after the first has what its task has left of its whole time.
+  async fn with_time_left(
+    &self,
+    task: ClaimedTask,
+    spec: &JobSpec,
+  ) -> Result<ClaimedTask, DbError> {
+    let config = task.config.as_ref().map_or(&spec.config, |config| &config.0);
+    let Some(total) = config.total_timeout_secs.filter(|_| task.attempt > 1) else {
+      return Ok(task);
+    };
+    let mut conn = self.store.db.read().await?;
+    let began = task_instance_bmc::first_start(&mut conn, task.task_id).await?;
+    let Some(began) = began else { return Ok(task) };
+    let left = began.plus(total.0).since(conn.now().await?.max(task.eligible_at));
+    // The agent ends it at once, which tells more than not to start it.
+    let total_timeout_secs = Some(Seconds(left.max(TIME_LEFT_MIN)));
+    let config = TaskConfig { total_timeout_secs, ..config.clone() };
+    Ok(task.with_config(config))
   }
 
   async fn secrets_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Secrets, DbError> {

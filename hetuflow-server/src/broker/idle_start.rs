@@ -48,7 +48,8 @@ pub struct IdleStart {
 
 impl IdleAgents for IdleStart {
   fn reserve(&self, task: &NewTask) -> Option<IdlePlace> {
-    if task.schedule_id.is_some() || task.scheduled_at > Ts::now() || !self.bus.is_quiet() {
+    let free = task.schedule_id.is_none() && task.gate.is_none();
+    if !free || task.scheduled_at > Ts::now() || !self.bus.is_quiet() {
       return None;
     }
     let spec = self.jobs.known(task.job_id, task.job_version)?;

@@ -27,6 +27,7 @@ mod query;
 mod router;
 mod schedules;
 mod secrets;
+mod semaphores;
 mod simulate;
 mod state;
 mod system;

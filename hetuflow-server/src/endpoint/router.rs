@@ -11,7 +11,7 @@ use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
   agents, backfills, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules,
-  secrets, simulate, system, task_instances, tasks, tokens, v0,
+  secrets, semaphores, simulate, system, task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -29,6 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
     agents::operations(),
     tokens::operations(),
     secrets::operations(),
+    semaphores::operations(),
     system::operations(),
     gateway_figures::operations(),
     events::operations(),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{
   AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
-  ScheduleSvc, SecretSvc, SimulateSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -42,6 +42,8 @@ pub struct ApiState {
   pub agent_commands: AgentCommandSvc,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
+  /// Semaphores.
+  pub semaphores: SemaphoreSvc,
   /// Tokens.
   pub tokens: Arc<TokenSvc>,
   /// The older words for tasks, agents and cron jobs.

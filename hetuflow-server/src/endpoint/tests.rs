@@ -20,8 +20,8 @@ use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
   Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobCache, JobSvc, ListSvc,
-  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SimulateSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
-  TokenSvc, V0Svc, WatchSvc,
+  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store, SubmitSvc,
+  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -68,6 +68,7 @@ impl House {
       tokens: Arc::clone(&tokens),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
       simulate: SimulateSvc::new(store.clone()),
+      semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),
       gateway_stats: Arc::new(|| json!({})),
       gateway_connections: Arc::new(|| json!([])),

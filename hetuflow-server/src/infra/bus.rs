@@ -26,6 +26,8 @@ pub struct Bus {
   pub backfill: Notify,
   /// A backfill is open, as the loop over them has seen it.
   pub backfills_open: AtomicBool,
+  /// A task of a limit came or ended, or a limit changed.
+  pub admit: Notify,
   /// A commit added to the journal.
   pub events: Notify,
   /// A stop or another control was stored.
@@ -52,6 +54,7 @@ impl Default for Bus {
       plan: Notify::new(),
       backfill: Notify::new(),
       backfills_open: AtomicBool::new(true),
+      admit: Notify::new(),
       events: Notify::new(),
       control: Notify::new(),
       fleet: Notify::new(),

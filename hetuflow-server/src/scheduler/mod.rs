@@ -1,5 +1,6 @@
 //! Loops that keep time: planning, backfills, signs of life, deadlines, hints between servers.
 
+mod admission;
 mod backfiller;
 mod deadline_sweep;
 mod liveness;
@@ -7,6 +8,7 @@ mod planner;
 mod remote_wake;
 mod token_uses;
 
+pub use admission::Admission;
 pub use backfiller::Backfiller;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};

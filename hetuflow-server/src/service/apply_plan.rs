@@ -18,7 +18,7 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::schedule_bmc;
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 20] = [
+const SCHEDULE_FIELDS: [&str; 21] = [
   "description",
   "schedule_kind",
   "cron_expression",
@@ -36,6 +36,7 @@ const SCHEDULE_FIELDS: [&str; 20] = [
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
+  "max_concurrent",
   "parameters",
   "environment",
   "priority",

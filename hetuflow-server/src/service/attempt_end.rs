@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{JobCache, Store};
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow, LeftBehind};
-use crate::infra::bmc::task_bmc;
+use crate::infra::bmc::{task_bmc, task_instance_bmc};
 use crate::infra::db::{Conn, DbError};
 
 /// Ends that are gathered for one transaction, and what must be woken after its commit.
@@ -27,6 +27,8 @@ pub(super) struct Ends {
   ended_tasks: Vec<TaskId>,
   ended_attempts: Vec<TaskInstanceId>,
   schedule_freed: bool,
+  /// A task that has to do with limits ended or waits anew.
+  limits_freed: bool,
 }
 
 impl Ends {
@@ -49,22 +51,25 @@ impl Ends {
     row: &HotRow,
     mut end: FinishedAttempt,
   ) -> Result<(), DbError> {
-    let event = decide(conn, jobs, row, &end).await?;
-    let to = match (event, task_transition(row.status, event.0)) {
+    let (event, again_at) = decide(conn, jobs, row, &mut end).await?;
+    let to = match (event, task_transition(row.status, event)) {
       (_, Some(to)) => to,
       // Asked to stop and tried again: the wish to stop wins.
-      ((TaskEvent::RetryAllowed, _), None) => TaskStatus::Failed,
+      (TaskEvent::RetryAllowed, None) => TaskStatus::Failed,
       (_, None) => return Ok(()),
     };
     let fence = row.fence.unwrap_or_default();
     if to == TaskStatus::WaitingRetry {
-      let eligible_at = event.1.unwrap_or(end.completed_at);
+      let eligible_at = again_at.unwrap_or(end.completed_at);
       self.retries.push((row.task_id, fence, eligible_at));
-      self
-        .marks
-        .entry((row.class_id, row.priority))
-        .and_modify(|mark| *mark = (*mark).min(eligible_at))
-        .or_insert(eligible_at);
+      if row.gate == 0 {
+        self
+          .marks
+          .entry((row.class_id, row.priority))
+          .and_modify(|mark| *mark = (*mark).min(eligible_at))
+          .or_insert(eligible_at);
+      }
+      self.limits_freed |= row.gate != 0;
       self.note(
         &row.namespace_id,
         row.task_id,
@@ -128,6 +133,7 @@ impl Ends {
     self.ended_tasks.push(row.task_id);
     self.ended_attempts.push(end.id);
     self.schedule_freed |= row.schedule_id.is_some();
+    self.limits_freed |= row.gate != 0;
   }
 
   /// Notes a change of a task.
@@ -159,6 +165,9 @@ impl Ends {
   pub(super) fn wake(&self, store: &Store) {
     if !self.marks.is_empty() {
       store.bus.tasks_due(self.marks.clone());
+    }
+    if self.limits_freed {
+      store.bus.admit.notify_one();
     }
     if self.schedule_freed {
       store.bus.plan.notify_one();
@@ -228,7 +237,7 @@ async fn decide(
   conn: &mut Conn,
   jobs: &JobCache,
   row: &HotRow,
-  end: &FinishedAttempt,
+  end: &mut FinishedAttempt,
 ) -> Result<(TaskEvent, Option<Ts>), DbError> {
   let asked = row.stop_kind.as_deref().filter(|_| row.status == TaskStatus::Cancelling);
   // Nobody wanted the task itself to stop: it is judged as if it had failed.
@@ -265,7 +274,25 @@ async fn decide(
   }
   let retry = u32::try_from(row.attempt).unwrap_or(u32::MAX);
   let delay = config.retry_delay(retry, rand::random());
-  Ok((again, Some(end.completed_at.plus(delay))))
+  let again_at = end.completed_at.plus(delay);
+  if let Some(total) = config.total_timeout_secs
+    && again_at >= begun_at(conn, row, end).await?.plus(total.0)
+  {
+    let total = hetuflow_core::format_duration(total.0);
+    let message = format!("no time is left for another attempt: total_timeout_secs is {total}");
+    end.error_message.get_or_insert(message);
+    return Ok((natural, None));
+  }
+  Ok((again, Some(again_at)))
+}
+
+/// When the first attempt of a task began.
+async fn begun_at(conn: &mut Conn, row: &HotRow, end: &FinishedAttempt) -> Result<Ts, DbError> {
+  let here = end.started_at.or(end.dispatched_at).unwrap_or(end.completed_at);
+  if row.attempt <= 1 {
+    return Ok(here);
+  }
+  Ok(task_instance_bmc::first_start(conn, row.task_id).await?.map_or(here, |at| at.min(here)))
 }
 
 /// The config of a live task: its own where it has one, else its job's.

@@ -2,7 +2,7 @@
 //! live, move the cursor; all in one transaction that holds only if nobody else made the step.
 
 use hetuflow_core::{
-  BackfillEntity, BackfillState, JobEntity, JobStatus, ScheduleEntity, SelectorClass, Subject,
+  BackfillEntity, BackfillState, Gate, GateSource, JobEntity, JobStatus, ScheduleEntity, Subject,
   TaskId, TaskStatus, Topic, TriggerSource, Ts,
 };
 use serde_json::{Value, json};
@@ -205,18 +205,22 @@ pub(super) fn event_data(row: &BackfillEntity) -> Value {
 /// The task of one instant. Its deadline counts from now: the instant is long past.
 fn task_of(plan: &Plan, (at, now): (Ts, Ts), row: &BackfillEntity) -> NewTask {
   let (schedule, job) = (&plan.schedule, &plan.job);
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
+  let gate = Gate::of_fire(&GateSource {
+    config: &job.config,
+    own: false,
+    job: job.id,
+    schedule: schedule.max_concurrent.map(|_| schedule.id),
+    namespace: &job.namespace_id,
+    parameters: schedule.parameters.as_ref(),
+  });
   NewTask {
     id: TaskId::generate(),
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: class.class_id(),
+    class_id: job.config.class(&job.namespace_id).class_id(),
     priority: schedule.priority,
+    gate,
     schedule_id: Some(schedule.id),
     scheduled_at: at,
     start_deadline_at: job.config.start_deadline_secs.map(|secs| now.plus(secs.0)),

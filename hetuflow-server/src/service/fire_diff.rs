@@ -164,6 +164,7 @@ pub(super) fn same_rule(a: &Side, b: &Side) -> bool {
       misfire_policy: hetuflow_core::MisfirePolicy::Skip,
       misfire_grace_secs: 0,
       catchup_max: 0,
+      max_concurrent: None,
       parameters: None,
       environment: Default::default(),
       priority: 0,

@@ -46,17 +46,17 @@ fn rule_of(agent: &AgentEntity, class: &SelectorClass, in_hand: i64) -> (WhyRule
 
 /// The first condition that the agent's labels do not meet.
 fn unmet(agent: &AgentEntity, class: &SelectorClass) -> Option<String> {
-  class.selector.0.iter().find_map(|(key, wanted)| {
-    let one = hetuflow_core::Selector([(key.clone(), wanted.clone())].into());
-    if one.matches(&agent.labels) {
-      return None;
-    }
+  if let Some(condition) = class.selector.unmet(&agent.labels) {
+    let key = &condition.key;
     let has = match agent.labels.get(key) {
       Some(value) => format!("its {key} is {value}"),
       None => format!("it has no label {key}"),
     };
-    Some(format!("does not meet {key}={wanted}: {has}"))
-  })
+    return Some(format!("does not meet {condition}: {has}"));
+  }
+  // One that cannot be read is met by nobody.
+  let unread = !class.selector.matches(&agent.labels);
+  unread.then(|| "does not meet the selector: it cannot be read".to_owned())
 }
 
 /// How many agents each rule keeps away, in a few words: `2 are offline, 1 does not meet …`.
@@ -127,7 +127,7 @@ mod tests {
     let pairs = selector.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     SelectorClass {
       namespace_id: NamespaceId::default(),
-      selector: Selector(pairs.collect()),
+      selector: Selector::from_iter(pairs),
       task_type: task_type.map(str::to_owned),
     }
   }
@@ -146,7 +146,7 @@ mod tests {
     );
     assert_eq!(
       judge(&one, &class(&[("gpu", "*")], None), 0).text,
-      "does not meet gpu=*: it has no label gpu"
+      "does not meet gpu: it has no label gpu"
     );
     one.cordoned = true;
     assert_eq!(judge(&one, &plain, 0).rule, WhyRule::Cordoned);

@@ -1,11 +1,12 @@
 //! How a job's rows change together: the job, its version, its selector class, its schedules.
 
 use hetuflow_core::{
-  ADHOC_JOB, JobEntity, JobForCreate, JobForUpdate, JobId, JobSpec, JobStatus, NamespaceId,
-  SelectorClass, Topic, check_name,
+  ADHOC_JOB, JobEntity, JobForCreate, JobForUpdate, JobId, JobSpec, JobStatus, NamespaceId, Topic,
+  check_name,
 };
 use serde_json::{Value, json};
 
+use super::semaphore_svc::check_semaphores;
 use super::store::Work;
 use super::{Actor, SvcError, SvcResult, near_name};
 use crate::infra::bmc::job_bmc;
@@ -82,6 +83,7 @@ pub(super) async fn insert_job(
     updated_by: None,
     updated_at: work.now,
   };
+  check_semaphores(&mut work.tx, namespace, (&job.config, "/config")).await?;
   job_bmc::create(&mut work.tx, &job).await.map_err(|error| name_taken(error, &job.name))?;
   keep_version(work, actor, &job).await?;
   let data = json!({ "name": job.name, "version": job.version, "status": job.status });
@@ -99,6 +101,10 @@ pub(super) async fn update_job(
   job: &JobEntity,
   change: &JobForUpdate,
 ) -> SvcResult<JobEntity> {
+  if let Some(config) = &change.config {
+    check_semaphores(&mut work.tx, &job.namespace_id, (config, "/config")).await?;
+    work.readmit();
+  }
   let by = (Some(actor.name.as_str()), work.now);
   let name = change.name.as_deref().unwrap_or(&job.name);
   let changed = job_bmc::update_if_version(&mut work.tx, job.id, job.version, change, by)
@@ -117,11 +123,7 @@ pub(super) async fn update_job(
 async fn keep_version(work: &mut Work, actor: &Actor, job: &JobEntity) -> SvcResult<()> {
   let by = Some(actor.name.as_str());
   job_bmc::create_version(&mut work.tx, &spec_of(job), by, work.now).await?;
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
+  let class = job.config.class(&job.namespace_id);
   job_bmc::ensure_class(&mut work.tx, &class).await?;
   Ok(())
 }

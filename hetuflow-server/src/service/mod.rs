@@ -2,6 +2,7 @@
 //! Knows neither HTTP nor frames nor timers.
 
 mod actor;
+mod admission;
 mod agent_command_svc;
 mod agent_svc;
 mod apply_plan;
@@ -49,6 +50,7 @@ mod schedule_preview;
 mod schedule_svc;
 mod secret_key;
 mod secret_svc;
+mod semaphore_svc;
 mod session_fleet;
 mod session_svc;
 mod simulate;
@@ -66,6 +68,7 @@ mod watch;
 mod why_svc;
 
 pub use actor::Actor;
+pub use admission::{AdmissionSvc, AdmissionTurn};
 pub use agent_command_svc::{AgentCommandSvc, CommandEnd};
 pub use agent_svc::*;
 pub use apply_svc::*;
@@ -89,6 +92,7 @@ pub use report_svc::{Report, ReportBatch, ReportSource, ReportSvc};
 pub use schedule_svc::*;
 pub use secret_key::{SealError, SecretKey};
 pub use secret_svc::SecretSvc;
+pub use semaphore_svc::SemaphoreSvc;
 pub use session_svc::{HeartbeatNote, Registration, SUPERSEDED, SessionSvc};
 pub use simulate::{
   Durations, RUNS_MAX, SimulateSvc, SimulatedActor, World as SimulatedWorld, simulate,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  Change, FireDecision, FireEntity, FireId, JobEntity, JobStatus, MisfirePolicy, OverlapPolicy,
-  ScheduleEntity, ScheduleStatus, SelectorClass, Subject, TaskControlKind, TaskId, Topic,
+  Change, FireDecision, FireEntity, FireId, Gate, GateSource, JobEntity, JobStatus, MisfirePolicy,
+  OverlapPolicy, ScheduleEntity, ScheduleStatus, Subject, TaskControlKind, TaskId, Topic,
   TriggerSource, Ts,
 };
 use serde_json::json;
 
 use super::schedule_cursor::Rhythm;
-use super::submit_svc::created;
+use super::submit_svc::{created, tell_of_new};
 use super::{Store, SvcResult};
 use crate::infra::bmc::event_bmc::{self, Journal};
 use crate::infra::bmc::hot::{self, NewTask, StopMark};
@@ -109,8 +109,7 @@ impl PlanSvc {
     if let Some(next) = plan.next {
       turn.next_look = Some(turn.next_look.map_or(next, |look| look.min(next)));
     }
-    let marks = plan.tasks.iter().map(|task| ((task.class_id, task.priority), task.scheduled_at));
-    self.store.bus.tasks_due(marks);
+    tell_of_new(&self.store, &plan.tasks);
     self.store.bus.events.notify_one();
     Ok(())
   }
@@ -393,18 +392,14 @@ fn fire(
   at: Ts,
   source: TriggerSource,
 ) {
-  let class = SelectorClass {
-    namespace_id: job.namespace_id.clone(),
-    selector: job.config.selector.clone(),
-    task_type: job.config.task_type.clone(),
-  };
   let task = NewTask {
     id: TaskId::generate(),
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: class.class_id(),
+    class_id: job.config.class(&job.namespace_id).class_id(),
     priority: schedule.priority,
+    gate: gate_of(schedule, job),
     schedule_id: Some(schedule.id),
     scheduled_at: at,
     start_deadline_at: job.config.start_deadline_secs.map(|secs| at.plus(secs.0)),
@@ -421,6 +416,18 @@ fn fire(
   plan.fires.push(row);
   plan.tasks.push(task);
   plan.run_count += 1;
+}
+
+/// What limits the tasks of a schedule.
+fn gate_of(schedule: &ScheduleEntity, job: &JobEntity) -> Option<Gate> {
+  Gate::of_fire(&GateSource {
+    config: &job.config,
+    own: false,
+    job: job.id,
+    schedule: schedule.max_concurrent.map(|_| schedule.id),
+    namespace: &job.namespace_id,
+    parameters: schedule.parameters.as_ref(),
+  })
 }
 
 /// What a schedule that can no longer be read says to those who watch.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use hetuflow_core::filter::{FilterValue, Instant, Meaning, Op, Term, Test, glob_matches};
 use hetuflow_core::{
   AgentRow, ErrorResponse, EventRow, Filter, FilterError, FilterField, FilterScope, SortKey, Ts,
-  parse_short_id, parse_sort,
+  Version, parse_short_id, parse_sort,
 };
 use regex::{Regex, RegexBuilder};
 
@@ -128,6 +128,9 @@ impl Wanted {
       _ => false,
     };
     match (cell, &value.meaning) {
+      (Cell::Text(it), Meaning::Version(version)) => {
+        Version::parse(it).is_some_and(|it| op.holds(&it, version))
+      }
       (Cell::Text(it), _) => text(it),
       (Cell::Texts(all), _) => all.iter().any(|it| text(it)),
       (Cell::Id(id), Meaning::Regex) => text(&id.to_string()),

@@ -108,6 +108,7 @@ pub(super) fn row_of(
     misfire_policy: new.misfire_policy.unwrap_or(MisfirePolicy::FireLast),
     misfire_grace_secs: new.misfire_grace_secs.map_or(GRACE_SECS, whole_secs),
     catchup_max: new.catchup_max.unwrap_or(CATCHUP),
+    max_concurrent: new.max_concurrent.filter(|count| *count > 0),
     parameters: new.parameters.clone(),
     environment: new.environment.clone(),
     priority: new.priority.unwrap_or(0),

@@ -17,7 +17,7 @@ use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
   "name",
   "description",
   "cron_expression",
@@ -34,6 +34,7 @@ const FIELDS: [&str; 19] = [
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
+  "max_concurrent",
   "parameters",
   "environment",
   "priority",
@@ -228,6 +229,7 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     misfire_policy,
     misfire_grace_secs,
     catchup_max,
+    max_concurrent,
     parameters,
     environment,
     priority

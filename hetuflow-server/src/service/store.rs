@@ -55,7 +55,15 @@ impl Store {
       Err(error) => return tx.end(Err(SvcError::from(error))).await,
     };
     let bus = Arc::clone(&self.bus);
-    Ok(Work { tx, now, bus, journal: Journal::default(), replans: false, dry: self.dry })
+    Ok(Work {
+      tx,
+      now,
+      bus,
+      journal: Journal::default(),
+      replans: false,
+      readmits: false,
+      dry: self.dry,
+    })
   }
 }
 
@@ -68,6 +76,7 @@ pub struct Work {
   bus: Arc<Bus>,
   journal: Journal,
   replans: bool,
+  readmits: bool,
   dry: bool,
 }
 
@@ -88,6 +97,11 @@ impl Work {
   /// The planner must look again after the commit.
   pub fn replan(&mut self) {
     self.replans = true;
+  }
+
+  /// Limits may allow more after the commit.
+  pub fn readmit(&mut self) {
+    self.readmits = true;
   }
 
   /// Commits on `Ok` and wakes whoever must know; rolls back on `Err`.
@@ -111,6 +125,9 @@ impl Work {
       self.bus.events.notify_waiters();
       // And once more for a reader that is just on its way to the wait.
       self.bus.events.notify_one();
+    }
+    if self.readmits {
+      self.bus.admit.notify_one();
     }
     if self.replans {
       self.bus.plan.notify_one();

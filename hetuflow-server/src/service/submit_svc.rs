@@ -147,7 +147,7 @@ impl SubmitSvc {
     }
     let (ids, fence) = written?;
     if fence.is_none() {
-      self.tell_dispatcher(tasks);
+      tell_of_new(&self.store, tasks);
     }
     self.store.bus.events.notify_one();
     Ok(ids)
@@ -220,14 +220,20 @@ impl SubmitSvc {
     .await;
     tx.end::<_, DbError>(outcome).await
   }
+}
 
-  fn tell_dispatcher(&self, tasks: &[NewTask]) {
-    let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
-    for task in tasks {
-      let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
-      *mark = (*mark).min(task.scheduled_at);
-    }
-    self.store.bus.tasks_due(marks);
+/// Wakes whoever lets new tasks through or hands them out.
+pub(super) fn tell_of_new(store: &Store, tasks: &[NewTask]) {
+  let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
+  for task in tasks.iter().filter(|task| task.gate.is_none()) {
+    let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
+    *mark = (*mark).min(task.scheduled_at);
+  }
+  if tasks.iter().any(|task| task.gate.is_some()) {
+    store.bus.admit.notify_one();
+  }
+  if !marks.is_empty() {
+    store.bus.tasks_due(marks);
   }
 }
 

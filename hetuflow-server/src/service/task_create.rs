@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, JobEntity, JobStatus, NamespaceId,
-  Role, SelectorClass, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus, TriggerSource,
-  Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity,
+  JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus,
+  TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
 use super::hidden_job::HiddenJob;
+use super::semaphore_svc::check_semaphores;
 use super::task_svc::{TaskSvc, find_job};
 use super::{Actor, Store, SvcError, SvcResult};
 use crate::infra::bmc::hot::{JobGuards, NewTask};
@@ -170,6 +171,11 @@ impl TaskSvc {
     }
     let effective = config.as_ref().unwrap_or(&job.config);
     let class_id = self.class_of(lookup, &namespace, effective).await?;
+    let gate =
+      gate_of(&new, &job, config.as_ref()).map_err(|rule| SvcError::invalid(vec![rule]))?;
+    if let Some(config) = config.as_ref().filter(|config| !config.semaphores.is_empty()) {
+      check_semaphores(lookup.conn().await?, &namespace, (config, "/config")).await?;
+    }
     let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));
     let row = NewTask {
@@ -179,6 +185,7 @@ impl TaskSvc {
       namespace_id: namespace,
       class_id,
       priority: new.priority.unwrap_or(0),
+      gate,
       schedule_id: None,
       scheduled_at,
       start_deadline_at: effective.start_deadline_secs.map(|secs| scheduled_at.plus(secs.0)),
@@ -235,11 +242,7 @@ impl TaskSvc {
     namespace: &NamespaceId,
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = SelectorClass {
-      namespace_id: namespace.clone(),
-      selector: config.selector.clone(),
-      task_type: config.task_type.clone(),
-    };
+    let class = config.class(namespace);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);
@@ -281,6 +284,22 @@ pub fn normalise(config: &mut TaskConfig) {
     config.args = vec!["-c".to_owned(), command];
     config.cmd = Some(hetuflow_core::ExecuteCommand::Bash);
   }
+}
+
+/// What limits a new task.
+fn gate_of(
+  new: &TaskForCreate,
+  job: &JobEntity,
+  own: Option<&TaskConfig>,
+) -> Result<Option<Gate>, FieldError> {
+  Gate::of(&GateSource {
+    config: own.unwrap_or(&job.config),
+    own: own.is_some(),
+    job: job.id,
+    schedule: None,
+    namespace: &job.namespace_id,
+    parameters: new.parameters.as_ref(),
+  })
 }
 
 fn request_hash(new: &TaskForCreate) -> Vec<u8> {

@@ -8,6 +8,7 @@ use hetuflow_core::{
   format_duration,
 };
 
+use super::admission::tell_limits;
 use super::agent_svc::serves;
 use super::fit::{judge, summary};
 use super::task_svc::TaskSvc;
@@ -36,7 +37,11 @@ impl TaskSvc {
     let row = hot::waiting_row(&mut conn, task.id).await?;
     let mut why = told(&task, row.as_ref(), now);
     let due = matches!(task.status, TaskStatus::Pending | TaskStatus::WaitingRetry);
-    if let Some(row) = row.filter(|row| due && row.eligible_at <= now) {
+    let held = match &row {
+      Some(row) if due => tell_limits(&mut conn, &mut why, (&task, row), now).await?,
+      _ => false,
+    };
+    if let Some(row) = row.filter(|row| due && !held && row.eligible_at <= now) {
       let class = self.jobs.class(&mut conn, row.class_id).await?;
       let in_hand: HashMap<AgentId, i64> =
         watch_agents::tasks_in_hand(&mut conn).await?.into_iter().collect();
@@ -140,6 +145,7 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     eligible_at: row.map(|row| row.eligible_at).filter(|_| waiting),
     start_deadline_at: row.and_then(|row| row.start_deadline_at).filter(|_| waiting),
     ahead: 0,
+    limits: Vec::new(),
     agents: Vec::new(),
     agents_total: 0,
   }

@@ -30,6 +30,7 @@ pub fn task(job: &JobEntity, priority: i64, scheduled_at: Ts) -> NewTask {
     namespace_id: job.namespace_id.clone(),
     class_id: CLASS,
     priority,
+    gate: None,
     schedule_id: None,
     scheduled_at,
     start_deadline_at: None,

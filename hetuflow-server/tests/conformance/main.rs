@@ -9,6 +9,7 @@ mod feed;
 mod fleet;
 mod hand_out;
 mod hot_path;
+mod limits;
 mod planner;
 mod planner_times;
 mod plans;
@@ -53,6 +54,14 @@ both_engines! {
   fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
+  limits::held_tasks_wait_for_their_slot,
+  limits::a_retry_waits_for_its_slot_anew,
+  limits::all_or_nothing_over_several_limits,
+  limits::rates_count_starts,
+  limits::two_servers_never_let_too_many_through,
+  limits::slots_that_nobody_uses_go_to_others,
+  limits::the_numbers_of_now_count,
+  limits::semaphores_are_kept_while_they_are_needed,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
   planner::buffer_one_keeps_one_instant,

@@ -63,6 +63,7 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     misfire_policy: MisfirePolicy::FireLast,
     misfire_grace_secs: 3600,
     catchup_max: 10,
+    max_concurrent: None,
     parameters: Some(serde_json::json!({"day": "today"})),
     environment: Environment::new(),
     priority: 0,

@@ -20,6 +20,7 @@ mod operate;
 mod place;
 mod run;
 mod schedule;
+mod semaphore;
 mod simulate;
 mod task;
 mod tui;
@@ -44,6 +45,7 @@ pub use operate::*;
 pub use place::*;
 pub use run::*;
 pub use schedule::*;
+pub use semaphore::*;
 pub use simulate::*;
 pub use task::*;
 pub use tui::*;
@@ -146,6 +148,9 @@ pub enum Command {
   /// Secrets: values that tasks get and nobody else
   #[command(subcommand, alias = "secrets")]
   Secret(SecretVerb),
+  /// Semaphores: limits that tasks share
+  #[command(subcommand, visible_alias = "sem", alias = "semaphores")]
+  Semaphore(SemaphoreVerb),
   /// Tokens
   #[command(subcommand, alias = "tokens")]
   Token(TokenVerb),

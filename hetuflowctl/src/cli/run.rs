@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use hetuflow_core::{ExecuteCommand, Ts};
+use hetuflow_core::{ExecuteCommand, Selector, Ts};
 
-use super::value::{read_duration, read_instant, read_pair};
+use super::value::{read_duration, read_instant, read_pair, read_selector};
 
 /// What to start.
 #[derive(Debug, Clone, Args)]
@@ -58,9 +58,9 @@ pub struct RunOptions {
   /// Only on this agent
   #[arg(long, value_name = "A", conflicts_with = "require")]
   pub agent: Option<String>,
-  /// Only on agents with this label
-  #[arg(long, value_name = "K=V", value_parser = read_pair)]
-  pub require: Vec<(String, String)>,
+  /// Only on agents that meet this: k=v, k!=v, 'k in (a,b)', k, '!k', 'k>=1.2'
+  #[arg(long, value_name = "COND", value_parser = read_selector)]
+  pub require: Vec<Selector>,
   /// While we wait: Ctrl-C asks the task to stop
   #[arg(long)]
   pub cancel_on_interrupt: bool,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hetuflow_core::{Ts, parse_duration};
+use hetuflow_core::{Selector, Ts, parse_duration};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use url::Url;
@@ -121,6 +121,14 @@ pub fn read_pair(text: &str) -> Result<(String, String), String> {
     Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
     _ => Err("write KEY=VALUE".to_owned()),
   }
+}
+
+/// Conditions on an agent's labels.
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn read_selector(text: &str) -> Result<Selector, String> {
+  Selector::parse(text).map_err(|error| format!("{error}; {}", error.hint))
 }
 
 #[cfg(test)]

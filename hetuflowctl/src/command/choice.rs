@@ -16,7 +16,7 @@ pub fn check(global: &Global, command: &Command) -> Result<(), CtlError> {
     if global.filter.is_some() {
       return refuse("-F", "is for lists and for verbs of many things");
     }
-    if global.selector.is_some() {
+    if global.selector.is_some() && !is_run(command) {
       return refuse("-l", "is for lists and for verbs of many things");
     }
   }
@@ -74,6 +74,11 @@ fn takes_filter(command: &Command) -> bool {
     ),
     _ => false,
   }
+}
+
+/// Where a run goes is said by `-l` too.
+const fn is_run(command: &Command) -> bool {
+  matches!(command, Command::Run(_) | Command::Job(JobVerb::Run(_)))
 }
 
 fn takes_sort(command: &Command) -> bool {

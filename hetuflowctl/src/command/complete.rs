@@ -53,6 +53,9 @@ async fn candidates(session: &Session, words: &[String], last: &str) -> BTreeSet
     ["agent", _] => found.extend(names(session, Kind::Agent).await),
     ["namespace", _] => found.extend(names(session, Kind::Namespace).await),
     ["secret", "get" | "set" | "delete"] => found.extend(names(session, Kind::Secret).await),
+    ["semaphore", "get" | "usage" | "set" | "delete"] => {
+      found.extend(names(session, Kind::Semaphore).await);
+    }
     ["token", "get" | "delete"] => found.extend(names(session, Kind::Token).await),
     ["logs" | "wait" | "cancel" | "retry"] | ["task", _] => {
       found
@@ -71,8 +74,18 @@ async fn of_kind(
   words: &[String],
   last: &str,
 ) -> BTreeSet<String> {
-  const KINDS: [&str; 9] =
-    ["job", "schedule", "task", "attempt", "agent", "namespace", "token", "secret", "server"];
+  const KINDS: [&str; 10] = [
+    "job",
+    "schedule",
+    "task",
+    "attempt",
+    "agent",
+    "namespace",
+    "token",
+    "secret",
+    "semaphore",
+    "server",
+  ];
   let at = words.iter().position(|word| path.contains(&word.as_str())).unwrap_or(0);
   let kind = words.get(at + 1).filter(|word| !word.starts_with('-'));
   if let Some(kind) = kind.and_then(|word| Kind::read(word).ok()).filter(|_| path != ["ls"]) {

@@ -20,7 +20,9 @@ mod fault;
 mod filter_text;
 mod glance;
 mod import;
+mod input_file;
 mod job;
+mod label_filter;
 mod legacy;
 mod live;
 mod man;
@@ -48,7 +50,7 @@ pub use session::{Session, look};
 
 use crate::cli::{
   AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
-  SecretVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
+  SecretVerb, SemaphoreVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::{Outcome, View};
@@ -86,6 +88,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
     Command::Secret(verb) => secret(session, verb).await,
+    Command::Semaphore(verb) => semaphore(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
     Command::Doctor(args) => doctor::run(session, args).await,
     Command::Repair(verb) => repair::run(session, verb).await,
@@ -254,6 +257,19 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
+  }
+}
+
+async fn semaphore(session: &Session, verb: &SemaphoreVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Semaphore;
+  match verb {
+    SemaphoreVerb::List(paging) => {
+      object::list::of_kind(session, kind, (*paging, &Watching::default()))
+    }
+    SemaphoreVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    SemaphoreVerb::Usage(args) => object::semaphore::usage(session, args).await,
+    SemaphoreVerb::Set(args) => object::semaphore::set(session, args).await,
+    SemaphoreVerb::Delete(args) => object::delete::run(session, kind, args).await,
   }
 }
 

@@ -83,6 +83,7 @@ pub fn schedule() -> ScheduleEntity {
     misfire_policy: MisfirePolicy::FireLast,
     misfire_grace_secs: 3600,
     catchup_max: 10,
+    max_concurrent: None,
     parameters: None,
     environment: Default::default(),
     priority: 0,

@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::filter_text::combine;
+use super::label_filter::label_filter;
 use crate::cli::{self, Global};
 use crate::client::{Call, Client, CtlError, Origin, Place, config_file};
 use crate::output::{Format, Look, Progress, TimeStyle, Wishes};
@@ -134,25 +135,6 @@ impl Session {
   pub fn what_goes_on(&self) -> Option<String> {
     self.going_on.borrow().clone()
   }
-}
-
-/// `tier=gold,zone!=b,owner` as terms of the filter language.
-fn label_filter(selector: &str) -> Result<String, CtlError> {
-  let mut terms = Vec::new();
-  for part in selector.split(',').map(str::trim) {
-    let (key, not, value) = match (part.split_once("!="), part.split_once('=')) {
-      (Some((key, value)), _) => (key, "!", value),
-      (None, Some((key, value))) => (key, "", value.trim_start_matches('=')),
-      (None, None) => (part, "", "*"),
-    };
-    let plain = |text: &str| !text.is_empty() && !text.contains(['"', ' ', '|']);
-    if !plain(key) || !plain(value) {
-      let error = CtlError::usage(format!("-l: \"{}\" is no label", part.escape_debug()));
-      return Err(error.help("write  -l tier=gold,zone!=b,owner"));
-    }
-    terms.push(format!("{not}label.{}={value}", key.trim_start_matches("label.")));
-  }
-  Ok(terms.join(" "))
 }
 
 /// How answers look, as the flags wish it.

@@ -96,6 +96,7 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   put("start_time", json!(schedule.start_time));
   put("end_time", json!(schedule.end_time));
   put("max_count", json!(schedule.max_count));
+  put("max_concurrent", json!(schedule.max_concurrent));
   put("parameters", json!(schedule.parameters));
   put("environment", json!(schedule.environment));
   spec

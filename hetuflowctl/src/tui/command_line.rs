@@ -8,6 +8,7 @@ use super::model::{Model, Screen};
 use super::overlay::{Overlay, Reading};
 use super::screen;
 use super::update::Effect;
+use hetuflow_core::split_words;
 
 /// Lines that are kept.
 const RECENT_MAX: usize = 50;
@@ -84,8 +85,9 @@ pub fn run(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
 
 /// Hands words that only read to the command line itself; what it says is shown.
 fn ask(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
-  let Some(words) = split(line) else {
-    return model.toast(Role::Warn, "a quote is not closed");
+  let words = match split_words(line) {
+    Ok(words) => words,
+    Err(error) => return model.toast(Role::Warn, format!("the line {error}")),
   };
   let plain: Vec<&str> = words.iter().map(String::as_str).collect();
   let reads = match plain.as_slice() {
@@ -102,26 +104,6 @@ fn ask(model: &mut Model, line: &str, effects: &mut Vec<Effect>) {
     true => effects.push(Effect::Ask(words)),
     false => model.toast(Role::Warn, format!("not known here: {line} (Tab completes)")),
   }
-}
-
-/// Words of a line as a shell takes them: blanks part them, quotes hold them together.
-fn split(line: &str) -> Option<Vec<String>> {
-  let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-  let mut chars = line.chars();
-  while let Some(c) = chars.next() {
-    match (quote, c) {
-      (Some(open), c) if c == open => quote = None,
-      (None, '\'' | '"') => {
-        quote = Some(c);
-        word.get_or_insert_default();
-      }
-      (None, c) if c.is_whitespace() => words.extend(word.take()),
-      (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-      (_, c) => word.get_or_insert_default().push(c),
-    }
-  }
-  words.extend(word);
-  quote.is_none().then_some(words)
 }
 
 fn show_log(model: &mut Model) {
@@ -166,7 +148,7 @@ mod tests {
 
   #[test]
   fn lines_are_split_as_a_shell_does() {
-    let words = |line| split(line).map(|words| words.join("|"));
+    let words = |line| split_words(line).ok().map(|words| words.join("|"));
     assert_eq!(
       words("schedule next  '0 2 * * *' --tz UTC").as_deref(),
       Some("schedule|next|0 2 * * *|--tz|UTC")

@@ -68,17 +68,7 @@ pub fn pad_left(text: &str, cells: usize, ellipsis: &str) -> String {
 }
 
 /// `1204` as `1,204`.
-pub fn count(number: u64) -> String {
-  let digits = number.to_string();
-  let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-  for (i, digit) in digits.chars().enumerate() {
-    if i > 0 && (digits.len() - i).is_multiple_of(3) {
-      out.push(',');
-    }
-    out.push(digit);
-  }
-  out
-}
+pub use hetuflow_core::grouped as count;
 
 /// A count in at most five cells: `1,204`, `18.4M`.
 pub fn brief(number: u64) -> String {

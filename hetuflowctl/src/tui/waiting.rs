@@ -167,28 +167,22 @@ fn guess(model: &Model, detail: &TaskDetail) -> Reason {
   let matching = agents.iter().filter(|agent| unmet(agent, &selector).is_none()).count();
   let text = match (agents.len(), matching, fits.iter().filter(|fit| fit.is_free()).count()) {
     (0, ..) => "no agent has ever connected".to_owned(),
-    (_, 0, _) => format!("no agent fits: {} is wanted", conditions(&selector)),
+    (_, 0, _) => format!("no agent fits: {selector} is wanted"),
     (_, some, 0) => format!("{some} agents fit, none of them can take a task now"),
     (.., free) => format!("{free} agents could take it: it waits for its turn"),
   };
   Reason { agents: fits, ..Reason::of(text) }
 }
 
-fn conditions(selector: &Selector) -> String {
-  let all: Vec<String> = selector.0.iter().map(|(key, value)| format!("{key}={value}")).collect();
-  all.join(" ")
-}
-
 /// The first condition that an agent does not meet.
 fn unmet(agent: &AgentRow, selector: &Selector) -> Option<String> {
   let mut labels = agent.labels.clone();
   labels.entry("agent".to_owned()).or_insert_with(|| agent.id.to_string());
-  selector.0.iter().find_map(|(key, value)| {
-    let one = Selector([(key.clone(), value.clone())].into());
-    (!one.matches(&labels)).then(|| match labels.get(key) {
-      Some(has) => format!("{key}={value} is wanted, it has {key}={has}"),
-      None => format!("{key}={value} is wanted, it has no {key}"),
-    })
+  let condition = selector.unmet(&labels)?;
+  let key = &condition.key;
+  Some(match labels.get(key) {
+    Some(has) => format!("{condition} is wanted, it has {key}={has}"),
+    None => format!("{condition} is wanted, it has no {key}"),
   })
 }
 

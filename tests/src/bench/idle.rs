@@ -11,7 +11,7 @@ use super::report::{Bar, Report};
 use super::rig::{Rig, Setup};
 use super::sample::Sample;
 use super::target::Target;
-use super::usage::{tree_cpu_us, tree_rss_bytes};
+use super::usage::{tree_cpu_fine_us, tree_rss_bytes};
 use crate::binaries::Binaries;
 
 /// Starts of hetuflowctl.
@@ -27,14 +27,14 @@ pub async fn run(options: &Options, target: &Target, report: &mut Report) -> Res
   let mut rig = Rig::start(target, setup).await?;
   let server = rig.cluster().server(0).process().pid();
   let agent = rig.cluster().agent(0).process().pid();
-  let before = (tree_cpu_us(server), tree_cpu_us(agent));
+  let before = (tree_cpu_fine_us(server), tree_cpu_fine_us(agent));
   tokio::time::sleep(Duration::from_secs(seconds)).await;
   let mib = |pid: u32| tree_rss_bytes(pid) as f64 / f64::from(1 << 20);
   report.barred("server at rest, RSS", mib(server), "MiB", Bar::AtMost(40.0), None);
   report.barred("agent at rest, RSS", mib(agent), "MiB", Bar::AtMost(15.0), None);
-  let busy = |now: u64, before: u64| (now - before) as f64 / 1e4 / seconds as f64;
-  report.cost("server at rest, of one core", busy(tree_cpu_us(server), before.0), "%");
-  report.cost("agent at rest, of one core", busy(tree_cpu_us(agent), before.1), "%");
+  let busy = |now: u64, before: u64| now.saturating_sub(before) as f64 / 1e4 / seconds as f64;
+  report.cost("server at rest, of one core", busy(tree_cpu_fine_us(server), before.0), "%");
+  report.cost("agent at rest, of one core", busy(tree_cpu_fine_us(agent), before.1), "%");
   rig.finish(report);
 
   let ctl = starts(&Binaries::find()?.ctl, &["--version"])?;

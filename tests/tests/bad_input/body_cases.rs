@@ -144,6 +144,27 @@ const JOBS: &[(&str, &str, &str, &str, &str)] = &[
     "/config/selector/a",
     "!x for not",
   ),
+  (
+    "B046",
+    r#""config":{"command":"x","selector":"zone=a, a==b"}"#,
+    "selector.syntax",
+    "/config/selector",
+    "at byte 10",
+  ),
+  (
+    "B046",
+    r#""config":{"command":"x","selector":"a in ()"}"#,
+    "selector.syntax",
+    "/config/selector",
+    "at byte 6",
+  ),
+  (
+    "B046",
+    r#""config":{"command":"x","selector":["gpu","!!x"]}"#,
+    "selector.syntax",
+    "/config/selector",
+    "at byte 1",
+  ),
 ];
 
 /// Names that are none.

@@ -42,7 +42,7 @@ pub(super) fn candidates(text: &str, at: usize, scope: FilterScope) -> Candidate
       let fits = fits.filter(|word| word.starts_with(typed) && *word != typed);
       Candidates { words: fits.map(str::to_owned).collect(), ..nothing }
     }
-    Shape::Text => Candidates { field: Some(field), ..nothing },
+    Shape::Text | Shape::Label => Candidates { field: Some(field), ..nothing },
     _ => nothing,
   }
 }
@@ -73,7 +73,7 @@ fn fields(scope: FilterScope, from: usize, typed: &str) -> Candidates {
   }
   let longer = names.iter().filter(|name| name.starts_with(&lower) && **name != lower);
   words.extend(longer.map(|name| match scope.field(name, (0, "filter.field")) {
-    Ok((_, Shape::Words(_) | Shape::Text | Shape::Instant)) => format!("{name}="),
+    Ok((_, Shape::Words(_) | Shape::Text | Shape::Label | Shape::Instant)) => format!("{name}="),
     _ => (*name).to_owned(),
   }));
   Candidates { from, typed: typed.to_owned(), field: None, words }
@@ -83,6 +83,7 @@ const fn operators(shape: Shape) -> &'static [&'static str] {
   match shape {
     Shape::Words(_) | Shape::Instant => &["=", "!="],
     Shape::Text => &["=", "!=", "~", "!~"],
+    Shape::Label => &["=", "!=", "~", "!~", "<", "<=", ">", ">="],
     Shape::Whole | Shape::Number => &["=", "!=", "<", "<=", ">", ">="],
     Shape::Duration => &["<", ">", "<=", ">="],
     Shape::Order => &[],

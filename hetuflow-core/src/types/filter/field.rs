@@ -94,6 +94,8 @@ pub(super) enum Shape {
   Words(&'static [(&'static str, &'static [&'static str])]),
   /// Text, with `*`.
   Text,
+  /// The value of a label: text, or a version.
+  Label,
   /// A whole number.
   Whole,
   /// A number.
@@ -320,7 +322,7 @@ impl FilterScope {
       if key.is_empty() {
         return Err(FilterError::new(code, column, "label. needs a name").hint("label.tier=gold"));
       }
-      return Ok((F::Label(key.to_owned()), Shape::Text));
+      return Ok((F::Label(key.to_owned()), Shape::Label));
     }
     let known = |row: &&Row| row.0 == lower || row.1.contains(&lower.as_str());
     if let Some((_, _, field, shape)) = self.rows().iter().find(known) {

@@ -6,7 +6,7 @@ use super::instant::parse_instant;
 use super::suggest::did_you_mean;
 use super::value::{FilterValue, Meaning};
 use super::{FILTER_BYTES_MAX, FILTER_TERMS_MAX, FILTER_VALUES_MAX, Filter, Op, Term, Test};
-use crate::types::parse_duration;
+use crate::types::{Version, parse_duration};
 
 /// Longest regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 500;
@@ -242,6 +242,7 @@ fn check_op((at, name): (usize, &str), op: Op, shape: Shape) -> Read<()> {
   let fits = match shape {
     Shape::Words(_) | Shape::Instant => op == Op::Equal,
     Shape::Text => matches!(op, Op::Equal | Op::Matches),
+    Shape::Label => true,
     Shape::Whole | Shape::Number | Shape::Duration => op != Op::Matches,
     Shape::Order => false,
   };
@@ -262,6 +263,7 @@ fn example(shape: Shape) -> &'static str {
   match shape {
     Shape::Words(_) => "one of its words, as failed",
     Shape::Text | Shape::Order => "a text; * stands for any characters",
+    Shape::Label => "a text; after < and > a version, as 1.2",
     Shape::Whole => "a whole number",
     Shape::Number => "a number",
     Shape::Duration => "a duration, as 30s, 10m, 1h30m",
@@ -287,14 +289,15 @@ fn meaning((at, name): (usize, &str), text: String, (op, shape): (Op, Shape)) ->
         }
       }
     }
-    Shape::Text | Shape::Order if op == Op::Matches => {
+    Shape::Text | Shape::Label | Shape::Order if op == Op::Matches => {
       if text.len() > REGEX_BYTES_MAX {
         let message = format!("a regular expression of more than {REGEX_BYTES_MAX} bytes");
         return Err(FilterError::new("filter.regex", at, message));
       }
       Meaning::Regex
     }
-    Shape::Text | Shape::Order => Meaning::Glob,
+    Shape::Label if op != Op::Equal => Meaning::Version(Version::parse(&text).ok_or_else(bad)?),
+    Shape::Text | Shape::Label | Shape::Order => Meaning::Glob,
     Shape::Whole => Meaning::Whole(text.parse().map_err(|_| bad())?),
     Shape::Number => {
       let number: f64 = text.trim_end_matches('%').parse().map_err(|_| bad())?;

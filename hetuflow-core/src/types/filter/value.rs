@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::Ts;
+use super::super::{Ts, Version};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub enum Meaning {
   Duration(Duration),
   /// An instant.
   Instant(Instant),
+  /// A version.
+  Version(Version),
 }
 
 /// An instant, fixed or counted from now.

@@ -172,7 +172,9 @@ impl Writer<'_, '_> {
         let known = |value: &FilterValue| {
           matches!(column, Column::JobName(..)) && self.narrow.jobs_like.contains_key(&value.text)
         };
-        *op == Op::Matches && !values.iter().all(known)
+        // Neither engine knows the order of versions.
+        let version = |value: &FilterValue| matches!(value.meaning, Meaning::Version(_));
+        values.iter().any(version) || *op == Op::Matches && !values.iter().all(known)
       }
     }
   }

@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, 
 use crate::infra::db::{Conn, DbError};
 
 pub(super) const TABLE: &str = "sched_schedule";
-pub(super) const COLUMNS: [&str; 34] = [
+pub(super) const COLUMNS: [&str; 35] = [
   "id",
   "job_id",
   "namespace_id",
@@ -34,6 +34,7 @@ pub(super) const COLUMNS: [&str; 34] = [
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
+  "max_concurrent",
   "parameters",
   "environment",
   "priority",
@@ -77,6 +78,7 @@ pub async fn create(conn: &mut Conn, row: &ScheduleEntity) -> Result<(), DbError
     text(row.misfire_policy).into(),
     row.misfire_grace_secs.into(),
     row.catchup_max.into(),
+    Value::BigInt(row.max_concurrent).into(),
     json_option(row.parameters.as_ref()).into(),
     json(&row.environment).into(),
     row.priority.into(),
@@ -218,6 +220,7 @@ pub async fn update(
     .set("misfire_policy", change.misfire_policy.map(text))
     .set("misfire_grace_secs", grace.map(|secs| Value::BigInt(Some(secs))))
     .set("catchup_max", change.catchup_max.map(|count| Value::BigInt(Some(count))))
+    .set("max_concurrent", change.max_concurrent.map(|n| Value::BigInt(Some(n).filter(|n| *n > 0))))
     .set("parameters", change.parameters.as_ref().map(json))
     .set("environment", change.environment.as_ref().map(json))
     .set("priority", change.priority.map(|priority| Value::BigInt(Some(priority))));

@@ -61,4 +61,12 @@ impl SqlText {
   pub(super) async fn fetch<T: AnyRow>(self, conn: &mut Conn) -> Result<Vec<T>, DbError> {
     conn.fetch_text(self.sql, self.values).await
   }
+
+  /// Runs it and counts the rows that it changed.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub(super) async fn run(self, conn: &mut Conn) -> Result<u64, DbError> {
+    conn.execute_text(self.sql, self.values).await
+  }
 }

@@ -1,11 +1,13 @@
 //! `sched_task_instance_view`: attempts as people see them, live ones included.
 
-use hetuflow_core::{JobId, Page, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, Ts};
+use hetuflow_core::{
+  JobId, Page, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, Ts,
+};
 use sea_query::{Query, SelectStatement};
 
 use super::page::{PageArgs, by_id};
 use super::{is, text, uuid};
-use crate::infra::db::{Conn, DbError};
+use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_instance_view";
 const COLUMNS: [&str; 25] = [
@@ -92,4 +94,14 @@ pub async fn last_durations(conn: &mut Conn, job: JobId, limit: i64) -> Result<V
   let rows: Vec<(Option<Ts>, Option<Ts>)> = conn.fetch_sql(sql, values).await?;
   let took = |(from, to): (Option<Ts>, Option<Ts>)| Some(to?.micros() - from?.micros());
   Ok(rows.into_iter().filter_map(took).collect())
+}
+
+/// When the first attempt of a task that started did so.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn first_start(conn: &mut Conn, task: TaskId) -> Result<Option<Ts>, DbError> {
+  let sql = "select min(started_at) from sched_task_instance where task_id = $1";
+  let rows: Vec<Row1<Option<Ts>>> = conn.fetch_sql(sql, vec![uuid(task.0)]).await?;
+  Ok(rows.into_iter().next().and_then(|row| row.0))
 }

@@ -284,7 +284,8 @@ pub async fn due_classes(
 ) -> Result<Vec<DueClass>, DbError> {
   let mut sql = SqlText::new(
     "select class_id, namespace_id, count(*) as tasks, min(eligible_at) as oldest \
-     from sched_task_hot where status in ('pending', 'waiting_retry') and eligible_at <= ",
+     from sched_task_hot where status in ('pending', 'waiting_retry') and gate <= 0 \
+     and eligible_at <= ",
   );
   sql.bind(ts(before));
   if let Some(namespace) = namespace {

@@ -191,7 +191,15 @@ impl Conn {
     Ok(rows?)
   }
 
-  async fn execute_text(&mut self, sql: String, values: Vec<Value>) -> Result<u64, DbError> {
+  /// As [`Conn::fetch_text`], and counts the rows that it changed.
+  ///
+  /// # Errors
+  /// Any [`DbError`].
+  pub(in crate::infra) async fn execute_text(
+    &mut self,
+    sql: String,
+    values: Vec<Value>,
+  ) -> Result<u64, DbError> {
     self.busy = true;
     let changed = match self.engine() {
       Engine::Pg(conn) => {

@@ -208,7 +208,7 @@ fn stuck(
 }
 
 fn demands(class: &SelectorClass) -> String {
-  let labels = class.selector.0.iter().map(|(key, value)| format!("{key}={value}"));
+  let labels = class.selector.conditions().iter().map(ToString::to_string);
   let kind = class.task_type.iter().map(|kind| format!("type {kind}"));
   let all: Vec<String> = labels.chain(kind).collect();
   if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }

@@ -1,10 +1,10 @@
 //! Manifest files: found, read within bounds, checked to be UTF-8.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
 use crate::client::{CtlError, Exit};
+use crate::command::input_file::{read_bounded, read_file};
 
 /// Longest manifest file.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -49,12 +49,17 @@ pub fn read_all(
   let (mut sources, mut problems) = (Vec::new(), Vec::new());
   for path in paths {
     if path.as_os_str() == "-" {
-      take("stdin", read_bounded(std::io::stdin(), "stdin")?, &mut sources, &mut problems);
+      take(
+        "stdin",
+        read_bounded(std::io::stdin(), "stdin", FILE_BYTES_MAX)?,
+        &mut sources,
+        &mut problems,
+      );
       continue;
     }
     for file in files_of(path, recursive)? {
       let name = file.display().to_string();
-      take(&name, read_file(&file)?, &mut sources, &mut problems);
+      take(&name, read_file(&file, FILE_BYTES_MAX)?, &mut sources, &mut problems);
     }
   }
   Ok((sources, problems))
@@ -120,34 +125,6 @@ fn in_folder(path: &Path, deeper: usize, files: &mut Vec<PathBuf>) -> Result<(),
     }
   }
   Ok(())
-}
-
-/// Reads one file. Pipes and devices are refused: they may never end.
-fn read_file(path: &Path) -> Result<Vec<u8>, CtlError> {
-  let place = path.display().to_string();
-  let told = |error: std::io::Error| CtlError::failure(format!("cannot read {place}: {error}"));
-  // The kind is asked before the file is opened: opening a pipe without a writer would hang.
-  let metadata = std::fs::metadata(path).map_err(told)?;
-  let shell_pipe = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
-  if !metadata.is_file() && !shell_pipe {
-    return Err(
-      CtlError::new(Exit::Invalid, format!("{place} is no plain file"))
-        .help("cat it into  hetuflowctl apply -f -"),
-    );
-  }
-  read_bounded(std::fs::File::open(path).map_err(told)?, &place)
-}
-
-fn read_bounded(reader: impl std::io::Read, name: &str) -> Result<Vec<u8>, CtlError> {
-  let mut bytes = Vec::new();
-  reader
-    .take(FILE_BYTES_MAX + 1)
-    .read_to_end(&mut bytes)
-    .map_err(|error| CtlError::failure(format!("cannot read {name}: {error}")))?;
-  if bytes.len() as u64 > FILE_BYTES_MAX {
-    return Err(CtlError::new(Exit::Invalid, format!("{name} is longer than 1 MiB")));
-  }
-  Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! `alias`: words with a name.
 
+use hetuflow_core::split_words;
 use serde_json::json;
 
 use crate::cli::{AliasVerb, is_command};
 use crate::client::{Config, CtlError, Exit};
 use crate::command::session::Session;
-use crate::command::task::order::words;
 use crate::output::{Outcome, View, visible};
 
 /// Does a verb.
@@ -33,7 +33,10 @@ pub fn run(session: &Session, verb: &AliasVerb) -> Result<Outcome, CtlError> {
       if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
         return Err(CtlError::usage("the name of an alias is letters, digits, - and _"));
       }
-      let first = words(text)?.into_iter().find(|word| !word.starts_with('-'));
+      let first = split_words(text)
+        .map_err(|error| CtlError::usage(format!("the alias {error}")))?
+        .into_iter()
+        .find(|word| !word.starts_with('-'));
       if !first.as_deref().is_some_and(is_command) {
         return Err(
           CtlError::usage("the words of an alias begin with a command").help("hetuflowctl help"),

@@ -1,12 +1,12 @@
 //! Commands that are not ours: aliases, and programs called `hetuflowctl-NAME` on PATH.
 
+use hetuflow_core::split_words;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::client::{Config, CtlError, config_file};
-use crate::command::task::order::words;
 
 const PREFIX: &str = "hetuflowctl-";
 
@@ -34,7 +34,10 @@ pub fn outside(args: &[OsString]) -> Result<Option<Outside>, CtlError> {
     _ => config_file()?,
   };
   if let Some(text) = Config::load(&path)?.aliases.get(name) {
-    let own = words(text)?.into_iter().map(OsString::from);
+    let own = split_words(text)
+      .map_err(|error| CtlError::usage(format!("the alias {error}")))?
+      .into_iter()
+      .map(OsString::from);
     return Ok(Some(Outside::Words(own.chain(rest.iter().cloned()).collect())));
   }
   Ok(plugins().remove(name).map(|program| Outside::Program(program, rest.to_vec())))

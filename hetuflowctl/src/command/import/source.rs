@@ -1,6 +1,5 @@
 //! Where the work of another scheduler is read from, and where manifests are written to.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -12,6 +11,7 @@ use super::{cronicle, cronjob, crontab, systemd};
 use crate::cli::{CrontabArgs, ImportHow, ImportVerb};
 use crate::client::{CtlError, Exit};
 use crate::command::apply::read_documents;
+use crate::command::input_file::{read_bounded, read_text, utf8};
 
 /// Longest source file.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -39,7 +39,7 @@ pub fn read(
     ImportVerb::Crontab(args) => crontabs(args, zone, found).map(|()| "crontab"),
     ImportVerb::Systemd(args) => {
       for path in files(&args.files, &["timer"])? {
-        let text = text_of(&path)?;
+        let text = read_text(&path, FILE_BYTES_MAX)?;
         systemd::import(&path, &text, zone, |service| std::fs::read_to_string(service).ok(), found);
       }
       Ok("systemd")
@@ -47,7 +47,7 @@ pub fn read(
     ImportVerb::Cronjob(args) => {
       for path in files(&args.files, &["yaml", "yml", "json"])? {
         let place = path.display().to_string();
-        for document in read_documents(&place, &text_of(&path)?)? {
+        for document in read_documents(&place, &read_text(&path, FILE_BYTES_MAX)?)? {
           cronjob::import(&place, &document, zone, found);
         }
       }
@@ -56,7 +56,7 @@ pub fn read(
     ImportVerb::Cronicle(args) => {
       for path in files(&args.files, &["json", "txt"])? {
         let place = path.display().to_string();
-        let events = cronicle::events(&text_of(&path)?).ok_or_else(|| {
+        let events = cronicle::events(&read_text(&path, FILE_BYTES_MAX)?).ok_or_else(|| {
           CtlError::new(Exit::Invalid, format!("{place} is no export of Cronicle"))
             .help("on its server: /opt/cronicle/bin/control.sh export FILE")
         })?;
@@ -95,7 +95,10 @@ fn crontabs(
   for path in &args.files {
     let stdin = path.as_os_str() == "-";
     let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let text = if stdin { bounded(std::io::stdin(), &name)? } else { text_of(path)? };
+    let text = match stdin {
+      true => utf8(read_bounded(std::io::stdin(), &name, FILE_BYTES_MAX)?, &name)?,
+      false => read_text(path, FILE_BYTES_MAX)?,
+    };
     let etc = path == Path::new("/etc/crontab") || path.starts_with("/etc/cron.d");
     crontab::import(&text, &Tab { name: &name, system: args.system || etc, zone }, found);
   }
@@ -124,31 +127,6 @@ fn files(paths: &[PathBuf], endings: &[&str]) -> Result<Vec<PathBuf>, CtlError> 
     all.extend(inside);
   }
   Ok(all)
-}
-
-fn text_of(path: &Path) -> Result<String, CtlError> {
-  let place = path.display().to_string();
-  let told = |error: std::io::Error| match error.kind() {
-    std::io::ErrorKind::NotFound => CtlError::new(Exit::NotFound, format!("no file {place}")),
-    _ => CtlError::failure(format!("cannot read {place}: {error}")),
-  };
-  if !std::fs::metadata(path).map_err(told)?.is_file() {
-    return Err(CtlError::new(Exit::Invalid, format!("{place} is no plain file")));
-  }
-  bounded(std::fs::File::open(path).map_err(told)?, &place)
-}
-
-fn bounded(reader: impl std::io::Read, name: &str) -> Result<String, CtlError> {
-  let mut bytes = Vec::new();
-  reader
-    .take(FILE_BYTES_MAX + 1)
-    .read_to_end(&mut bytes)
-    .map_err(|error| CtlError::failure(format!("cannot read {name}: {error}")))?;
-  if bytes.len() as u64 > FILE_BYTES_MAX {
-    return Err(CtlError::new(Exit::Invalid, format!("{name} is longer than 64 MiB")));
-  }
-  String::from_utf8(bytes)
-    .map_err(|_| CtlError::new(Exit::Invalid, format!("{name} is not UTF-8 text")))
 }
 
 /// A manifest as text.

@@ -23,11 +23,13 @@ pub enum Kind {
   Token,
   /// A secret.
   Secret,
+  /// A limit that tasks share.
+  Semaphore,
   /// A server.
   Server,
 }
 
-const WORDS: [(&str, Kind); 24] = [
+const WORDS: [(&str, Kind); 27] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -51,6 +53,9 @@ const WORDS: [(&str, Kind); 24] = [
   ("tokens", Kind::Token),
   ("secret", Kind::Secret),
   ("secrets", Kind::Secret),
+  ("semaphore", Kind::Semaphore),
+  ("semaphores", Kind::Semaphore),
+  ("sem", Kind::Semaphore),
   ("server", Kind::Server),
 ];
 
@@ -71,7 +76,9 @@ impl Kind {
         Some(near) => error.help(format!("did you mean  {near} ?")),
         None => error,
       };
-      error.help("kinds: job, schedule, task, attempt, agent, namespace, token, secret, server")
+      error.help(
+        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, server",
+      )
     })
   }
 
@@ -86,6 +93,7 @@ impl Kind {
       Self::Namespace => "namespace",
       Self::Token => "token",
       Self::Secret => "secret",
+      Self::Semaphore => "semaphore",
       Self::Server => "server",
     }
   }
@@ -101,6 +109,7 @@ impl Kind {
       Self::Namespace => "/namespaces",
       Self::Token => "/auth/tokens",
       Self::Secret => "/secrets",
+      Self::Semaphore => "/semaphores",
       Self::Server => "/servers",
     }
   }
@@ -112,13 +121,13 @@ impl Kind {
 
   /// Whether its names belong to a namespace.
   pub const fn in_namespace(self) -> bool {
-    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret)
+    matches!(self, Self::Job | Self::Schedule | Self::Task | Self::Secret | Self::Semaphore)
   }
 
   /// The JSON field that people know it by.
   pub const fn name_field(self) -> &'static str {
     match self {
-      Self::Job | Self::Schedule | Self::Token | Self::Secret => "name",
+      Self::Job | Self::Schedule | Self::Token | Self::Secret | Self::Semaphore => "name",
       _ => "id",
     }
   }

@@ -3,7 +3,7 @@
 use futures_util::stream;
 use hetuflow_core::{
   AgentEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage, ScheduleEntity,
-  Scope, SecretEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  Scope, SecretEntity, SemaphoreEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -42,8 +42,9 @@ pub fn of_kind(
   if watching.goes_on() {
     return watched(session, kind, Vec::new(), (paging, watching));
   }
-  if kind == Kind::Secret && session.list_namespace()?.is_none() {
-    return Err(CtlError::usage("secrets are listed namespace by namespace").help("give -n NAME"));
+  if matches!(kind, Kind::Secret | Kind::Semaphore) && session.list_namespace()?.is_none() {
+    let message = format!("{}s are listed namespace by namespace", kind.word());
+    return Err(CtlError::usage(message).help("give -n NAME"));
   }
   let mut call = Call::get(kind.path());
   if kind.in_namespace() || kind == Kind::Attempt {
@@ -63,6 +64,7 @@ pub fn of_kind(
     Kind::Namespace => rows::<NamespaceEntity>(session, call, paging),
     Kind::Token => rows::<TokenEntity>(session, call, paging),
     Kind::Secret => rows::<SecretEntity>(session, call, paging),
+    Kind::Semaphore => rows::<SemaphoreEntity>(session, call, paging),
     Kind::Server => rows::<ServerEntity>(session, call, paging),
   }
 }

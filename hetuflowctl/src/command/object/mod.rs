@@ -10,6 +10,7 @@ mod kind;
 pub mod list;
 mod picked;
 pub mod secret;
+pub mod semaphore;
 mod short_ref;
 
 pub use kind::{Kind, bare};

@@ -18,6 +18,7 @@ use super::next::cron_error;
 use crate::cli::{CheckArgs, ManifestArgs};
 use crate::client::{Call, CtlError, Exit};
 use crate::command::apply::load_files;
+use crate::command::input_file::{INPUT_BYTES_MAX, read_text};
 use crate::command::object::list::everything;
 use crate::command::session::Session;
 use crate::output::{Outcome, View, visible};
@@ -156,8 +157,7 @@ fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
   let zone = args.tz.as_deref().unwrap_or(DEFAULT_TIMEZONE);
   let mut all = Vec::new();
   for path in &lists {
-    let text = std::fs::read_to_string(path)
-      .map_err(|error| CtlError::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = read_text(path, INPUT_BYTES_MAX)?;
     all.extend(of_list(&text, zone));
   }
   if files.is_empty() {

@@ -5,6 +5,7 @@ use hetuflow_core::{DEFAULT_TIMEZONE, parse_time_zone, read_ics};
 use super::next::cron_error;
 use crate::cli::Timing;
 use crate::client::{CtlError, Exit};
+use crate::command::input_file::{INPUT_BYTES_MAX, read_text};
 
 /// The rules that are named, then those of the files; and the events that cannot be rules.
 ///
@@ -15,8 +16,7 @@ pub fn rules(timing: &Timing) -> Result<(Vec<String>, Vec<String>), CtlError> {
   let name = timing.tz.as_deref().unwrap_or(DEFAULT_TIMEZONE);
   let zone = parse_time_zone(name).map_err(|error| cron_error(name, error))?;
   for path in &timing.exclude_ics {
-    let text = std::fs::read_to_string(path)
-      .map_err(|error| CtlError::usage(format!("cannot read {}: {error}", path.display())))?;
+    let text = read_text(path, INPUT_BYTES_MAX)?;
     let found = read_ics(&text, &zone).map_err(|error| {
       CtlError::new(Exit::Invalid, format!("{}: {}", path.display(), error.message))
     })?;
@@ -54,7 +54,7 @@ mod tests {
       "1 event(s) of the calendar left out: odd: it has no begin"
     );
     let bad = Timing { exclude_ics: vec![dir.path().join("none.ics")], ..Timing::default() };
-    assert_eq!(super::rules(&bad).expect_err("no file").exit, 2);
+    assert_eq!(super::rules(&bad).expect_err("no file").exit, Exit::NotFound as u8);
     let words =
       ["hetuflowctl", "schedule", "create", "--job", "x", "--in", "1h", "--exclude", "12-25"];
     assert!(Cli::try_parse_from(words).is_ok());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hetuflow_core::{
-  Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts,
+  Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts, split_words,
 };
 use serde_json::{Map, Value};
 
@@ -118,9 +118,11 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
     config.timeout = Some(Seconds(timeout));
   }
   if let Some(agent) = &options.agent {
-    config.selector.0.insert("agent".to_owned(), agent.clone());
+    config.selector.insert("agent", agent.clone());
   }
-  config.selector.0.extend(options.require.iter().cloned());
+  for selector in &options.require {
+    config.selector.replace(selector.clone());
+  }
   if let Some(dir) = &options.dir {
     config.working_directory = Some(dir.clone());
   }
@@ -148,43 +150,12 @@ pub fn command(text: &str, args: &RunArgs) -> Result<TaskConfig, CtlError> {
     }
     other => {
       config.cmd = Some(other);
-      config.args = words(text)?;
+      config.args = split_words(text).map_err(|error| CtlError::usage(format!("--cmd {error}")))?;
       config.args.extend(args.args.iter().cloned());
     }
   }
   change(&mut config, &args.options);
   Ok(config)
-}
-
-/// Cuts a text into words as a shell would: quotes and backslashes, no expansion.
-///
-/// # Errors
-/// Usage, where a quote is open.
-pub fn words(text: &str) -> Result<Vec<String>, CtlError> {
-  let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-  let mut chars = text.chars();
-  while let Some(c) = chars.next() {
-    match (quote, c) {
-      (Some(open), c) if c == open => quote = None,
-      (None, '\'' | '"') => {
-        quote = Some(c);
-        word.get_or_insert_default();
-      }
-      (None | Some('"'), '\\') => {
-        let Some(next) = chars.next() else {
-          return Err(CtlError::usage("--cmd ends with a backslash"));
-        };
-        word.get_or_insert_default().push(next);
-      }
-      (None, c) if c.is_whitespace() => all.extend(word.take()),
-      (_, c) => word.get_or_insert_default().push(c),
-    }
-  }
-  if quote.is_some() {
-    return Err(CtlError::usage("--cmd has a quote that is not closed"));
-  }
-  all.extend(word);
-  Ok(all)
 }
 
 #[cfg(test)]
@@ -193,20 +164,6 @@ mod tests {
 
   fn of(pairs: &[(String, String)]) -> RunOptions {
     RunOptions { param: pairs.to_vec(), ..RunOptions::default() }
-  }
-
-  #[test]
-  fn words_as_a_shell_cuts_them() {
-    for (text, expected) in [
-      ("a b  c", &["a", "b", "c"][..]),
-      ("a 'b c' \"d \\\" e\" f\\ g", &["a", "b c", "d \" e", "f g"]),
-      ("'' x", &["", "x"]),
-      ("@/etc/passwd $HOME *", &["@/etc/passwd", "$HOME", "*"]),
-      ("", &[]),
-    ] {
-      assert_eq!(words(text).expect(text), expected, "{text}");
-    }
-    assert!(words("'a").is_err());
   }
 
   #[test]

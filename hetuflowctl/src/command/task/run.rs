@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::log_shape::shape;
 use super::{exit_code, follow, order, sentence, wait};
-use crate::cli::{ExitStatus, LogOptions, RunArgs};
+use crate::cli::{ExitStatus, LogOptions, RunArgs, read_selector};
 use crate::client::{Call, CtlError, Exit, path_of};
 use crate::command::job::versions;
 use crate::command::names::with_suggestion;
@@ -19,6 +19,14 @@ use crate::output::{LogPiece, LogStyle, Outcome, Record, TableRow as _, View};
 /// # Errors
 /// What the server says; where the task's own exit code was wanted, as 125.
 pub async fn run(session: &Session, args: &RunArgs) -> Result<Outcome, CtlError> {
+  let mut args = args.clone();
+  if let Some(text) = &session.global.selector {
+    args
+      .options
+      .require
+      .push(read_selector(text).map_err(|why| CtlError::usage(format!("-l: {why}")))?);
+  }
+  let args = &args;
   let options = &args.options;
   let waits = options.wait || options.logs;
   if options.dry_run {

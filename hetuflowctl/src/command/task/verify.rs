@@ -1,6 +1,6 @@
 //! `logs --verify`: whether what is stored is what was captured.
 
-use hetuflow_core::{LogSpan, LogVerdict, LogVerification, TaskInstanceEntity};
+use hetuflow_core::{LogSpan, LogVerdict, LogVerification, TaskInstanceEntity, grouped};
 use serde_json::{Value, json};
 
 use super::{chosen, logs};
@@ -134,19 +134,6 @@ fn spans_text(spans: &[LogSpan]) -> String {
     .collect();
   let more = spans.len().saturating_sub(SPANS_MAX);
   if more == 0 { named.join(", ") } else { format!("{}, {more} more", named.join(", ")) }
-}
-
-/// `12345` as `12,345`.
-fn grouped(number: u64) -> String {
-  let digits = number.to_string();
-  let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-  for (i, digit) in digits.chars().enumerate() {
-    if i > 0 && (digits.len() - i).is_multiple_of(3) {
-      out.push(',');
-    }
-    out.push(digit);
-  }
-  out
 }
 
 #[cfg(test)]

@@ -25,10 +25,12 @@ impl Host {
   pub(super) fn start(server: &FakeServer, toml: &str) -> Result<Self> {
     let dir = tempfile::Builder::new().prefix("hetuflow-bench-").tempdir()?;
     let config = dir.path().join("agent.toml");
+    let quick = "agent.connection.heartbeat_interval = '500ms'\n";
+    let beat = if toml.contains("heartbeat_interval") { "" } else { quick };
     let text = format!(
       "agent.agent_id = 'bench'\nagent.state_dir = '{0}/state'\nagent.work_dir = '{0}'\n\
        agent.connection.server_base_url = '{1}'\nagent.connection.reconnect_base = '10ms'\n\
-       agent.connection.reconnect_max = '50ms'\nagent.connection.heartbeat_interval = '500ms'\n\
+       agent.connection.reconnect_max = '50ms'\n{beat}\
        log.level = 'warn'\nagent.allow_root_tasks = true\n{toml}\n",
       dir.path().display(),
       server.url()

@@ -62,6 +62,12 @@ pub struct ClaimedTask {
 }
 
 impl ClaimedTask {
+  /// The same, run by these settings.
+  #[must_use]
+  pub fn with_config(self, config: TaskConfig) -> Self {
+    Self { config: Some(Json(config)), ..self }
+  }
+
   /// The claim of a new task that was written as claimed.
   pub fn born(task: &super::NewTask, slot: &ClaimSlot, fence: i64) -> Self {
     Self {
@@ -112,7 +118,7 @@ pub async fn claim_due(
 const PG: &str = "with due as materialized ( \
     select task_id from sched_task_hot \
     where class_id = $1 and priority = $2 and status in ('pending', 'waiting_retry') \
-      and eligible_at <= (select clock_timestamp() + $3 * interval '1 microsecond') \
+      and gate <= 0 and eligible_at <= (select clock_timestamp() + $3 * interval '1 microsecond') \
     order by eligible_at limit $4 for update skip locked \
   ), slot as materialized (select task_id, row_number() over () as n from due) \
   update sched_task_hot h set status = 'locked', attempt = h.attempt + 1, \
@@ -168,7 +174,7 @@ async fn pg(
 
 const SQLITE_DUE: &str = "select task_id from sched_task_hot \
   where class_id = $1 and priority = $2 and status in ('pending', 'waiting_retry') \
-    and eligible_at <= $3 order by eligible_at limit $4";
+    and gate <= 0 and eligible_at <= $3 order by eligible_at limit $4";
 
 const SQLITE_FENCES: &str =
   "update sched_sequence set value = value + $1 where name = 'sched_fence' returning value";
@@ -180,7 +186,7 @@ const SQLITE_CLAIM: &str = "update sched_task_hot set status = 'locked', attempt
     stop_grace_ms = null \
   from json_each($1) s \
   where sched_task_hot.task_id = unhex(s.value ->> 0) \
-    and sched_task_hot.status in ('pending', 'waiting_retry')";
+    and sched_task_hot.status in ('pending', 'waiting_retry') and sched_task_hot.gate <= 0";
 
 const SQLITE_READ: &str = "select h.task_id, h.instance_id, h.job_id, h.job_version, \
     h.namespace_id, t.schedule_id, h.scheduled_at, h.eligible_at, h.start_deadline_at, \

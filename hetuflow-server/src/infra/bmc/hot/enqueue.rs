@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use hetuflow_core::{
-  Environment, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource, Ts,
+  Environment, Gate, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource,
+  Ts,
 };
 use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ pub struct NewTask {
   pub class_id: i64,
   /// Higher is claimed first.
   pub priority: i64,
+  /// What limits it: it cannot be claimed before it is admitted.
+  pub gate: Option<Gate>,
   /// The schedule that made it.
   pub schedule_id: Option<ScheduleId>,
   /// The instant it is planned for.
@@ -84,13 +87,13 @@ const PG_TASK: &str = "insert into sched_task (id, job_id, job_version, namespac
 
 const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, namespace_id, \
   schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
-  updated_at) \
+  gate, limits, updated_at) \
   select id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-    scheduled_at, start_deadline_at, 'pending', $10 \
+    scheduled_at, start_deadline_at, 'pending', gate, limits, $10 \
   from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], \
-    $7::bigint[], $8::timestamptz[], $9::timestamptz[]) \
+    $7::bigint[], $8::timestamptz[], $9::timestamptz[], $11::bigint[], $12::jsonb[]) \
     as r(id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-      start_deadline_at)";
+      start_deadline_at, gate, limits)";
 
 // Tasks without a key and without a schedule cannot collide with anything: specs, live rows and the
 // journal go in as one statement, which is its own transaction. It does nothing at all when one of
@@ -154,9 +157,14 @@ pub fn cannot_collide(tasks: &[NewTask]) -> bool {
   tasks.iter().all(|task| task.idempotency_key.is_none() && task.schedule_id.is_none())
 }
 
-/// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule.
+/// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule, no limit.
 pub fn is_plain(conn: &Conn, tasks: &[NewTask]) -> bool {
-  !conn.is_sqlite() && cannot_collide(tasks)
+  !conn.is_sqlite() && cannot_collide(tasks) && tasks.iter().all(|task| task.gate.is_none())
+}
+
+/// What stands in the live row: 0 for a task that nothing limits.
+fn gate_number(task: &NewTask) -> i64 {
+  task.gate.as_ref().map_or(0, Gate::number)
 }
 
 /// Inserts tasks that cannot collide, with their journal, in one statement on PostgreSQL. With a
@@ -297,6 +305,8 @@ async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskI
     .bind(column(&live, |t| t.scheduled_at))
     .bind(column(&live, |t| t.start_deadline_at))
     .bind(now)
+    .bind(column(&live, gate_number))
+    .bind(column(&live, |t| as_json(t.gate.as_ref())))
     .execute(&mut *pg)
     .await?;
   conn.done();
@@ -313,9 +323,10 @@ const SQLITE_TASK: &str = "insert into sched_task (id, job_id, job_version, name
 
 const SQLITE_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, \
   namespace_id, schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, \
-  status, updated_at) \
+  status, gate, limits, updated_at) \
   select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, unhex(value ->> 4), \
-    value ->> 5, value ->> 6, value ->> 7, value ->> 7, value ->> 8, 'pending', $2 \
+    value ->> 5, value ->> 6, value ->> 7, value ->> 7, value ->> 8, 'pending', value ->> 9, \
+    value ->> 10, $2 \
   from json_each($1)";
 
 async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskId>, DbError> {
@@ -362,6 +373,8 @@ async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<T
         t.priority,
         t.scheduled_at.micros(),
         t.start_deadline_at.map(Ts::micros),
+        gate_number(t),
+        text_of(as_json(t.gate.as_ref())),
       ])
     })
     .collect();

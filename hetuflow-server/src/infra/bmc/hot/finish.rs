@@ -30,6 +30,8 @@ pub struct HotRow {
   pub class_id: i64,
   /// Higher is claimed first.
   pub priority: i64,
+  /// Above 0 while limits hold it, below 0 once they have admitted it.
+  pub gate: i64,
   /// Where it stands.
   pub status: TaskStatus,
   /// Number of the newest attempt.
@@ -51,7 +53,7 @@ pub struct HotRow {
 }
 
 pub(super) const HOT_COLUMNS: &str = "h.task_id, h.job_id, h.job_version, h.namespace_id, h.schedule_id, \
-  h.instance_id, h.class_id, h.priority, h.status, h.attempt, h.fence, h.agent_id, h.locked_at, \
+  h.instance_id, h.class_id, h.priority, h.gate, h.status, h.attempt, h.fence, h.agent_id, h.locked_at, \
   h.started_at, h.stop_kind, h.stop_reason, h.unreachable_since";
 
 /// States in which an attempt may be alive on an agent.
@@ -147,6 +149,7 @@ pub async fn reschedule_retry(
   let mut went = Vec::new();
   for (task, fence, eligible_at) in ends {
     let sql = "update sched_task_hot set status = 'waiting_retry', eligible_at = $1, \
+      gate = abs(gate), \
       instance_id = null, agent_id = null, agent_epoch = null, locked_at = null, \
       started_at = null, unreachable_since = null, stop_kind = null, stop_reason = null, \
       stop_grace_ms = null, progress = null, progress_note = null, updated_at = $2 \

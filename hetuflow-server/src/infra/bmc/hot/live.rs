@@ -113,7 +113,7 @@ pub async fn mark_row_unreachable(
 /// Any [`DbError`].
 pub async fn live_of_agent(conn: &mut Conn, agent: &AgentId) -> Result<Vec<HotRow>, DbError> {
   let sql = "select task_id, job_id, job_version, namespace_id, schedule_id, instance_id, \
-      class_id, priority, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, \
+      class_id, priority, gate, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, \
       stop_reason, unreachable_since \
     from sched_task_hot where agent_id = $1 \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') order by task_id";
@@ -263,7 +263,8 @@ pub async fn finish_unstarted(
     let sql = "delete from sched_task_hot where task_id = $1 \
         and status in ('pending', 'blocked', 'waiting_retry') \
       returning task_id, job_id, job_version, namespace_id, schedule_id, instance_id, class_id, \
-        priority, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, stop_reason, \
+        priority, gate, status, attempt, fence, agent_id, locked_at, started_at, stop_kind, \
+        stop_reason, \
         unreachable_since";
     let rows: Vec<HotRow> = conn.fetch_sql(sql, vec![uuid(task.0)]).await?;
     gone.extend(rows.into_iter().map(|row| Unstarted { row }));
@@ -291,7 +292,7 @@ pub async fn reprioritise_if_waiting(
   task: TaskId,
   priority: i64,
 ) -> Result<Option<i64>, DbError> {
-  let sql = "update sched_task_hot set priority = $1 where task_id = $2 \
+  let sql = "update sched_task_hot set priority = $1, aged = 0 where task_id = $2 \
     and status in ('pending', 'blocked', 'waiting_retry') returning class_id";
   let values = vec![Value::BigInt(Some(priority)), uuid(task.0)];
   let rows: Vec<Row1<i64>> = conn.fetch_sql(sql, values).await?;

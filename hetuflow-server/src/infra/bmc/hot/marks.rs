@@ -8,25 +8,25 @@ use crate::infra::db::{Conn, DbError};
 // number of classes and priorities, not with the backlog.
 const MARKS: &str = "with recursive range(class_id, priority) as ( \
     select (select min(h.class_id) from sched_task_hot h \
-        where h.status in ('pending', 'waiting_retry')), \
-      (select h.priority from sched_task_hot h where h.status in ('pending', 'waiting_retry') \
+        where h.status in ('pending', 'waiting_retry') and h.gate <= 0), \
+      (select h.priority from sched_task_hot h where h.status in ('pending', 'waiting_retry') and h.gate <= 0 \
         order by h.class_id, h.priority desc limit 1) \
     union all \
     select case when (select max(h.priority) from sched_task_hot h \
-          where h.status in ('pending', 'waiting_retry') and h.class_id = r.class_id \
+          where h.status in ('pending', 'waiting_retry') and h.gate <= 0 and h.class_id = r.class_id \
             and h.priority < r.priority) is not null then r.class_id else \
         (select min(h.class_id) from sched_task_hot h \
-          where h.status in ('pending', 'waiting_retry') and h.class_id > r.class_id) end, \
+          where h.status in ('pending', 'waiting_retry') and h.gate <= 0 and h.class_id > r.class_id) end, \
       coalesce((select max(h.priority) from sched_task_hot h \
-          where h.status in ('pending', 'waiting_retry') and h.class_id = r.class_id \
+          where h.status in ('pending', 'waiting_retry') and h.gate <= 0 and h.class_id = r.class_id \
             and h.priority < r.priority), (select h.priority from sched_task_hot h \
-        where h.status in ('pending', 'waiting_retry') and h.class_id > r.class_id \
+        where h.status in ('pending', 'waiting_retry') and h.gate <= 0 and h.class_id > r.class_id \
         order by h.class_id, h.priority desc limit 1)) \
     from range r \
     where r.class_id is not null \
   ) \
   select r.class_id, r.priority, (select min(h.eligible_at) from sched_task_hot h \
-    where h.status in ('pending', 'waiting_retry') and h.class_id = r.class_id \
+    where h.status in ('pending', 'waiting_retry') and h.gate <= 0 and h.class_id = r.class_id \
       and h.priority = r.priority) as eligible_at \
   from range r where r.class_id is not null limit 10000";
 

@@ -9,6 +9,7 @@ mod claim;
 mod control;
 mod enqueue;
 mod finish;
+mod gate;
 mod live;
 mod marks;
 mod progress;
@@ -28,6 +29,10 @@ pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,
   insert_dead_letters, insert_finished, lock_rows, reschedule_retry,
 };
+pub use gate::{
+  Held, HeldRange, Stuck, admit_rows, any_held, held_due, held_ranges, stuck_claims,
+  take_back_slots,
+};
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,
   finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans, mark_row_unreachable,
@@ -36,7 +41,7 @@ pub use live::{
 };
 pub use marks::due_marks;
 pub use progress::{ProgressRow, ProgressTold, note_progress};
-pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, waiting_row};
+pub use waiting::{AHEAD_MAX, WaitingRow, count_ahead, count_held_ahead, waiting_row};
 
 use uuid::Uuid;
 

@@ -219,7 +219,7 @@ mod tests {
     (diff.counts, diff.differences.iter().map(line).collect())
   }
 
-  const SPRING: (&str, &str) = ("2026-03-01T00:00:00Z", "2026-05-30T00:00:00Z");
+  const SPRING: (&str, &str) = ("2026-02-28T12:00:00Z", "2026-05-29T12:00:00Z");
 
   #[test]
   fn another_zone_moves_only_what_it_moves() {

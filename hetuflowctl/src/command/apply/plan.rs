@@ -50,7 +50,11 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
     return Ok(Outcome::from(View::Nothing).note("nothing was applied"));
   }
   if args.dry_run.is_some() {
-    return super::fires::dry_run(session, &loaded, args).await;
+    match super::fires::dry_run(session, &loaded, args).await {
+      // An older server knows what would change, but not of fires.
+      Err(error) if error.is_not_found() => {}
+      answer => return answer,
+    }
   }
   let mut wish =
     Wish { scope: args.scope.iter().cloned().collect(), prune: args.prune, dry_run: true };
@@ -58,6 +62,11 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
   let plan = session.progress().during("asking for a plan", asking).await?;
   let tally = Tally::of(&plan);
   let shown = Shown { loaded: &loaded, scope: &wish.scope, diff: args.diff };
+  if args.dry_run.is_some() {
+    let outcome = Outcome::from(view(&plan, &shown));
+    let differs = args.exit_code && tally.any();
+    return Ok(if differs { outcome.exit(Exit::Differences as u8) } else { outcome });
+  }
   if !agreed(session, &plan, &shown)? {
     return Ok(Outcome::from(View::Nothing).note("nothing was applied"));
   }

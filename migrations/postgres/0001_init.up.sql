@@ -113,6 +113,15 @@ create table sched_selector_class (
   spec jsonb not null
 );
 
+-- The agent that ran last what tasks stick to.
+create table sched_sticky (
+  namespace_id varchar(40) not null,
+  sticky_key text not null,
+  agent_id varchar(40) not null,
+  updated_at timestamptz not null,
+  primary key (namespace_id, sticky_key)
+);
+
 create table sched_schedule (
   id uuid primary key,
   job_id uuid not null references sched_job (id) on delete cascade,
@@ -123,19 +132,27 @@ create table sched_schedule (
     check (schedule_kind in ('cron', 'interval', 'daemon', 'event', 'flow')),
   cron_expression text,
   interval_secs bigint check (interval_secs >= 1),
+  interval_from text not null default 'start' check (interval_from in ('start', 'end')),
   timezone text not null,
   dst_gap text not null default 'auto' check (dst_gap in ('auto', 'skip', 'next', 'shift')),
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
   exclude jsonb not null default '[]',
+  calendars jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
   max_count bigint check (max_count >= 1),
   status text not null check (status in ('created', 'paused', 'expired', 'disabled', 'enabled')),
   status_reason text,
+  paused_by text,
+  paused_reason text,
+  paused_until timestamptz,
+  skip_next bigint not null default 0 check (skip_next >= 0),
+  skip_reason text,
   overlap_policy text not null check (overlap_policy in ('skip', 'buffer_one', 'buffer_all',
     'cancel_other', 'terminate_other', 'allow_all', 'serial_priority')),
+  queue_max bigint not null default 1000 check (queue_max >= 1),
   misfire_policy text not null
     check (misfire_policy in ('skip', 'fire_once', 'fire_last', 'fire_all')),
   misfire_grace_secs bigint not null,
@@ -287,6 +304,11 @@ create index sched_task_hot_held on sched_task_hot (gate, priority desc, eligibl
   where status in ('pending', 'waiting_retry') and gate > 0;
 create index sched_task_hot_schedule on sched_task_hot (schedule_id)
   where schedule_id is not null;
+-- Classes with needs have numbers below zero: what agents carry of them is counted at a claim.
+create index sched_task_hot_needs on sched_task_hot (agent_id)
+  where class_id < 0 and agent_id is not null;
+create index sched_task_hot_blocked on sched_task_hot (schedule_id)
+  where status = 'blocked';
 create index sched_task_hot_deadline on sched_task_hot (start_deadline_at)
   where start_deadline_at is not null;
 
@@ -357,6 +379,15 @@ create table sched_task_instance (
 create unique index sched_task_instance_attempt on sched_task_instance (task_id, attempt);
 create index sched_task_instance_bad on sched_task_instance (job_id, completed_at)
   where status <> 'succeeded';
+
+-- What was said about attempts that run for too long: once each.
+create table sched_attempt_warning (
+  instance_id uuid not null,
+  kind text not null check (kind in ('warn_after', 'slow')),
+  at timestamptz not null,
+  primary key (instance_id, kind)
+);
+create index sched_attempt_warning_at on sched_attempt_warning (at);
 
 create table sched_log_chunk (
   instance_id uuid not null,

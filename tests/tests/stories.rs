@@ -67,6 +67,8 @@ mod older;
 mod operate;
 #[path = "stories/placement.rs"]
 mod placement;
+#[path = "stories/policies.rs"]
+mod policies;
 #[path = "stories/results.rs"]
 mod results;
 #[path = "stories/runtimes.rs"]

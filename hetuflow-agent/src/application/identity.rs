@@ -1,5 +1,6 @@
 //! Who this agent is: its id, its host, its start.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -146,6 +147,7 @@ pub fn introduction(
       labels: own_labels(&agent.labels, &hostname, in_force.keeper),
       supported_task_types: settings.task_types.keys().cloned().collect(),
       features: vec![TASK_TYPES_FEATURE.to_owned()],
+      resources: declared(settings),
       ..AgentCapabilities::default()
     },
     metadata,
@@ -158,6 +160,13 @@ pub fn introduction(
     agent_epoch,
     ..Introduction::default()
   }
+}
+
+/// What the settings say it has; the server goes by what was measured for the rest.
+fn declared(settings: &Settings) -> HashMap<String, serde_json::Value> {
+  let all = [("cpu", settings.resources.cpu), ("memory_mb", settings.resources.memory_mb)];
+  let said = all.into_iter().filter(|(_, count)| *count > 0);
+  said.map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
 /// The labels of the settings, and what was measured.

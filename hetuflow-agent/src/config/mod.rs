@@ -26,6 +26,8 @@ pub struct Settings {
   pub connection: ConnectionSection,
   /// How much it takes.
   pub polling: PollingSection,
+  /// What it has for tasks that ask for room.
+  pub resources: ResourcesSection,
   /// How it runs tasks.
   pub process: ProcessSection,
   /// Programs of task types, by name.
@@ -105,6 +107,15 @@ pub struct PollingSection {
   pub max_concurrent_tasks: u32,
   /// Most tasks that wait here for a slot.
   pub queue_depth_max: u32,
+}
+
+/// `[agent.resources]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourcesSection {
+  /// Processors; 0 is what is measured.
+  pub cpu: i64,
+  /// Memory, in MiB; 0 is what is measured.
+  pub memory_mb: i64,
 }
 
 /// `[agent.process]`

@@ -14,8 +14,8 @@ use url::Url;
 use super::confine::confine;
 use super::lookup::Source;
 use super::{
-  AgentSettings, ConnectionSection, Loaded, LogSection, PollingSection, ProcessSection, Settings,
-  TaskType, TasksOnStop,
+  AgentSettings, ConnectionSection, Loaded, LogSection, PollingSection, ProcessSection,
+  ResourcesSection, Settings, TaskType, TasksOnStop,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -41,6 +41,7 @@ pub fn read(source: Source) -> Result<Loaded, Vec<Problem>> {
     agent,
     connection: connection(&mut text),
     polling: polling(&mut text),
+    resources: resources(&mut text),
     process: process(&mut text, &state_dir, source.default_runtime_dir()),
     task_types: task_types(&mut text, &source.text),
     log: log(&mut text, &state_dir),
@@ -173,6 +174,13 @@ fn polling(text: &mut ConfigText) -> PollingSection {
       1..=100_000,
     )),
     queue_depth_max: count(text.integer("agent.polling.queue_depth_max", 2000, 0..=100_000)),
+  }
+}
+
+fn resources(text: &mut ConfigText) -> ResourcesSection {
+  ResourcesSection {
+    cpu: text.integer("agent.resources.cpu", 0, 0..=100_000),
+    memory_mb: text.integer("agent.resources.memory_mb", 0, 0..=1 << 40),
   }
 }
 

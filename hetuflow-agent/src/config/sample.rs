@@ -54,6 +54,16 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ("agent.polling.max_concurrent_tasks", "Processes at the same time.", None),
   ("agent.polling.queue_depth_max", "Most short tasks that wait here for a slot.", None),
   (
+    "agent.resources.cpu",
+    "Processors for tasks that ask for them (requests.cpu); 0 is what is measured.",
+    None,
+  ),
+  (
+    "agent.resources.memory_mb",
+    "Memory in MiB for tasks that ask for it (requests.memory_mb); 0 is what is measured.",
+    None,
+  ),
+  (
     "agent.process.run_base_dir",
     "Below it each attempt with a script gets a folder.",
     Some("\"/var/lib/hetuflow-agent/runs\""),

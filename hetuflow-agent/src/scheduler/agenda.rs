@@ -39,6 +39,11 @@ impl Agenda {
     self.ready.pop_front()
   }
 
+  /// The one that was just taken is the next one again.
+  pub fn put_back(&mut self, instance_id: TaskInstanceId) {
+    self.ready.push_front(instance_id);
+  }
+
   /// When the next one is due.
   pub fn next_due(&self) -> Option<i64> {
     self.future.first_key_value().map(|((due_us, _), _)| *due_us)

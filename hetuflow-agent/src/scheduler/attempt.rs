@@ -4,7 +4,7 @@ use hetuflow_core::{
   RunningInstance, TaskId, TaskInstanceId, TaskInstanceStatus, TaskInstanceUpdate, Ts,
 };
 
-use crate::executor::{Held, HeldPhase, Identity, Start, StopWhy};
+use crate::executor::{Held, HeldPhase, Identity, Start, StopWhy, effective};
 
 /// Where an attempt stands here.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Attempt {
   pub number: i32,
   /// Its fence.
   pub fence: i64,
+  /// Slots that it takes while it runs.
+  pub slots: u32,
   /// When it may start, on the server's clock.
   pub due_us: i64,
   /// Not to be started after this.
@@ -47,6 +49,13 @@ pub struct Attempt {
   pub acknowledged: bool,
 }
 
+/// Slots that it takes while it runs; one where its job does not say.
+fn slots_of(start: &Start) -> u32 {
+  let config = effective(&start.spec.config, start.task.task.config.as_ref());
+  let slots = config.requests.map_or(1, |requests| requests.slots);
+  u32::try_from(slots).unwrap_or(1).max(1)
+}
+
 impl Attempt {
   /// An attempt that has just come.
   pub fn new(start: Start) -> Self {
@@ -55,6 +64,7 @@ impl Attempt {
       task_id,
       number,
       fence,
+      slots: slots_of(&start),
       due_us,
       deadline: start.task.deadline_at,
       phase: Phase::Queued(Box::new(start)),
@@ -69,9 +79,10 @@ impl Attempt {
   pub fn of_held(held: Held, server_us: impl Fn(i64) -> i64) -> Self {
     let Identity { task_id, number, fence, due_us, .. } = held.identity;
     let running = |pid, at_us, paused| Phase::Running { started_us: server_us(at_us), pid, paused };
-    let mut deadline = None;
+    let (mut deadline, mut slots) = (None, 1);
     let phase = match held.phase {
       HeldPhase::Waiting(start) => {
+        slots = slots_of(&start);
         deadline = start.task.deadline_at;
         Phase::Queued(start)
       }
@@ -83,6 +94,7 @@ impl Attempt {
       task_id,
       number,
       fence,
+      slots,
       due_us,
       deadline,
       phase,

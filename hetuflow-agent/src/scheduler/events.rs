@@ -94,6 +94,7 @@ impl Scheduler {
       self.queued -= 1;
     } else {
       self.active -= 1;
+      self.taken -= attempt.slots;
     }
     if let Some((pid, started_us)) = started {
       attempt.phase = Phase::Running { started_us, pid, paused: false };
@@ -138,6 +139,7 @@ impl Scheduler {
         self.agenda.add(id, attempt.due_us, now_us);
       } else {
         self.active += 1;
+        self.taken += attempt.slots;
       }
       self.attempts.insert(id, attempt);
     }
@@ -153,6 +155,7 @@ impl Scheduler {
     for instance_id in missing {
       let Some(attempt) = self.attempts.remove(&instance_id) else { continue };
       self.active -= 1;
+      self.taken -= attempt.slots;
       let (status, reason) = match attempt.phase {
         Phase::Running { .. } => (TaskInstanceStatus::Failed, "exit_unknown"),
         _ => (TaskInstanceStatus::NotStarted, "not_started(executor_lost)"),

@@ -70,6 +70,8 @@ pub struct Scheduler {
   pub(super) rate: Rate,
   pub(super) waiting: VecDeque<(i64, TaskInstanceId)>,
   pub(super) active: u32,
+  /// Slots that those take.
+  pub(super) taken: u32,
   pub(super) queued: u32,
   pub(super) connection_epoch: i64,
   pub(super) received: u64,
@@ -107,6 +109,7 @@ impl Scheduler {
       rate: Rate::default(),
       waiting: VecDeque::new(),
       active: 0,
+      taken: 0,
       queued: 0,
       connection_epoch: 0,
       received: 0,
@@ -214,7 +217,7 @@ impl Scheduler {
   }
 
   fn start_ready(&mut self, server_now: Ts) {
-    while self.active < self.settings.max_concurrent && !self.leaving {
+    while self.taken < self.settings.max_concurrent && !self.leaving {
       let Some(instance_id) = self.agenda.pop() else { return };
       // A cancelled one is still on the agenda.
       let Some(attempt) = self.attempts.get_mut(&instance_id) else { continue };
@@ -222,11 +225,20 @@ impl Scheduler {
         self.expire(instance_id, server_now);
         continue;
       }
+      // What asks for more slots than there are has them all; the one that is next waits for its
+      // slots, so that smaller ones behind it do not keep it from them for ever.
+      let slots = attempt.slots.min(self.settings.max_concurrent);
+      if self.taken + slots > self.settings.max_concurrent {
+        self.agenda.put_back(instance_id);
+        return;
+      }
+      attempt.slots = slots;
       let Phase::Queued(mut start) = std::mem::replace(&mut attempt.phase, Phase::Starting) else {
         continue;
       };
       self.queued -= 1;
       self.active += 1;
+      self.taken += slots;
       start.limits = self.limits;
       start.executor = self.executor;
       let _executor_gone = self.commands.send(Command::Start(start));
@@ -250,7 +262,7 @@ impl Scheduler {
   }
 
   fn publish_grant(&mut self) {
-    let free = self.settings.max_concurrent.saturating_sub(self.active);
+    let free = self.settings.max_concurrent.saturating_sub(self.taken);
     let depth = self.rate.depth(self.clock.now_us(), self.settings.queue_depth_max);
     let capacity = if self.draining { 0 } else { (free + depth).saturating_sub(self.queued) };
     let poll = AcquireTaskRequest {

@@ -7,8 +7,8 @@ use super::fleet::{DrainThen, LabelChanges};
 use super::task_config::Seconds;
 use crate::protocol::AgentCapabilities;
 use crate::types::{
-  AgentId, AgentStatus, FieldError, Labels, NamespaceId, Role, ServerId, ServerStatus, TokenId,
-  TokenKind, Ts, check_name,
+  AgentId, AgentStatus, Capacity, FieldError, Labels, NamespaceId, Role, SelectorClass, ServerId,
+  ServerStatus, TokenId, TokenKind, Ts, check_name,
 };
 
 /// An agent as it is stored, in `sched_agent`.
@@ -88,6 +88,20 @@ pub struct AgentEntity {
   #[serde(default, skip_serializing_if = "Option::is_none")]
   #[cfg_attr(feature = "with-db", sqlx(skip))]
   pub version_skew: Option<String>,
+}
+
+impl AgentEntity {
+  /// Whether it may serve a class, as far as that does not change with what it does now.
+  pub fn may_serve(&self, class: &SelectorClass) -> bool {
+    let namespaces = self.namespaces.iter().filter_map(|name| NamespaceId::new(name.as_str()).ok());
+    let namespaces: Vec<NamespaceId> = namespaces.collect();
+    class.admits(&self.labels, &namespaces, &self.capabilities.task_types())
+  }
+
+  /// What it has in all, for tasks that ask for room.
+  pub fn capacity(&self) -> Capacity {
+    self.capabilities.capacity(&self.labels)
+  }
 }
 
 /// The name of the table's row in the first design.

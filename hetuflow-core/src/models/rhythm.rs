@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::schedule::ScheduleEntity;
 use crate::types::{
-  Calendar, CalendarGate, ClockNote, CronError, CronExpression, CronZone, ScheduleId, ScheduleKind,
-  Ts, format_duration, jitter_of, next_interval, parse_time_zone, previous_interval,
+  Calendar, CalendarGate, ClockNote, CronError, CronExpression, CronZone, IntervalFrom, ScheduleId,
+  ScheduleKind, Ts, count_intervals, format_duration, jitter_of, next_interval, parse_time_zone,
+  previous_interval,
 };
 
 /// The seed of `H`, `~` and jitter: FNV-1a over the bytes of a schedule's id, the same on every
@@ -21,11 +22,15 @@ pub fn cron_seed(id: ScheduleId) -> u64 {
 
 /// Instants that a search backwards passes because the calendar leaves them out.
 const CLOSED_MAX: usize = 10_000;
+/// Instants that are counted one by one, where a calendar leaves some out; more are told as so many.
+pub const COUNTED_MAX: u64 = 5_000_000;
 
 #[derive(Debug, Clone)]
 enum Beat {
   Cron(Box<CronExpression>, CronZone),
   Interval(Ts, i64),
+  /// First at an instant, then so many seconds after the end of each run.
+  AfterEnd(Ts, i64),
   None,
 }
 
@@ -39,6 +44,8 @@ pub struct Rhythm {
   jitter: Duration,
   /// Closed on the days and hours that it leaves out.
   gate: Option<CalendarGate>,
+  /// The one instant of a schedule that fires once, in its zone.
+  once: Option<String>,
 }
 
 impl Rhythm {
@@ -54,6 +61,12 @@ impl Rhythm {
         let expression = expression.with_dst(schedule.dst_gap, schedule.dst_overlap);
         Beat::Cron(Box::new(expression), CronZone::named(&schedule.timezone)?)
       }
+      (ScheduleKind::Interval, _, Some(secs)) if schedule.interval_from == IntervalFrom::End => {
+        // Without a begin of its own the first run comes after one interval, as with a grid.
+        let wait = Duration::from_secs(u64::try_from(secs).unwrap_or(0));
+        let first = schedule.start_time.unwrap_or(schedule.anchor_at.plus(wait));
+        Beat::AfterEnd(first, secs)
+      }
       (ScheduleKind::Interval, _, Some(secs)) => Beat::Interval(schedule.anchor_at, secs),
       _ => Beat::None,
     };
@@ -65,7 +78,8 @@ impl Rhythm {
       let exclude = vec![Calendar::new(schedule.exclude.clone(), zone)];
       Some(CalendarGate { include: Vec::new(), exclude })
     };
-    Ok(Self { beat, start: schedule.start_time, end: schedule.end_time, jitter, gate })
+    let once = once_at(schedule);
+    Ok(Self { beat, start: schedule.start_time, end: schedule.end_time, jitter, gate, once })
   }
 
   /// The first instant strictly after `after`, inside the window, with a note where a change of the
@@ -100,6 +114,12 @@ impl Rhythm {
       Beat::Interval(anchor, secs) => {
         (Ts::from(next_interval(anchor.instant(), *secs, after)?), None)
       }
+      // As if a run took no time: when one ends, the planner asks from there.
+      Beat::AfterEnd(first, secs) => {
+        let wait = Duration::from_secs(u64::try_from(*secs).ok().filter(|secs| *secs > 0)?);
+        let after = Ts::from(after);
+        (if after < *first { *first } else { after.plus(wait) }, None)
+      }
       Beat::None => return None,
     };
     self.end.is_none_or(|end| at <= end).then_some((at, note))
@@ -125,19 +145,64 @@ impl Rhythm {
     let at = match &self.beat {
       Beat::Cron(expression, zone) => expression.previous_before(before, zone)?.at,
       Beat::Interval(anchor, secs) => previous_interval(anchor.instant(), *secs, before)?,
-      Beat::None => return None,
+      Beat::AfterEnd(..) | Beat::None => return None,
     };
     let at = Ts::from(at);
     self.start.is_none_or(|start| at >= start).then_some(at)
   }
 
+  /// How many instants lie from one to another, both included. Asks for each only where a calendar
+  /// leaves some out, and then for [`COUNTED_MAX`] at most.
+  pub fn count(&self, first: Ts, last: Ts) -> u64 {
+    if self.gate.is_some() {
+      let just_before = first.minus(Duration::from_micros(1));
+      let mut next = self.next(just_before);
+      let mut count = 0;
+      while let Some((at, _)) = next.filter(|(at, _)| *at <= last && count < COUNTED_MAX) {
+        count += 1;
+        next = self.next(at);
+      }
+      return count;
+    }
+    let from = self.start.map_or(first.minus(self.jitter), |s| s.max(first.minus(self.jitter)));
+    let to = self.end.map_or(last.minus(self.jitter), |e| e.min(last.minus(self.jitter)));
+    if to < from {
+      return 0;
+    }
+    match &self.beat {
+      Beat::Cron(expression, zone) => {
+        let just_before = from.minus(Duration::from_micros(1));
+        expression.count_between(just_before.instant(), to.instant(), zone)
+      }
+      Beat::Interval(anchor, secs) => {
+        count_intervals(anchor.instant(), *secs, (from.instant(), to.instant()))
+      }
+      // The next one is not known before this one has run.
+      Beat::AfterEnd(..) => 1,
+      Beat::None => 0,
+    }
+  }
+
+  /// Whether each instant depends on the end of the run before.
+  pub fn waits_for_end(&self) -> bool {
+    matches!(self.beat, Beat::AfterEnd(..))
+  }
+
   /// The rule in words.
   pub fn describe(&self) -> String {
+    if let Some(once) = &self.once {
+      return format!("once at {once}");
+    }
     match &self.beat {
       Beat::Cron(expression, _) => expression.describe(),
       Beat::Interval(_, secs) => {
         let secs = u64::try_from(*secs).unwrap_or(0);
         format!("every {}", format_duration(Duration::from_secs(secs)))
+      }
+      Beat::AfterEnd(_, secs) => {
+        let secs = u64::try_from(*secs).unwrap_or(0);
+        let wait = format_duration(Duration::from_secs(secs));
+        format!("{wait} after the end of the run before")
       }
       Beat::None => "never by itself".to_owned(),
     }
@@ -150,4 +215,15 @@ impl Rhythm {
       _ => parse_time_zone(name).unwrap_or(TimeZone::UTC),
     }
   }
+}
+
+/// The instant of a schedule with room for one fire, as its clock shows it.
+fn once_at(schedule: &ScheduleEntity) -> Option<String> {
+  let (start, end) = (schedule.start_time?, schedule.end_time?);
+  let secs = u64::try_from(schedule.interval_secs?).ok()?;
+  if end >= start.plus(Duration::from_secs(secs)) {
+    return None;
+  }
+  let zone = parse_time_zone(&schedule.timezone).ok()?;
+  Some(start.instant().to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%:z").to_string())
 }

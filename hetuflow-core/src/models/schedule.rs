@@ -7,12 +7,10 @@ use serde_json::Value;
 
 use super::job::check_text;
 use super::limit::check_count;
-use super::task_config::{
-  Environment, Seconds, check_environment, read_environment, read_environment_option,
-};
+use super::task_config::{Environment, Seconds, check_environment, read_environment};
 use crate::types::{
-  CalendarRule, CronExpression, DstGap, DstOverlap, FieldError, JITTER_SECS_MAX, JobId,
-  MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts,
+  CalendarRule, CronExpression, DstGap, DstOverlap, FieldError, IntervalFrom, JITTER_SECS_MAX,
+  JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts,
   check_interval, check_name, parse_time_zone,
 };
 
@@ -22,6 +20,12 @@ pub const PRIORITY_MAX: i64 = 1000;
 pub const CATCHUP_MAX: i64 = 100;
 /// The interval of a schedule that fires once: its second fire lies outside of every window.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
+/// Most runs that wait for an earlier one, where a schedule does not say.
+pub const QUEUE_MAX_DEFAULT: i64 = 1000;
+/// The longest such queue that a schedule can ask for.
+pub const QUEUE_MAX_MAX: i64 = 100_000;
+/// Calendars of one schedule.
+pub const CALENDARS_MAX: usize = 20;
 /// Zone of schedules that name none.
 pub const DEFAULT_TIMEZONE: &str = "UTC";
 
@@ -47,6 +51,9 @@ pub struct ScheduleEntity {
   pub cron_expression: Option<String>,
   /// Seconds between fires, for interval.
   pub interval_secs: Option<i64>,
+  /// What an interval is counted from.
+  #[serde(default)]
+  pub interval_from: IntervalFrom,
   /// The zone that the expression is read in.
   pub timezone: String,
   /// What becomes of a time that the clocks leave out.
@@ -60,6 +67,10 @@ pub struct ScheduleEntity {
   #[cfg_attr(feature = "with-db", sqlx(json))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
   pub exclude: Vec<CalendarRule>,
+  /// Names of the calendars of its namespace that it fires in, or does not fire in.
+  #[serde(default)]
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  pub calendars: Vec<String>,
   /// Not before.
   pub start_time: Option<Ts>,
   /// Not after.
@@ -70,8 +81,26 @@ pub struct ScheduleEntity {
   pub status: ScheduleStatus,
   /// Why it does not fire, where something is wrong with it.
   pub status_reason: Option<String>,
+  /// Who holds it, while it is paused.
+  #[serde(default)]
+  pub paused_by: Option<String>,
+  /// Why.
+  #[serde(default)]
+  pub paused_reason: Option<String>,
+  /// It goes on by itself at this instant.
+  #[serde(default)]
+  pub paused_until: Option<Ts>,
+  /// So many of its next instants are left out.
+  #[serde(default)]
+  pub skip_next: i64,
+  /// Who wants them left out, and why.
+  #[serde(default)]
+  pub skip_reason: Option<String>,
   /// What to do while an earlier run lives.
   pub overlap_policy: OverlapPolicy,
+  /// Most runs that wait for an earlier one.
+  #[serde(default = "queue_max_default")]
+  pub queue_max: i64,
   /// What to do with missed instants.
   pub misfire_policy: MisfirePolicy,
   /// How late is too late, in seconds.
@@ -111,6 +140,10 @@ pub struct ScheduleEntity {
   pub updated_at: Ts,
 }
 
+fn queue_max_default() -> i64 {
+  QUEUE_MAX_DEFAULT
+}
+
 /// The short name of [`ScheduleEntity`].
 pub type Schedule = ScheduleEntity;
 /// The name of the table's row in the first design.
@@ -138,6 +171,9 @@ pub struct ScheduleForCreate {
   /// Time between fires.
   #[serde(alias = "interval_seconds", skip_serializing_if = "Option::is_none")]
   pub interval_secs: Option<Seconds>,
+  /// Counted from a fixed start, or from the end of the run before; `start` where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub interval_from: Option<IntervalFrom>,
   /// The zone.
   #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
   pub timezone: Option<String>,
@@ -153,6 +189,9 @@ pub struct ScheduleForCreate {
   /// Days and hours on which it does not fire, in its zone, as `12-25` or `SAT-SUN`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub exclude: Vec<String>,
+  /// Calendars of its namespace that it fires in, or does not fire in.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub calendars: Vec<String>,
   /// Once, at this instant, in place of an expression or an interval.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub at: Option<Ts>,
@@ -171,6 +210,9 @@ pub struct ScheduleForCreate {
   /// What to do while an earlier run lives.
   #[serde(alias = "overlap", skip_serializing_if = "Option::is_none")]
   pub overlap_policy: Option<OverlapPolicy>,
+  /// Most runs that wait for an earlier one.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub queue_max: Option<i64>,
   /// What to do with missed instants.
   #[serde(alias = "misfire", alias = "catch_up", skip_serializing_if = "Option::is_none")]
   pub misfire_policy: Option<MisfirePolicy>,
@@ -215,6 +257,8 @@ impl ScheduleForCreate {
     check_environment(&self.environment, "/environment", errors);
     self.expand_once(errors);
     check_exclude(&self.exclude, errors);
+    check_calendars(&self.calendars, errors);
+    check_interval_from(self.interval_from, self.kind(), errors);
     let timing = Timing {
       kind: self.kind(),
       cron_expression: self.cron_expression.as_deref(),
@@ -224,6 +268,7 @@ impl ScheduleForCreate {
       end_time: self.end_time,
       max_count: self.max_count,
       catchup_max: self.catchup_max,
+      queue_max: self.queue_max,
       priority: self.priority,
       jitter: self.jitter_secs,
       max_concurrent: self.max_concurrent,
@@ -236,6 +281,7 @@ impl ScheduleForCreate {
     let Some(at) = self.at.take() else { return };
     let others = self.cron_expression.is_some()
       || self.interval_secs.is_some()
+      || self.interval_from.is_some()
       || self.start_time.is_some()
       || self.end_time.is_some()
       || self.max_count.is_some();
@@ -261,7 +307,7 @@ impl ScheduleForCreate {
 const EXCLUDE_MAX: usize = 1000;
 
 /// Names each text that is no rule of a calendar.
-fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
+pub(super) fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
   if rules.len() > EXCLUDE_MAX {
     let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
     errors.push(FieldError::new("number.range", "/exclude", message));
@@ -273,28 +319,54 @@ fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
   }
 }
 
+/// Names each text that cannot be the name of a calendar.
+pub(super) fn check_calendars(names: &[String], errors: &mut Vec<FieldError>) {
+  if names.len() > CALENDARS_MAX {
+    let message = format!("{} calendars (at most {CALENDARS_MAX})", names.len());
+    errors.push(FieldError::new("number.range", "/calendars", message));
+  }
+  for (index, name) in names.iter().take(CALENDARS_MAX).enumerate() {
+    if let Err(error) = check_name(name, &format!("/calendars/{index}")) {
+      errors.push(error);
+    }
+  }
+}
+
+/// Only an interval can be counted from the end of a run.
+pub(super) fn check_interval_from(
+  from: Option<IntervalFrom>,
+  kind: ScheduleKind,
+  errors: &mut Vec<FieldError>,
+) {
+  if from == Some(IntervalFrom::End) && kind != ScheduleKind::Interval {
+    let message = "only an interval can be counted from the end of the run before";
+    errors.push(FieldError::new("schedule.kind_conflict", "/interval_from", message));
+  }
+}
+
 /// Checked texts as rules.
 pub fn exclude_rules(texts: &[String]) -> Vec<CalendarRule> {
   texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The parts of a schedule that must fit together.
-struct Timing<'a> {
-  kind: ScheduleKind,
-  cron_expression: Option<&'a str>,
-  interval_secs: Option<f64>,
-  timezone: &'a str,
-  start_time: Option<Ts>,
-  end_time: Option<Ts>,
-  max_count: Option<i64>,
-  catchup_max: Option<i64>,
-  priority: Option<i64>,
-  jitter: Option<Seconds>,
-  max_concurrent: Option<i64>,
+pub(super) struct Timing<'a> {
+  pub(super) kind: ScheduleKind,
+  pub(super) cron_expression: Option<&'a str>,
+  pub(super) interval_secs: Option<f64>,
+  pub(super) timezone: &'a str,
+  pub(super) start_time: Option<Ts>,
+  pub(super) end_time: Option<Ts>,
+  pub(super) max_count: Option<i64>,
+  pub(super) catchup_max: Option<i64>,
+  pub(super) queue_max: Option<i64>,
+  pub(super) priority: Option<i64>,
+  pub(super) jitter: Option<Seconds>,
+  pub(super) max_concurrent: Option<i64>,
 }
 
 impl Timing<'_> {
-  fn check(&self, errors: &mut Vec<FieldError>) {
+  pub(super) fn check(&self, errors: &mut Vec<FieldError>) {
     self.check_kind(errors);
     if let Err(error) = parse_time_zone(self.timezone) {
       errors.push(cron_field_error(error, "/timezone"));
@@ -323,6 +395,10 @@ impl Timing<'_> {
         "/catchup_max",
         format!("catchup_max is 1 to {CATCHUP_MAX}"),
       ));
+    }
+    if self.queue_max.is_some_and(|count| !(1..=QUEUE_MAX_MAX).contains(&count)) {
+      let message = format!("queue_max is 1 to {QUEUE_MAX_MAX}");
+      errors.push(FieldError::new("number.range", "/queue_max", message));
     }
     let jitter_max = JITTER_SECS_MAX.unsigned_abs();
     if self.jitter.is_some_and(|jitter| jitter.0 > Duration::from_secs(jitter_max)) {
@@ -393,122 +469,6 @@ pub(super) fn check_priority(priority: Option<i64>, errors: &mut Vec<FieldError>
       "/priority",
       format!("priority lies between -{PRIORITY_MAX} and {PRIORITY_MAX}"),
     ));
-  }
-}
-
-/// Changes of a schedule; what is absent stays.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
-pub struct ScheduleForUpdate {
-  /// A new name.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub name: Option<String>,
-  /// What it is for.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub description: Option<String>,
-  /// The expression.
-  #[serde(alias = "cron", skip_serializing_if = "Option::is_none")]
-  pub cron_expression: Option<String>,
-  /// Time between fires.
-  #[serde(alias = "interval_seconds", skip_serializing_if = "Option::is_none")]
-  pub interval_secs: Option<Seconds>,
-  /// The zone.
-  #[serde(alias = "tz", skip_serializing_if = "Option::is_none")]
-  pub timezone: Option<String>,
-  /// What becomes of a time that the clocks leave out.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub dst_gap: Option<DstGap>,
-  /// What becomes of a time that the clocks show twice.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub dst_overlap: Option<DstOverlap>,
-  /// It fires up to so much later, always by the same time.
-  #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
-  pub jitter_secs: Option<Seconds>,
-  /// Days and hours on which it does not fire; replaces all of them.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub exclude: Option<Vec<String>>,
-  /// Not after.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub end_time: Option<Ts>,
-  /// Fires in all.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub max_count: Option<i64>,
-  /// Whether it fires.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub status: Option<ScheduleStatus>,
-  /// What to do while an earlier run lives.
-  #[serde(alias = "overlap", skip_serializing_if = "Option::is_none")]
-  pub overlap_policy: Option<OverlapPolicy>,
-  /// What to do with missed instants.
-  #[serde(alias = "misfire", alias = "catch_up", skip_serializing_if = "Option::is_none")]
-  pub misfire_policy: Option<MisfirePolicy>,
-  /// How late is too late.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub misfire_grace_secs: Option<Seconds>,
-  /// Most missed instants made up for.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub catchup_max: Option<i64>,
-  /// Most of its tasks at the same time; 0 is any number.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub max_concurrent: Option<i64>,
-  /// Parameters of its tasks.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
-  pub parameters: Option<Value>,
-  /// Environment of its tasks.
-  #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "read_environment_option")]
-  pub environment: Option<Environment>,
-  /// Priority of its tasks.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub priority: Option<i64>,
-  /// Only these of the given fields count; absent means all of them.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub update_mask: Option<Vec<String>>,
-}
-
-impl ScheduleForUpdate {
-  /// Checks the change against the schedule that it is for, and names each broken rule.
-  pub fn check(&mut self, current: &ScheduleEntity, errors: &mut Vec<FieldError>) {
-    if let Some(name) = &self.name {
-      match check_name(name, "/name") {
-        Ok(name) => self.name = Some(name),
-        Err(error) => errors.push(error),
-      }
-    }
-    if let Some(environment) = &self.environment {
-      check_environment(environment, "/environment", errors);
-    }
-    check_exclude(self.exclude.as_deref().unwrap_or_default(), errors);
-    let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
-    let timing = Timing {
-      kind: current.schedule_kind,
-      cron_expression: self.cron_expression.as_deref().or(current.cron_expression.as_deref()),
-      interval_secs: interval.or(current.interval_secs.map(|secs| secs as f64)),
-      timezone: self.timezone.as_deref().unwrap_or(&current.timezone),
-      start_time: current.start_time,
-      end_time: self.end_time,
-      max_count: self.max_count,
-      catchup_max: self.catchup_max,
-      priority: self.priority,
-      jitter: self.jitter_secs,
-      max_concurrent: self.max_concurrent,
-    };
-    timing.check(errors);
-  }
-
-  /// Whether the change moves future instants, so that what is planned must be planned anew.
-  pub fn changes_timing(&self) -> bool {
-    self.cron_expression.is_some()
-      || self.interval_secs.is_some()
-      || self.timezone.is_some()
-      || self.dst_gap.is_some()
-      || self.dst_overlap.is_some()
-      || self.jitter_secs.is_some()
-      || self.exclude.is_some()
-      || self.end_time.is_some()
-      || self.status.is_some()
-      || self.max_count.is_some()
   }
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::schedule::{ScheduleForCreate, ScheduleForUpdate};
+use super::schedule::ScheduleForCreate;
+use super::schedule_update::ScheduleForUpdate;
 use crate::types::{DstGap, DstOverlap, ScheduleKind, Ts};
 
 fn checked(body: serde_json::Value) -> (ScheduleForCreate, Vec<(String, String)>) {

@@ -472,3 +472,23 @@ pub struct FireEntity {
   /// The last of them.
   pub to_at: Option<Ts>,
 }
+
+/// What became of a run that somebody asked a schedule for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct TriggerAnswer {
+  /// What was decided, by the schedule's policy of overlap.
+  pub decision: FireDecision,
+  /// Why.
+  #[serde(default)]
+  pub reason: Option<String>,
+  /// Earlier runs that give way to this one.
+  #[serde(default)]
+  pub stopped: i64,
+  /// The task was made by an earlier request with the same key.
+  #[serde(default)]
+  pub duplicate: bool,
+  /// The run; `blocked` while it waits for an earlier one.
+  #[serde(default)]
+  pub task: Option<TaskEntity>,
+}

@@ -10,9 +10,9 @@ use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy, NamespaceId,
-  RetryCondition, Selector, SelectorClass, TaskInstanceStatus, check_conditions, parse_duration,
-  pointer_part,
+  AgentChoice, AgentId, Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy,
+  Preference, Requests, RetryCondition, Selector, Sticky, TaskInstanceStatus, check_conditions,
+  parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -25,6 +25,8 @@ pub const ARGS_BYTES_MAX: usize = 128 << 10;
 pub const ENVIRONMENT_MAX: usize = 512;
 /// Bytes of an environment.
 pub const ENVIRONMENT_BYTES_MAX: usize = 128 << 10;
+/// Most failures in a row that may pause a schedule.
+pub const FAILURES_MAX: i64 = 1000;
 /// Most retries of a task.
 pub const RETRIES_MAX: i64 = 1000;
 /// Longest time limit, in seconds: 366 days.
@@ -210,6 +212,12 @@ pub struct TaskConfig {
   /// Not started later than this after its instant.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub start_deadline_secs: Option<Seconds>,
+  /// Running for longer is told: an event, and an entry on the first screen.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub warn_after_secs: Option<Seconds>,
+  /// So many failures in a row of a schedule's tasks pause the schedule.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub pause_after_failures: Option<i64>,
   /// Signal of a stop, by name; TERM where none is named.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub stop_signal: Option<String>,
@@ -225,6 +233,22 @@ pub struct TaskConfig {
   /// Which agents may run it.
   #[serde(skip_serializing_if = "selector_is_empty")]
   pub selector: Selector,
+  /// What it takes of its agent while it is there.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub requests: Option<Requests>,
+  /// The one agent that may run it.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub pin: Option<AgentId>,
+  /// Agents that are liked more, or less, than others.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub prefer: Vec<Preference>,
+  /// It goes where it ran last: `job`, or `key:NAME` for all tasks with that word.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub sticky: Option<Sticky>,
+  /// In which order agents that fit are given its tasks; as the server says where not said.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub agent_choice: Option<AgentChoice>,
   /// What is promised about starts.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub delivery: Option<Delivery>,
@@ -257,15 +281,6 @@ fn selector_is_empty(selector: &Selector) -> bool {
 }
 
 impl TaskConfig {
-  /// What decides which agents may run a task of a job with these settings.
-  pub fn class(&self, namespace: &NamespaceId) -> SelectorClass {
-    SelectorClass {
-      namespace_id: namespace.clone(),
-      selector: self.selector.clone(),
-      task_type: self.task_type.clone(),
-    }
-  }
-
   /// The program that runs.
   pub fn program(&self) -> ExecuteCommand {
     self.cmd.unwrap_or(ExecuteCommand::Bash)
@@ -357,7 +372,7 @@ impl TaskConfig {
   pub fn check(&self, field: &str, errors: &mut Vec<FieldError>) {
     self.check_command(field, errors);
     self.check_times(field, errors);
-    self.selector.check(&format!("{field}/selector"), errors);
+    self.check_placement(field, errors);
     if let Some(limits) = &self.resource_limits {
       limits.check(&format!("{field}/resource_limits"), errors);
     }
@@ -369,6 +384,15 @@ impl TaskConfig {
     }
     check_secrets(&self.secrets, &format!("{field}/secrets"), errors);
     check_limits(self, field, errors);
+    if let Some(failures) = self.pause_after_failures
+      && !(1..=FAILURES_MAX).contains(&failures)
+    {
+      errors.push(FieldError::new(
+        "number.range",
+        format!("{field}/pause_after_failures"),
+        format!("pause_after_failures is {failures}, 1 to {FAILURES_MAX} is allowed"),
+      ));
+    }
     if let Some(retry) = &self.retry {
       check_conditions(&retry.retry_on, &format!("{field}/retry/retry_on"), errors);
       check_conditions(&retry.no_retry_on, &format!("{field}/retry/no_retry_on"), errors);
@@ -491,6 +515,7 @@ impl TaskConfig {
     let times = [
       ("timeout", self.timeout, false),
       ("total_timeout_secs", self.total_timeout_secs, false),
+      ("warn_after_secs", self.warn_after_secs, false),
       ("retry_interval", self.retry_interval, true),
       ("start_deadline_secs", self.start_deadline_secs, false),
       ("stop_grace_secs", self.stop_grace_secs, true),

@@ -1,4 +1,4 @@
-//! Why a task does not run yet.
+//! Why a task does not run yet, or ended as it did.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ wire_enum! {
     NotDue = 1 => "not_due",
     /// The wait before its next attempt is not over.
     RetryWait = 2 => "retry_wait",
-    /// It waits for other tasks of its flow.
+    /// It waits for other tasks.
     Blocked = 3 => "blocked",
     /// No agent is connected that may run it.
     NoAgentFits = 4 => "no_agent_fits",
@@ -29,6 +29,8 @@ wire_enum! {
     AgentSilent = 9 => "agent_silent",
     /// It is over.
     Ended = 10 => "ended",
+    /// An agent has room, and it waits a moment for one that it likes more.
+    Held = 12 => "held",
     /// Limits that it shares with other tasks hold it.
     Limit = 11 => "limit",
   }
@@ -51,7 +53,29 @@ wire_enum! {
     Selector = 6 => "selector",
     /// The agent does not serve the task type.
     TaskType = 7 => "task_type",
+    /// The agent is too small for what it asks for, even empty.
+    Needs = 8 => "needs",
+    /// It is pinned to another agent.
+    Pin = 9 => "pin",
+    /// It ran on another agent last, and must go there.
+    Sticky = 10 => "sticky",
+    /// The agent carries too much already for what it asks for.
+    NoRoom = 11 => "no_room",
+    /// Another agent is liked more, and is waited for.
+    Held = 12 => "held",
   }
+}
+
+/// One rule between a task and one agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct RuleWhy {
+  /// Which.
+  pub rule: WhyRule,
+  /// Whether it lets the task in.
+  pub fits: bool,
+  /// The facts.
+  pub text: String,
 }
 
 /// One agent, and what keeps the task from it.
@@ -60,15 +84,40 @@ wire_enum! {
 pub struct AgentWhy {
   /// The agent.
   pub agent_id: AgentId,
-  /// Whether it may run the task: now, or as soon as a slot is free.
+  /// Whether it may run the task: now, or as soon as others end.
   pub fits: bool,
   /// What decides.
   pub rule: WhyRule,
   /// The same for people.
   pub text: String,
+  /// Each rule that has a say.
+  #[serde(default)]
+  pub rules: Vec<RuleWhy>,
 }
 
-/// Why a task does not run yet.
+/// One thing that somebody could do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct WhyStep {
+  /// What.
+  pub text: String,
+  /// The command that does it, where one does.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub command: Option<String>,
+}
+
+/// What would let the task start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
+pub struct WhyChange {
+  /// On which agent.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub agent_id: Option<AgentId>,
+  /// All of these.
+  pub steps: Vec<WhyStep>,
+}
+
+/// Why a task does not run yet, or ended as it did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
 pub struct TaskWhy {
@@ -86,10 +135,28 @@ pub struct TaskWhy {
   pub text: String,
   /// The instant it may start, while it waits.
   pub eligible_at: Option<Ts>,
+  /// Not before this instant, as far as can be known while it waits; none where nobody can say.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub earliest_at: Option<Ts>,
   /// It is given up when it has not started by then.
   pub start_deadline_at: Option<Ts>,
+  /// Its priority now, while it waits.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub priority: Option<i64>,
+  /// How much of that came by waiting.
+  #[serde(default)]
+  pub aged: i64,
   /// Due tasks with the same demands that come first; counted up to 10,000.
   pub ahead: i64,
+  /// The smallest changes that would let it start, the smallest first; any one of them will do.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub changes: Vec<WhyChange>,
+  /// What led to its end.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub facts: Vec<String>,
+  /// The setting that decides about such an end.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub knob: Option<String>,
   /// The limits that it needs, and who has slots of them.
   #[serde(default, skip_serializing_if = "Vec::is_empty")]
   pub limits: Vec<LimitUse>,

@@ -9,8 +9,8 @@ use super::message::{MessageError, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, inval
 use super::task::ScheduledTask;
 use crate::models::MEASURED_LABELS;
 use crate::types::{
-  AgentStatus, CommandKind, Labels, ReconcileAction, TaskId, TaskInstanceId, TaskInstanceStatus,
-  TaskTypes, Ts, check_labels,
+  AgentStatus, Capacity, CommandKind, Cpus, Labels, ReconcileAction, TaskId, TaskInstanceId,
+  TaskInstanceStatus, TaskTypes, Ts, check_labels,
 };
 
 /// What an agent can do.
@@ -37,6 +37,19 @@ pub struct AgentCapabilities {
 pub const TASK_TYPES_FEATURE: &str = "task_types";
 
 impl AgentCapabilities {
+  /// What it has in all, for tasks that ask for room: what it declares, else what it measured.
+  pub fn capacity(&self, labels: &Labels) -> Capacity {
+    let declared = |name: &str| self.resources.get(name).and_then(Value::as_f64);
+    let measured = |name: &str| labels.get(name).and_then(|text| text.parse::<f64>().ok());
+    let cpu = declared("cpu").or_else(|| measured("sys_cpus"));
+    let memory = declared("memory_mb").or_else(|| measured("sys_memory_mb"));
+    Capacity {
+      cpu: cpu.and_then(Cpus::of),
+      memory_mb: memory.filter(|mb| (0.0..1e15).contains(mb)).map(|mb| mb as i64),
+      slots: i64::from(self.max_concurrent_tasks),
+    }
+  }
+
   /// The task types that it serves.
   pub fn task_types(&self) -> TaskTypes {
     let whole = self.features.iter().any(|feature| feature == TASK_TYPES_FEATURE);

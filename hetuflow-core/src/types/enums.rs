@@ -210,6 +210,18 @@ wire_enum! {
 }
 
 wire_enum! {
+  /// What an interval is counted from.
+  #[derive(Default)]
+  pub enum IntervalFrom {
+    /// A fixed instant: no run moves the next one.
+    #[default]
+    Start = 1 => "start",
+    /// The end of the run before.
+    End = 2 => "end",
+  }
+}
+
+wire_enum! {
   /// What to do with instants that passed while nobody could fire.
   pub enum MisfirePolicy {
     /// Record them, run none.

@@ -43,6 +43,23 @@ pub fn previous_interval(
   Timestamp::from_nanosecond(anchor + (before - anchor - 1) / interval * interval).ok()
 }
 
+/// How many `anchor + k * interval` (k ≥ 0) lie from an instant to another, both included.
+pub fn count_intervals(
+  anchor: Timestamp,
+  interval_secs: i64,
+  (first, last): (Timestamp, Timestamp),
+) -> u64 {
+  if interval_secs < 1 || last < anchor || last < first {
+    return 0;
+  }
+  let interval = i128::from(interval_secs) * NANOS_PER_SEC;
+  let anchor = anchor.as_nanosecond();
+  // Those up to `last`, without those before `first`.
+  let up_to = |at: i128| if at < anchor { 0 } else { (at - anchor) / interval + 1 };
+  let count = up_to(last.as_nanosecond()) - up_to(first.as_nanosecond() - 1);
+  u64::try_from(count).unwrap_or(0)
+}
+
 /// Checks the length of an interval in seconds.
 ///
 /// # Errors
@@ -94,6 +111,23 @@ mod tests {
       assert_eq!(previous_interval(anchor, bad, Timestamp::MAX), None);
     }
     assert_eq!(previous_interval(Timestamp::MIN, i64::MAX, Timestamp::MAX), Some(Timestamp::MIN));
+  }
+
+  #[test]
+  fn counts_both_ends() {
+    let anchor = ts("2026-01-01T00:00:07Z");
+    for (first, last, expected) in [
+      ("2026-01-01T00:00:07Z", "2026-01-01T00:00:07Z", 1),
+      ("2026-01-01T00:00:08Z", "2026-01-01T00:05:06Z", 0),
+      ("2025-01-01T00:00:00Z", "2026-01-01T00:10:07Z", 3),
+      ("2026-01-01T00:05:07Z", "2026-01-01T00:00:07Z", 0),
+      ("2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z", 0),
+    ] {
+      let span = (ts(first), ts(last));
+      assert_eq!(count_intervals(anchor, 300, span), expected, "{first} to {last}");
+    }
+    assert_eq!(count_intervals(anchor, 0, (Timestamp::MIN, Timestamp::MAX)), 0);
+    assert_eq!(count_intervals(Timestamp::MIN, i64::MAX, (Timestamp::MIN, Timestamp::MAX)), 1);
   }
 
   #[test]

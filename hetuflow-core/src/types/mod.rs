@@ -4,6 +4,7 @@ mod backoff;
 pub mod calendar;
 pub mod config_text;
 pub mod cron;
+mod demands;
 mod dst;
 mod duration_text;
 mod enums;
@@ -26,6 +27,10 @@ pub use cron::{
   ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
   tz_database_version, version_with_tz_database,
 };
+pub use demands::{
+  AgentChoice, Capacity, Cpus, Lack, PREFERENCE_WEIGHT_MAX, Preference, Requests, STICKY_WEIGHT,
+  Sticky, StickyTo, check_preferences,
+};
 pub use dst::{DstGap, DstOverlap};
 pub use duration_text::{BadQuantity, format_duration, parse_duration, parse_size};
 pub use enums::*;
@@ -34,7 +39,7 @@ pub use filter::{
   Candidates, Filter, FilterError, FilterField, FilterScope, SortKey, did_you_mean, parse_sort,
 };
 pub use id::*;
-pub use interval::{check_interval, next_interval, previous_interval};
+pub use interval::{check_interval, count_intervals, next_interval, previous_interval};
 pub use jitter::{JITTER_SECS_MAX, jitter_of};
 pub use name::{NAME_CHARS_MAX, check_name};
 pub use plain_text::{WordsError, grouped, split_words};

@@ -27,7 +27,7 @@ pub(super) fn api_state(
     namespaces: NamespaceSvc::new(store.clone()),
     jobs: JobSvc::new(store.clone()),
     apply: ApplySvc::new(store.clone()),
-    schedules: ScheduleSvc::new(store.clone(), tasks.clone()),
+    schedules: ScheduleSvc::new(store.clone()),
     backfills: backfills.clone(),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),

@@ -19,10 +19,11 @@ use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
   Admission, Backfiller, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses,
+  Upkeep,
 };
 use crate::service::{
-  AdmissionSvc, AgentCommandSvc, AgentSvc, BackfillSvc, FeedSvc, JobCache, LiveAttempts, PlanSvc,
-  ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
+  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, BackfillSvc, FeedSvc, JobCache, LiveAttempts,
+  OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -67,6 +68,7 @@ impl Parts {
       jobs: jobs.clone(),
       live: live.clone(),
       server: server.clone(),
+      choice: config.scheduler.agent_choice,
       undelivered: undelivered.clone(),
     };
     let submit = SubmitSvc::new(store.clone(), Some(Arc::new(idle)));
@@ -79,7 +81,9 @@ impl Parts {
       server.clone(),
       lost_after,
     ));
-    let tasks = Arc::new(TaskSvc::new(store.clone(), submit.clone(), jobs.clone()));
+    let tasks = TaskSvc::new(store.clone(), submit.clone(), jobs.clone())
+      .with_prefer_hold(config.scheduler.prefer_hold);
+    let tasks = Arc::new(tasks);
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let secrets = SecretSvc::new(store.clone(), config.secrets.key_file.clone());
     let secrets = Arc::new(secrets);
@@ -152,6 +156,8 @@ impl Parts {
     let settings = DispatchSettings {
       early: config.scheduler.early_dispatch,
       poll_interval: config.scheduler.task_poll_interval,
+      choice: config.scheduler.agent_choice,
+      prefer_hold: config.scheduler.prefer_hold,
       claim_lease: CLAIM_LEASE,
     };
     let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());
@@ -170,6 +176,9 @@ impl Parts {
     background.spawn("backfiller", backfiller.run(soft()));
     let admission = AdmissionSvc::new(self.store.clone(), self.jobs.clone());
     background.spawn("admission", Admission::new(self.store.clone(), admission).run(soft()));
+    let ageing = AgeingSvc::new(self.store.clone(), config.scheduler.priority_ageing);
+    let overdue = OverdueSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("upkeep", Upkeep::new(ageing, overdue).run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));

@@ -1,27 +1,34 @@
 //! The one loop that claims: wakes on new work and new credits, claims for all agents of a class
 //! in one statement, and answers them. A timer makes correct what a lost wake made late.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentId, JobSpec, ScheduleId, Seconds, Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
+  AgentChoice, AgentEntity, AgentId, AgentStatus, JobSpec, STICKY_WEIGHT, ScheduleId, Seconds,
+  Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Assignment, Roster, Undelivered};
+use super::needs::fitting;
+use super::{Assignment, Reserved, Roster, Undelivered, Wish};
 use crate::infra::bmc::hot::{self, ClaimSlot, ClaimedTask, OpenClaim};
-use crate::infra::bmc::{agent_bmc, schedule_bmc, task_bmc, task_instance_bmc};
+use crate::infra::bmc::{
+  agent_bmc, schedule_bmc, sticky_bmc, task_bmc, task_instance_bmc, watch_agents,
+};
 use crate::infra::bus::DueMarks;
-use crate::infra::db::DbError;
+use crate::infra::db::{Conn, DbError};
 use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
 
 /// Changes of agents are read again for so long: longer than any transaction takes, or the way from
 /// an agent's registration to its seat.
 const CHANGES_OVERLAP: Duration = Duration::from_secs(60);
+
+/// How long it is remembered which agents there are.
+const AGENTS_KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// An attempt whose task has used up its whole time runs for so long.
 const TIME_LEFT_MIN: Duration = Duration::from_millis(1);
@@ -33,8 +40,21 @@ pub struct DispatchSettings {
   pub early: Duration,
   /// Time between looks without a wake.
   pub poll_interval: Duration,
+  /// The order of agents for tasks that name none.
+  pub choice: AgentChoice,
+  /// How long a due task waits for an agent that it likes more while others have room.
+  pub prefer_hold: Duration,
   /// C: age at which a claim without a word from its agent is looked at.
   pub claim_lease: Duration,
+}
+
+/// What one claim gave.
+struct Claims {
+  tasks: Vec<ClaimedTask>,
+  /// There may be more for the places left.
+  full: bool,
+  /// No agent has room for the needs of the class.
+  no_room: bool,
 }
 
 /// Claims and hands out.
@@ -56,6 +76,10 @@ pub struct Dispatcher {
   began: Option<Ts>,
   next_audit: Instant,
   zones: HashMap<ScheduleId, Option<Arc<str>>>,
+  /// All agents, for tasks that like some more than others, and when they were read.
+  known_agents: Option<(Instant, Vec<AgentEntity>)>,
+  /// Classes with needs for which no agent had room when that was counted last.
+  no_room: HashSet<i64>,
 }
 
 impl Dispatcher {
@@ -81,6 +105,8 @@ impl Dispatcher {
       began: None,
       next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
+      known_agents: None,
+      no_room: HashSet::new(),
     }
   }
 
@@ -129,6 +155,9 @@ impl Dispatcher {
       let since = conn.now().await?.minus(CHANGES_OVERLAP);
       self.roster.set_labels(agent_bmc::labels_since(&mut conn, since).await?);
     }
+    if swept || anew || self.store.bus.room_freed.swap(false, Ordering::AcqRel) {
+      self.no_room.clear();
+    }
     self.audit_claims().await?;
     self.unsent.extend(self.undelivered.take());
     self.take_back().await?;
@@ -158,24 +187,93 @@ impl Dispatcher {
       return Ok(false);
     }
     let Some(class) = self.class(range).await? else { return Ok(false) };
-    let slots = self.roster.reserve(&class);
-    if slots.is_empty() {
+    if self.no_room.contains(&range.0) {
       return Ok(false);
     }
-    let claimed = match self.claim(range, &slots).await {
-      Ok(claimed) => claimed,
+    let (last, elsewhere) = self.likings(&class).await?;
+    let wish = Wish { class: &class, choice: self.settings.choice, last: last.as_ref(), elsewhere };
+    let reserved = self.roster.reserve(&wish);
+    if reserved.first.is_empty() && reserved.rest.is_empty() {
+      return Ok(false);
+    }
+    let outcome = self.claim_in_turn((range, &class), &reserved).await;
+    let slots = [reserved.first, reserved.rest].concat();
+    let claims = match outcome {
+      Ok(claims) => claims,
       Err(error) => {
         self.roster.settle(&slots, &BTreeMap::new());
         return Err(error);
       }
     };
-    let full = claimed.len() == slots.len();
-    if !full {
+    if claims.no_room {
+      self.no_room.insert(range.0);
+    } else if !claims.full {
       // Whatever lies beyond the horizon is found again by the sweep, long before it is due.
       self.marks.remove(&range);
     }
-    self.hand_out(&slots, claimed).await?;
-    Ok(full)
+    self.hand_out(&slots, claims.tasks).await?;
+    Ok(claims.full)
+  }
+
+  /// For the places of the best agents at once; for the others what has waited for long enough.
+  async fn claim_in_turn(
+    &self,
+    (range, class): ((i64, i64), &SelectorClass),
+    reserved: &Reserved,
+  ) -> Result<Claims, DbError> {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let mut claims = Claims { tasks: Vec::new(), full: true, no_room: false };
+    if !reserved.first.is_empty() {
+      let ahead_us = micros(self.settings.early);
+      claims = self.claim((range, class), (&reserved.first, ahead_us)).await?;
+    }
+    let (again, held_us) = (claims.full || claims.no_room, -micros(self.settings.prefer_hold));
+    if !again || reserved.rest.is_empty() {
+      return Ok(claims);
+    }
+    match self.claim((range, class), (&reserved.rest, held_us)).await {
+      Ok(more) => {
+        claims.tasks.extend(more.tasks);
+        (claims.full, claims.no_room) = (more.full, more.no_room);
+      }
+      // What is claimed already still goes out.
+      Err(error) if !claims.tasks.is_empty() => {
+        tracing::warn!(error = &error as &dyn std::error::Error, "second claim of a class failed");
+      }
+      Err(error) => return Err(error),
+    }
+    Ok(claims)
+  }
+
+  /// For a class that likes some agents more: the one that ran it last, and how much it likes the
+  /// best one that is not connected here.
+  async fn likings(
+    &mut self,
+    class: &SelectorClass,
+  ) -> Result<(Option<AgentId>, Option<i64>), DbError> {
+    if !class.is_choosy() {
+      return Ok((None, None));
+    }
+    let mut conn = self.store.db.read().await?;
+    let last = match &class.sticky {
+      Some(sticky) => sticky_bmc::last_agent(&mut conn, &class.namespace_id, &sticky.key).await?,
+      None => None,
+    };
+    let fresh = |(at, _): &(Instant, _)| at.elapsed() < AGENTS_KNOWN_FOR;
+    if !self.known_agents.as_ref().is_some_and(fresh) {
+      self.known_agents = Some((Instant::now(), watch_agents::all(&mut conn).await?));
+    }
+    let agents = self.known_agents.iter().flat_map(|(_, agents)| agents);
+    let away = agents.filter(|agent| {
+      let takes = agent.status != AgentStatus::Offline && !agent.cordoned;
+      takes && self.roster.get(&agent.id).is_none() && agent.may_serve(class)
+    });
+    let liking = |agent: &AgentEntity| {
+      let sticky = if last.as_ref() == Some(&agent.id) { STICKY_WEIGHT } else { 0 };
+      sticky + class.liking(&agent.labels)
+    };
+    let elsewhere = away.map(liking).max();
+    Ok((last, elsewhere))
   }
 
   /// The demands of a class; `None`, told once per sweep, for one that is not stored.
@@ -197,13 +295,38 @@ impl Dispatcher {
 
   async fn claim(
     &self,
-    range: (i64, i64),
-    slots: &[ClaimSlot],
-  ) -> Result<Vec<ClaimedTask>, DbError> {
-    let early = i64::try_from(self.settings.early.as_micros()).unwrap_or(i64::MAX);
-    let mut tx = self.store.db.begin_single().await?;
-    let outcome = hot::claim_due(&mut tx, range, slots, &self.server, early).await;
+    (range, class): ((i64, i64), &SelectorClass),
+    (slots, ahead_us): (&[ClaimSlot], i64),
+  ) -> Result<Claims, DbError> {
+    if class.requests.is_none() && class.sticky.is_none() {
+      let mut tx = self.store.db.begin_single().await?;
+      let outcome = hot::claim_due(&mut tx, range, slots, &self.server, ahead_us).await;
+      let tasks = tx.end(outcome).await?;
+      return Ok(Claims { full: tasks.len() == slots.len(), tasks, no_room: false });
+    }
+    let mut tx = self.store.db.begin_hot().await?;
+    let outcome = self.claim_with_care(&mut tx, (range, class), (slots, ahead_us)).await;
     tx.end(outcome).await
+  }
+
+  /// A claim that counts what agents carry, and notes where it went.
+  async fn claim_with_care(
+    &self,
+    tx: &mut Conn,
+    (range, class): ((i64, i64), &SelectorClass),
+    (slots, ahead_us): (&[ClaimSlot], i64),
+  ) -> Result<Claims, DbError> {
+    let slots = match &class.requests {
+      Some(need) => fitting(tx, &self.jobs, (need, slots)).await?,
+      None => slots.to_vec(),
+    };
+    let tasks = hot::claim_due(tx, range, &slots, &self.server, ahead_us).await?;
+    if let (Some(sticky), Some(last)) = (&class.sticky, tasks.last()) {
+      let key = (&class.namespace_id, sticky.key.as_str());
+      sticky_bmc::note(tx, key, &last.agent_id, Ts::now()).await?;
+    }
+    let full = !slots.is_empty() && tasks.len() == slots.len();
+    Ok(Claims { tasks, full, no_room: slots.is_empty() })
   }
 
   /// Sends claimed tasks to their agents; what cannot leave goes back.

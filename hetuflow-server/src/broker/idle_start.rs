@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{Secrets, ServerId, Ts};
+use hetuflow_core::{AgentChoice, Secrets, ServerId, Ts};
 
-use super::{Assignment, Roster};
+use super::{Assignment, Roster, Wish};
 use crate::infra::bmc::hot::{Birth, ClaimedTask, NewTask, OpenClaim};
 use crate::infra::bus::Bus;
 use crate::service::{IdleAgents, IdlePlace, JobCache, LiveAttempt, LiveAttempts};
@@ -42,6 +42,8 @@ pub struct IdleStart {
   pub live: Arc<LiveAttempts>,
   /// This server.
   pub server: ServerId,
+  /// The order of agents for tasks that name none.
+  pub choice: AgentChoice,
   /// Shared with the dispatcher, which takes claims back.
   pub undelivered: Arc<Undelivered>,
 }
@@ -58,7 +60,10 @@ impl IdleAgents for IdleStart {
       return None;
     }
     let class = self.jobs.known_class(task.class_id)?;
-    let slot = self.roster.reserve_free(&class)?;
+    if !class.is_simple() {
+      return None;
+    }
+    let slot = self.roster.reserve_free(&Wish::plain(&class, self.choice))?;
     Some(IdlePlace { birth: Birth { slot, server: self.server.clone() }, spec })
   }
 

@@ -1,17 +1,16 @@
 //! The agents connected here and the credits they granted.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hetuflow_core::{AgentId, Labels, NamespaceId, SelectorClass, TaskInstanceId, TaskTypes};
+use hetuflow_core::{AgentId, Labels, NamespaceId, TaskInstanceId, TaskTypes, is_reserved_label};
 use tokio_util::sync::CancellationToken;
 
 use super::AgentLink;
 use crate::infra::bmc::hot::ClaimSlot;
 
-/// Slots of one claim at most.
-const SLOTS_MAX: usize = 1000;
 /// How long a connection may take to end whose process is gone.
 const END_LIMIT: Duration = Duration::from_millis(500);
 
@@ -30,6 +29,10 @@ pub struct Member {
   pub namespaces: Vec<NamespaceId>,
   /// Task types it serves.
   pub task_types: TaskTypes,
+  /// Processes at the same time.
+  pub slots: u32,
+  /// How loaded its host is, in thousandths, by its last heartbeat.
+  pub load_permille: i64,
   /// Takes nothing new.
   pub cordoned: bool,
   /// The connection.
@@ -49,28 +52,52 @@ pub struct Grant {
   pub received: u64,
 }
 
-struct Seat {
-  member: Member,
+pub(super) struct Seat {
+  pub(super) member: Member,
   sent: u64,
-  credits: i64,
-  free_slots: i64,
+  pub(super) credits: i64,
+  pub(super) free_slots: i64,
+  /// Counts up with every task that goes out; whose is lowest was given nothing for longest.
+  pub(super) served: u64,
+}
+
+impl Seat {
+  /// Tasks that it has, or that are on their way.
+  pub(super) fn in_hand(&self) -> i64 {
+    i64::from(self.member.slots) - self.free_slots
+  }
+}
+
+impl Member {
+  /// Labels and task types that not every agent has.
+  pub(super) fn specialities(&self) -> i64 {
+    let own = self.labels.keys().filter(|key| !is_reserved_label(key)).count();
+    let types = match &self.task_types {
+      TaskTypes::Any => 0,
+      TaskTypes::These(types) => types.len(),
+    };
+    i64::try_from(own + types).unwrap_or(i64::MAX)
+  }
 }
 
 /// The agents connected here.
 #[derive(Default)]
 pub struct Roster {
   seats: Mutex<BTreeMap<AgentId, Seat>>,
+  /// Tasks that went out.
+  turns: AtomicU64,
 }
 
 impl Roster {
-  fn seats(&self) -> std::sync::MutexGuard<'_, BTreeMap<AgentId, Seat>> {
+  pub(super) fn seats(&self) -> std::sync::MutexGuard<'_, BTreeMap<AgentId, Seat>> {
     self.seats.lock().unwrap_or_else(PoisonError::into_inner)
   }
 
   /// Takes a connection in, in place of an older one of the same agent, which is returned.
   pub fn join(&self, member: Member) -> Option<Member> {
     let id = member.agent_id.clone();
-    let seat = Seat { member, sent: 0, credits: 0, free_slots: 0 };
+    let served = self.turns.load(Ordering::Relaxed);
+    let seat = Seat { member, sent: 0, credits: 0, free_slots: 0, served };
     self.seats().insert(id, seat).map(|old| old.member)
   }
 
@@ -144,55 +171,6 @@ impl Roster {
     }
   }
 
-  /// Reserves slots for a class: those that could start at once first, then the queues, evenly.
-  /// Every slot must be settled with [`Roster::settle`].
-  pub fn reserve(&self, class: &SelectorClass) -> Vec<ClaimSlot> {
-    let mut seats = self.seats();
-    let mut open: Vec<&mut Seat> = seats
-      .values_mut()
-      .filter(|seat| seat.credits > 0 && !seat.member.cordoned)
-      .filter(|seat| {
-        let member = &seat.member;
-        class.admits(&member.labels, &member.namespaces, &member.task_types)
-      })
-      .collect();
-    // The agent with most free slots comes first, so that one task goes where most room is.
-    open.sort_by_key(|seat| std::cmp::Reverse((seat.free_slots, seat.credits)));
-    let mut slots = Vec::new();
-    for queue in [false, true] {
-      let mut progress = true;
-      while progress && slots.len() < SLOTS_MAX {
-        progress = false;
-        for seat in &mut open {
-          if slots.len() < SLOTS_MAX && seat.credits > 0 && (queue || seat.free_slots > 0) {
-            seat.credits -= 1;
-            seat.free_slots -= 1;
-            slots.push(slot_of(&seat.member));
-            progress = true;
-          }
-        }
-      }
-    }
-    slots
-  }
-
-  /// Reserves one slot where a task of the class would start at once, on the agent with most room.
-  /// It must be settled with [`Roster::settle`].
-  pub fn reserve_free(&self, class: &SelectorClass) -> Option<ClaimSlot> {
-    let mut seats = self.seats();
-    let seat = seats
-      .values_mut()
-      .filter(|seat| seat.credits > 0 && seat.free_slots > 0 && !seat.member.cordoned)
-      .filter(|seat| {
-        let member = &seat.member;
-        class.admits(&member.labels, &member.namespaces, &member.task_types)
-      })
-      .max_by_key(|seat| (seat.free_slots, seat.credits))?;
-    seat.credits -= 1;
-    seat.free_slots -= 1;
-    Some(slot_of(&seat.member))
-  }
-
   /// Settles reserved slots: `used` went out to their agents, the others are free again.
   pub fn settle(&self, slots: &[ClaimSlot], used: &BTreeMap<AgentId, usize>) {
     let mut seats = self.seats();
@@ -209,6 +187,7 @@ impl Roster {
         let taken = i64::try_from(*count).unwrap_or(i64::MAX);
         seat.credits -= taken;
         seat.free_slots -= taken;
+        seat.served = self.turns.fetch_add(1, Ordering::Relaxed) + 1;
       }
     }
   }
@@ -243,7 +222,7 @@ impl Roster {
   }
 }
 
-fn slot_of(member: &Member) -> ClaimSlot {
+pub(super) fn slot_of(member: &Member) -> ClaimSlot {
   ClaimSlot {
     instance_id: TaskInstanceId::generate(),
     agent_id: member.agent_id.clone(),
@@ -254,9 +233,11 @@ fn slot_of(member: &Member) -> ClaimSlot {
 
 #[cfg(test)]
 mod tests {
-  use hetuflow_core::{AgentCommand, TaskControl};
+  use hetuflow_core::{
+    AgentChoice, AgentCommand, Preference, Selector, SelectorClass, TaskControl,
+  };
 
-  use super::super::Assignment;
+  use super::super::{Assignment, Wish};
   use super::*;
 
   struct NoLink;
@@ -281,6 +262,8 @@ mod tests {
       labels: Labels::new(),
       namespaces: Vec::new(),
       task_types: TaskTypes::Any,
+      slots: 4,
+      load_permille: 0,
       cordoned: false,
       link: Arc::new(NoLink),
       ended: CancellationToken::new(),
@@ -288,11 +271,30 @@ mod tests {
   }
 
   fn class() -> SelectorClass {
-    SelectorClass {
-      namespace_id: NamespaceId::default(),
-      selector: Default::default(),
-      task_type: None,
-    }
+    SelectorClass::any(NamespaceId::default())
+  }
+
+  fn reserve(roster: &Roster, class: &SelectorClass, choice: AgentChoice) -> Vec<ClaimSlot> {
+    let reserved = roster.reserve(&Wish::plain(class, choice));
+    assert!(reserved.rest.is_empty());
+    reserved.first
+  }
+
+  fn names(slots: &[ClaimSlot]) -> Vec<&str> {
+    slots.iter().map(|slot| slot.agent_id.as_str()).collect()
+  }
+
+  fn labelled(name: &str, pairs: &[(&str, &str)]) -> Member {
+    let mut labels: Labels =
+      pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    labels.insert("agent".to_owned(), name.to_owned());
+    Member { labels, ..member(name) }
+  }
+
+  fn seat(roster: &Roster, member: Member, granted: Grant) {
+    let id = member.agent_id.clone();
+    roster.join(member);
+    roster.grant(&id, 1, granted);
   }
 
   fn grant(available: u32, free_slots: u32, received: u64) -> Grant {
@@ -319,14 +321,92 @@ mod tests {
   fn free_slots_are_used_before_queues_and_evenly() {
     let roster = Roster::default();
     for (name, available, free) in [("a", 6, 1), ("b", 4, 3)] {
-      roster.join(member(name));
-      roster.grant(&AgentId::new(name).unwrap(), 1, grant(available, free, 0));
+      seat(&roster, member(name), grant(available, free, 0));
     }
-    let order: Vec<String> =
-      roster.reserve(&class()).iter().map(|slot| slot.agent_id.to_string()).collect();
-    assert_eq!(order[..4], ["b", "a", "b", "b"]);
-    assert_eq!(order.len(), 10);
-    assert!(roster.reserve(&class()).is_empty());
+    let slots = reserve(&roster, &class(), AgentChoice::MostFree);
+    assert_eq!(names(&slots)[..4], ["b", "a", "b", "b"]);
+    assert_eq!(slots.len(), 10);
+    assert!(reserve(&roster, &class(), AgentChoice::MostFree).is_empty());
+  }
+
+  #[test]
+  fn each_choice_has_its_order() {
+    let roster = Roster::default();
+    let gpu = [("gpu", "a100"), ("zone", "eu")];
+    seat(&roster, Member { load_permille: 900, ..member("a") }, grant(4, 4, 0));
+    seat(&roster, Member { load_permille: 100, ..labelled("b", &gpu) }, grant(4, 2, 0));
+    let many = Member { slots: 9, load_permille: 500, ..labelled("c", &gpu[..1]) };
+    seat(&roster, many, grant(9, 6, 0));
+    for (choice, order) in [
+      (AgentChoice::MostFree, ["c", "a", "b", "c", "a", "b"]),
+      (AgentChoice::RoundRobin, ["a", "b", "c", "a", "b", "c"]),
+      // Empty, two and three in hand: the lowest is filled up first.
+      (AgentChoice::LeastTasks, ["a", "a", "a", "b", "a", "b"]),
+      (AgentChoice::Resource, ["b", "c", "a", "b", "c", "a"]),
+      (AgentChoice::Capability, ["a", "c", "b", "a", "c", "b"]),
+    ] {
+      let slots = reserve(&roster, &class(), choice);
+      assert_eq!(names(&slots)[..6], order, "{choice}");
+      roster.settle(&slots, &BTreeMap::new());
+    }
+    // One after the other, each goes to whoever was given nothing for longest.
+    let turns: Vec<String> = (0..6)
+      .map(|_| {
+        let slots = reserve(&roster, &class(), AgentChoice::RoundRobin);
+        let agent = slots[0].agent_id.clone();
+        roster.settle(&slots, &BTreeMap::from([(agent.clone(), 1)]));
+        agent.to_string()
+      })
+      .collect();
+    assert_eq!(turns, ["a", "b", "c", "a", "b", "c"]);
+  }
+
+  #[test]
+  fn the_best_agents_come_first_and_the_others_are_held() {
+    let roster = Roster::default();
+    seat(&roster, labelled("a", &[("zone", "eu")]), grant(5, 1, 0));
+    seat(&roster, labelled("b", &[("zone", "us")]), grant(3, 2, 0));
+    seat(&roster, labelled("c", &[("zone", "us"), ("spot", "yes")]), grant(1, 1, 0));
+    let like = |text: &str, weight| Preference { selector: Selector::read(text), weight };
+    let class = SelectorClass { prefer: vec![like("zone=eu", 10), like("spot", -5)], ..class() };
+    let wish = Wish::plain(&class, AgentChoice::MostFree);
+    let reserved = roster.reserve(&wish);
+    assert_eq!(names(&reserved.first), ["a"]);
+    assert_eq!(names(&reserved.rest), ["b", "b", "c", "a", "a", "a", "a", "b"]);
+    roster.settle(&[reserved.first, reserved.rest].concat(), &BTreeMap::new());
+    // A better one is connected to another server: all of ours are for those that have waited.
+    let reserved = roster.reserve(&Wish { elsewhere: Some(11), ..wish });
+    assert_eq!((reserved.first.len(), reserved.rest.len()), (0, 9));
+    roster.settle(&reserved.rest, &BTreeMap::new());
+    // Where it ran last weighs more than all preferences; one that is away holds nobody.
+    let b = AgentId::new("b").unwrap();
+    let reserved = roster.reserve(&Wish { last: Some(&b), ..wish });
+    assert_eq!(names(&reserved.first), ["b", "b"]);
+    roster.settle(&[reserved.first, reserved.rest].concat(), &BTreeMap::new());
+    roster.vacate(&AgentId::new("a").unwrap());
+    assert_eq!(names(&roster.reserve(&wish).first), ["b", "b"]);
+  }
+
+  #[test]
+  fn pinned_and_bound_tasks_have_one_agent() {
+    let roster = Roster::default();
+    for name in ["a", "b"] {
+      seat(&roster, labelled(name, &[]), grant(1, 1, 0));
+    }
+    let b = AgentId::new("b").unwrap();
+    let pinned = SelectorClass { pin: Some(b.clone()), ..class() };
+    let slots = reserve(&roster, &pinned, AgentChoice::MostFree);
+    assert_eq!(names(&slots), ["b"]);
+    let to = hetuflow_core::StickyTo { key: "key:x".to_owned(), require: true };
+    let bound = SelectorClass { sticky: Some(to), ..class() };
+    let wish = Wish::plain(&bound, AgentChoice::MostFree);
+    let reserved = roster.reserve(&Wish { last: Some(&b), ..wish });
+    assert!(reserved.first.is_empty() && reserved.rest.is_empty(), "b is full");
+    roster.settle(&slots, &BTreeMap::new());
+    let reserved = roster.reserve(&Wish { last: Some(&b), ..wish });
+    assert_eq!((names(&reserved.first), reserved.rest.len()), (vec!["b"], 0));
+    roster.settle(&reserved.first, &BTreeMap::new());
+    assert_eq!(reserve(&roster, &bound, AgentChoice::MostFree).len(), 2, "it never ran");
   }
 
   #[test]
@@ -335,7 +415,7 @@ mod tests {
     let id = AgentId::new("a").unwrap();
     roster.join(member("a"));
     roster.grant(&id, 1, grant(10, 10, 0));
-    let slots = roster.reserve(&class());
+    let slots = reserve(&roster, &class(), AgentChoice::MostFree);
     roster.count_sent(&id, 1, 4);
     roster.settle(&slots, &BTreeMap::from([(id.clone(), 4)]));
     assert_eq!(roster.list()[0].1, 6);
@@ -351,7 +431,8 @@ mod tests {
     let id = AgentId::new("a").unwrap();
     roster.join(member("a"));
     roster.grant(&id, 1, grant(1, 1, 0));
-    let slot = roster.reserve_free(&class()).expect("one is free");
+    let slot =
+      roster.reserve_free(&Wish::plain(&class(), AgentChoice::MostFree)).expect("one is free");
     assert!(roster.holder(&slot).is_some());
     roster.vacate(&id);
     assert!(roster.holder(&slot).is_none(), "nobody is there");

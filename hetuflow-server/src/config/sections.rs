@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hetuflow_core::config_text::ConfigText;
-use hetuflow_core::{ServerId, format_duration};
+use hetuflow_core::{AgentChoice, ServerId, format_duration};
 
 /// All settings.
 #[derive(Debug, Clone)]
@@ -102,6 +102,12 @@ pub struct SchedulerConfig {
   pub task_poll_interval: Duration,
   /// Most instants of one backfill.
   pub backfill_max: i64,
+  /// In which order agents that fit are given tasks, where a job does not say.
+  pub agent_choice: AgentChoice,
+  /// How long a due task waits for an agent that it likes more while others have room.
+  pub prefer_hold: Duration,
+  /// A waiting task rises by one point of priority for each of these; zero is never.
+  pub priority_ageing: Duration,
 }
 
 /// How long things are kept.
@@ -317,8 +323,25 @@ impl SchedulerConfig {
       ),
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
       backfill_max: text.integer("scheduler.backfill_max", 10_000, 1..=1_000_000),
+      agent_choice: agent_choice(text),
+      prefer_hold: text.duration("scheduler.prefer_hold", SEC * 2, Duration::ZERO..=SEC * 600),
+      priority_ageing: text.duration(
+        "scheduler.priority_ageing",
+        SEC * 300,
+        Duration::ZERO..=DAY * 366,
+      ),
     }
   }
+}
+
+fn agent_choice(text: &mut ConfigText) -> AgentChoice {
+  const KEY: &str = "scheduler.agent_choice";
+  let given = text.text(KEY, AgentChoice::MostFree.as_str());
+  given.parse().unwrap_or_else(|_| {
+    let known = "most_free, round_robin, least_tasks, resource or capability";
+    text.problem(KEY, format!("\"{given}\" is unknown"), Some(known));
+    AgentChoice::MostFree
+  })
 }
 
 /// The defaults as a file, `resources/app.toml`.

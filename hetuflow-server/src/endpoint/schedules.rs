@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use hetuflow_core::{
   FireEntity, Page, ScheduleEntity, ScheduleFilter, ScheduleForCreate, ScheduleForUpdate,
-  SchedulePreview, TaskEntity, TaskForCreate, Ts,
+  SchedulePreview, TaskForCreate, TriggerAnswer, Ts,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use super::json_body::{JsonBody, MaybeJson};
 use super::operation::Operation;
 use super::query::{Args, ListQuery, Order, Ref};
 use super::state::ApiState;
-use super::tasks::{IdempotencyKey, made};
+use super::tasks::IdempotencyKey;
 use super::version_header::{IfMatch, tagged};
 
 type Api = State<Arc<ApiState>>;
@@ -56,12 +56,12 @@ pub(super) fn operations() -> Vec<Operation> {
       .body::<ScheduleForCreate>()
       .answers::<SchedulePreview>(),
     Operation::post("/api/v1/schedules/{ref}/trigger", trigger)
-      .summary("Run the job now, as the schedule would")
+      .summary("Run the job now, as the schedule would and under its policy of overlap")
       .in_namespace()
       .header("Idempotency-Key", "a second request with this key answers with the first one's task")
+      .dry_runs()
       .optional_body::<TaskForCreate>()
-      .answers::<TaskEntity>()
-      .status(201),
+      .answers::<TriggerAnswer>(),
     Operation::get("/api/v1/schedules/{ref}/next", next)
       .summary("The next fires of a schedule")
       .in_namespace()
@@ -241,12 +241,13 @@ async fn resume(
 async fn trigger(
   State(api): Api,
   caller: Caller,
-  (Ref(name), key, args): (Ref, IdempotencyKey, Args),
+  (Ref(name), key, mut args): (Ref, IdempotencyKey, Args),
   MaybeJson(task): MaybeJson<TaskForCreate>,
-) -> Result<Response, ApiError> {
+) -> Answer<TriggerAnswer> {
+  let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  made(api.schedules.trigger(&caller.0, which, key.into_task(task)?).await?)
+  Ok(Json(schedules.trigger(&caller.0, which, &key.into_task(task)?).await?))
 }
 
 fn span(args: &mut Args) -> Result<(i64, Option<Ts>), ApiError> {

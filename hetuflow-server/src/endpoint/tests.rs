@@ -54,7 +54,7 @@ impl House {
       namespaces: NamespaceSvc::new(store.clone()),
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
-      schedules: ScheduleSvc::new(store.clone(), Arc::clone(&tasks)),
+      schedules: ScheduleSvc::new(store.clone()),
       backfills: BackfillSvc::new(store.clone(), Arc::clone(&tasks), 1000),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,

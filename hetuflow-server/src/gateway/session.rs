@@ -313,10 +313,11 @@ impl Session {
   async fn take_capabilities(&self, capabilities: AgentCapabilities) -> Result<(), Handled> {
     hetuflow_core::check_told_labels(&capabilities.labels)?;
     let id = self.source.agent_id.clone();
-    let task_types = capabilities.task_types();
+    let (task_types, slots) = (capabilities.task_types(), capabilities.max_concurrent_tasks);
     match self.state.sessions.capabilities(&id, capabilities).await {
       Ok(Some(labels)) => self.state.roster.update(&id, |member| {
         member.task_types = task_types;
+        member.slots = slots;
         member.labels = labels;
       }),
       Ok(None) => {}
@@ -402,6 +403,11 @@ impl Session {
       tracing::warn!(agent.id = %agent, clock_offset_ms = told,
         "the clock offset that agent {agent} tells is beyond belief and is not kept");
     }
+    let load = beat.metrics.cpu_usage.max(beat.metrics.memory_usage);
+    if load.is_finite() {
+      let permille = (load.clamp(0.0, 100.0) * 10.0) as i64;
+      self.state.roster.update(&self.source.agent_id, |member| member.load_permille = permille);
+    }
     let note = HeartbeatNote {
       id: self.source.agent_id.clone(),
       agent_epoch: self.source.agent_epoch,
@@ -453,6 +459,8 @@ fn member_of(registered: &Registered, link: Arc<SocketLink>, ended: Cancellation
       .filter_map(|name| hetuflow_core::NamespaceId::new(name.as_str()).ok())
       .collect(),
     task_types: agent.capabilities.task_types(),
+    slots: agent.capabilities.max_concurrent_tasks,
+    load_permille: 0,
     cordoned: agent.cordoned,
     link,
     ended,

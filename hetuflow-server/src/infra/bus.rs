@@ -38,6 +38,8 @@ pub struct Bus {
   pub answers: Notify,
   /// The dispatcher should read the store anew: another server may have added work.
   pub look_anew: AtomicBool,
+  /// A task ended that took more of its agent than a slot.
+  pub room_freed: AtomicBool,
   /// Tasks may wait that no agent here had room for.
   backlog: AtomicBool,
   /// Another server should look: told by the notifier, at most 20 times a second.
@@ -60,6 +62,7 @@ impl Default for Bus {
       fleet: Notify::new(),
       answers: Notify::new(),
       look_anew: AtomicBool::new(false),
+      room_freed: AtomicBool::new(false),
       // Until the dispatcher has looked.
       backlog: AtomicBool::new(true),
       remote: Notify::new(),

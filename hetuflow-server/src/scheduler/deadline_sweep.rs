@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::TaskStatus;
 use tokio_util::sync::CancellationToken;
 
 use crate::infra::bmc::hot;
@@ -45,6 +44,6 @@ impl DeadlineSweep {
     if late.is_empty() {
       return Ok(());
     }
-    self.tasks.end_unstarted(&late, TaskStatus::Expired, "start deadline passed").await.map(drop)
+    self.tasks.expire(&late).await.map(drop)
   }
 }

@@ -7,6 +7,7 @@ mod liveness;
 mod planner;
 mod remote_wake;
 mod token_uses;
+mod upkeep;
 
 pub use admission::Admission;
 pub use backfiller::Backfiller;
@@ -15,3 +16,4 @@ pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;
 pub use remote_wake::RemoteWake;
 pub use token_uses::TokenUses;
+pub use upkeep::Upkeep;

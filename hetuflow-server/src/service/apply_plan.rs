@@ -18,21 +18,24 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::schedule_bmc;
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 21] = [
+const SCHEDULE_FIELDS: [&str; 24] = [
   "description",
   "schedule_kind",
   "cron_expression",
   "interval_secs",
+  "interval_from",
   "timezone",
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
   "exclude",
+  "calendars",
   "start_time",
   "end_time",
   "max_count",
   "status",
   "overlap_policy",
+  "queue_max",
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
@@ -165,6 +168,11 @@ async fn bring_to(
   row.rev = old.rev + 1;
   row.run_count = old.run_count;
   row.last_run_at = old.last_run_at;
+  (row.skip_next, row.skip_reason) = (old.skip_next, old.skip_reason);
+  if row.status == ScheduleStatus::Paused {
+    (row.paused_by, row.paused_reason) = (old.paused_by, old.paused_reason);
+    row.paused_until = old.paused_until;
+  }
   row.created_by = old.created_by;
   row.created_at = old.created_at;
   row.updated_by = Some(actor.name.clone());

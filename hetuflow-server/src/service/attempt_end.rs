@@ -9,6 +9,7 @@ use hetuflow_core::{
 };
 use serde_json::{Value, json};
 
+use super::failure_pause::{Failures, pause_if_failing};
 use super::{JobCache, Store};
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow, LeftBehind};
@@ -27,14 +28,18 @@ pub(super) struct Ends {
   ended_tasks: Vec<TaskId>,
   ended_attempts: Vec<TaskInstanceId>,
   schedule_freed: bool,
+  room_freed: bool,
   /// A task that has to do with limits ended or waits anew.
   limits_freed: bool,
+  /// Failures of schedules' tasks that are not stored yet.
+  pub(super) failures: Failures,
 }
 
 impl Ends {
   /// Notes an end whose live row is deleted already: success, which needs no decision.
   pub(super) fn add_deleted(&mut self, row: &HotRow, mut end: FinishedAttempt) {
     end.task_status = Some(TaskStatus::Succeeded);
+    self.room_freed |= row.class_id < 0;
     self.note_final(row, &end, TaskStatus::Succeeded);
     self.finished.push(end);
   }
@@ -59,6 +64,7 @@ impl Ends {
       (_, None) => return Ok(()),
     };
     let fence = row.fence.unwrap_or_default();
+    self.room_freed |= row.class_id < 0;
     if to == TaskStatus::WaitingRetry {
       let eligible_at = again_at.unwrap_or(end.completed_at);
       self.retries.push((row.task_id, fence, eligible_at));
@@ -83,6 +89,7 @@ impl Ends {
       self.ended_attempts.push(end.id);
     } else {
       end.task_status = Some(to);
+      pause_if_failing(conn, (jobs, self), row, (to, end.completed_at)).await?;
       self.deletes.push((row.task_id, fence));
       self.note_final(row, &end, to);
     }
@@ -91,7 +98,13 @@ impl Ends {
   }
 
   /// Notes the end of a task that never had this attempt on an agent; its live row is gone.
-  pub(super) fn add_unstarted(&mut self, row: &HotRow, to: TaskStatus, reason: &str, now: Ts) {
+  pub(super) fn add_unstarted(
+    &mut self,
+    row: &HotRow,
+    to: TaskStatus,
+    (reason, facts): (&str, Option<&str>),
+    now: Ts,
+  ) {
     let status = match to {
       TaskStatus::Cancelled => TaskInstanceStatus::Cancelled,
       TaskStatus::Skipped => TaskInstanceStatus::Skipped,
@@ -102,6 +115,7 @@ impl Ends {
     end.agent_id = None;
     end.task_status = Some(to);
     end.reason = Some(reason.to_owned());
+    end.error_message = facts.map(str::to_owned);
     self.note_final(row, &end, to);
     self.finished.push(end);
   }
@@ -165,6 +179,10 @@ impl Ends {
   pub(super) fn wake(&self, store: &Store) {
     if !self.marks.is_empty() {
       store.bus.tasks_due(self.marks.clone());
+    }
+    if self.room_freed {
+      store.bus.room_freed.store(true, std::sync::atomic::Ordering::Release);
+      store.bus.dispatch.notify_one();
     }
     if self.limits_freed {
       store.bus.admit.notify_one();

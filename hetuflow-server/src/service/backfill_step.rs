@@ -14,7 +14,7 @@ use super::schedule_cursor::Rhythm;
 use super::submit_svc::created;
 use crate::infra::bmc::backfill_bmc::{self, OpenTask};
 use crate::infra::bmc::event_bmc::{self, Journal};
-use crate::infra::bmc::hot::{self, NewTask};
+use crate::infra::bmc::hot::{self, NewTask, StartGate};
 use crate::infra::bmc::{job_bmc, schedule_bmc};
 use crate::infra::db::{Conn, DbError};
 
@@ -218,7 +218,7 @@ fn task_of(plan: &Plan, (at, now): (Ts, Ts), row: &BackfillEntity) -> NewTask {
     job_id: job.id,
     job_version: job.version,
     namespace_id: job.namespace_id.clone(),
-    class_id: job.config.class(&job.namespace_id).class_id(),
+    class_id: job.config.class(&job.namespace_id, job.id).class_id(),
     priority: schedule.priority,
     gate,
     schedule_id: Some(schedule.id),
@@ -231,5 +231,7 @@ fn task_of(plan: &Plan, (at, now): (Ts, Ts), row: &BackfillEntity) -> NewTask {
     idempotency_key: None,
     idempotency_hash: None,
     created_by: row.created_by.clone(),
+    // Behind what waits already: its instant is older than theirs.
+    start: StartGate::NotBefore(now),
   }
 }

@@ -123,7 +123,7 @@ pub(super) async fn update_job(
 async fn keep_version(work: &mut Work, actor: &Actor, job: &JobEntity) -> SvcResult<()> {
   let by = Some(actor.name.as_str());
   job_bmc::create_version(&mut work.tx, &spec_of(job), by, work.now).await?;
-  let class = job.config.class(&job.namespace_id);
+  let class = job.config.class(&job.namespace_id, job.id);
   job_bmc::ensure_class(&mut work.tx, &class).await?;
   Ok(())
 }

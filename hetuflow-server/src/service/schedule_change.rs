@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use hetuflow_core::{
   DstGap, DstOverlap, FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy,
-  ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts, exclude_rules,
+  QUEUE_MAX_DEFAULT, ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts,
+  exclude_rules,
 };
 use serde_json::{Value, json};
 
@@ -94,17 +95,25 @@ pub(super) fn row_of(
     schedule_kind: new.kind(),
     cron_expression: new.cron_expression.as_ref().map(|text| text.trim().to_owned()),
     interval_secs: new.interval_secs.map(whole_secs),
+    interval_from: new.interval_from.unwrap_or_default(),
     timezone: zone_name(new.timezone.as_deref()),
     dst_gap: new.dst_gap.unwrap_or(DstGap::Auto),
     dst_overlap: new.dst_overlap.unwrap_or(DstOverlap::Auto),
     jitter_secs: new.jitter_secs.map_or(0, whole_secs),
     exclude: exclude_rules(&new.exclude),
+    calendars: new.calendars.clone(),
     start_time: new.start_time,
     end_time: new.end_time,
     max_count: new.max_count,
     status: new.status.unwrap_or(ScheduleStatus::Enabled),
     status_reason: None,
+    paused_by: None,
+    paused_reason: None,
+    paused_until: None,
+    skip_next: 0,
+    skip_reason: None,
     overlap_policy: new.overlap_policy.unwrap_or(OverlapPolicy::Skip),
+    queue_max: new.queue_max.unwrap_or(QUEUE_MAX_DEFAULT),
     misfire_policy: new.misfire_policy.unwrap_or(MisfirePolicy::FireLast),
     misfire_grace_secs: new.misfire_grace_secs.map_or(GRACE_SECS, whole_secs),
     catchup_max: new.catchup_max.unwrap_or(CATCHUP),

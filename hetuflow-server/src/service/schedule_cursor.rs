@@ -87,6 +87,7 @@ pub(super) async fn set_state(
     next_run_at: schedule.next_run_at,
     last_run_at: schedule.last_run_at,
     run_count: schedule.run_count,
+    skip_next: schedule.skip_next,
   };
   schedule_bmc::advance_if_at(&mut work.tx, schedule, &cursor).await?;
   restart(work, schedule).await

@@ -1,13 +1,12 @@
 //! Schedules: made, changed, held and run by hand; and what they would do next.
 
-use std::sync::Arc;
-
 use hetuflow_core::{
   FieldError, FireEntity, NamespaceId, Page, Role, ScheduleEntity, ScheduleFilter,
-  ScheduleForCreate, ScheduleForUpdate, SchedulePreview, ScheduleStatus, TaskEntity, TaskForCreate,
-  Ts,
+  ScheduleForCreate, ScheduleForUpdate, SchedulePreview, ScheduleStatus, TaskForCreate,
+  TriggerAnswer, Ts,
 };
 
+use super::plan::trigger;
 pub use super::schedule_cursor::{cron_seed, next_instant};
 use super::schedule_edit::{
   ScheduleRef, create_one, delete_one, find_schedule, switch_one, update_one,
@@ -15,7 +14,6 @@ use super::schedule_edit::{
 pub use super::schedule_preview::PREVIEW_MAX;
 use super::schedule_preview::{preview_of, preview_of_new};
 use super::store::{PageArgs, Store};
-use super::task_svc::TaskSvc;
 use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::{fire_bmc, schedule_bmc};
 
@@ -23,19 +21,18 @@ use crate::infra::bmc::{fire_bmc, schedule_bmc};
 #[derive(Clone)]
 pub struct ScheduleSvc {
   store: Store,
-  tasks: Arc<TaskSvc>,
 }
 
 impl ScheduleSvc {
-  /// Over a store, and the service that makes tasks.
-  pub fn new(store: Store, tasks: Arc<TaskSvc>) -> Self {
-    Self { store, tasks }
+  /// Over a store.
+  pub fn new(store: Store) -> Self {
+    Self { store }
   }
 
   /// The same use cases; with `true` changes are tried, answered and undone.
   #[must_use]
   pub fn dry(&self, dry: bool) -> Self {
-    Self { store: self.store.dry(dry), ..self.clone() }
+    Self { store: self.store.dry(dry) }
   }
 
   /// Makes a schedule of a job, named by `new.job_id` or `job`.
@@ -173,7 +170,8 @@ impl ScheduleSvc {
     work.end(outcome).await
   }
 
-  /// Runs the job now, as the schedule would; `over` holds what is different this time.
+  /// Runs the job now, as the schedule would and under its policy of overlap; `over` holds what is
+  /// different this time.
   ///
   /// # Errors
   /// 404, 403; 409 when the job may not run.
@@ -181,22 +179,12 @@ impl ScheduleSvc {
     &self,
     actor: &Actor,
     which: ScheduleRef<'_>,
-    over: TaskForCreate,
-  ) -> SvcResult<(TaskEntity, bool)> {
+    over: &TaskForCreate,
+  ) -> SvcResult<TriggerAnswer> {
     let schedule = self.get(actor, which).await?;
-    let mut environment = schedule.environment;
-    environment.extend(over.environment.unwrap_or_default());
-    let task = TaskForCreate {
-      namespace_id: Some(schedule.namespace_id),
-      job_id: Some(schedule.job_id),
-      job: None,
-      parameters: over.parameters.or(schedule.parameters),
-      priority: over.priority.or(Some(schedule.priority)),
-      environment: (!environment.is_empty()).then_some(environment),
-      config: None,
-      ..over
-    };
-    self.tasks.create(actor, task).await
+    let mut work = self.store.work().await?;
+    let outcome = trigger(&mut work, actor, &schedule, over).await;
+    work.end(outcome).await
   }
 
   /// The next fires of a schedule, after `from` or now.

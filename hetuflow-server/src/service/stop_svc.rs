@@ -1,6 +1,8 @@
 //! Stops: stored as intents first, so that they reach the agent whichever server it is on, and
 //! outlive a restart of this one.
 
+use std::collections::HashMap;
+
 use hetuflow_core::{
   CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus, Ts,
 };
@@ -12,6 +14,9 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::event_bmc;
 use crate::infra::bmc::hot::{self, StopMark};
 use crate::infra::db::DbError;
+
+/// Tasks of one sweep of which it is said what held them.
+const EXPLAINED_MAX: usize = 50;
 
 impl TaskSvc {
   /// Cancels a task: at once while it waits; through its agent once it is on one, and then the
@@ -113,13 +118,40 @@ impl TaskSvc {
     to: TaskStatus,
     reason: &str,
   ) -> SvcResult<usize> {
+    self.end_waiting(tasks, to, (reason, &HashMap::new())).await
+  }
+
+  /// Ends tasks whose start deadline has passed while they waited, and says what held them.
+  ///
+  /// # Errors
+  /// Any.
+  pub async fn expire(&self, tasks: &[TaskId]) -> SvcResult<usize> {
+    let mut facts = HashMap::new();
+    for task in tasks.iter().take(EXPLAINED_MAX) {
+      // What it cannot say now is no reason to keep a task.
+      if let Ok(why) = self.why(&Actor::system(), None, &task.to_string()).await
+        && why.waiting
+      {
+        facts.insert(*task, why.text);
+      }
+    }
+    self.end_waiting(tasks, TaskStatus::Expired, ("start deadline passed", &facts)).await
+  }
+
+  async fn end_waiting(
+    &self,
+    tasks: &[TaskId],
+    to: TaskStatus,
+    (reason, facts): (&str, &HashMap<TaskId, String>),
+  ) -> SvcResult<usize> {
     let now = Ts::now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let mut ends = Ends::default();
       let gone = hot::finish_unstarted(&mut tx, tasks).await?;
       for one in &gone {
-        ends.add_unstarted(&one.row, to, reason, now);
+        let why = (reason, facts.get(&one.row.task_id).map(String::as_str));
+        ends.add_unstarted(&one.row, to, why, now);
       }
       ends.write(&mut tx, now).await?;
       event_bmc::append(&mut tx, &ends.journal, now).await?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{SvcError, SvcResult};
 use crate::infra::bmc::event_bmc::{self, Journal};
+use crate::infra::bmc::hot::NewTask;
 pub use crate::infra::bmc::{Cursor, PageArgs};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Conn, Db};
@@ -55,15 +56,9 @@ impl Store {
       Err(error) => return tx.end(Err(SvcError::from(error))).await,
     };
     let bus = Arc::clone(&self.bus);
-    Ok(Work {
-      tx,
-      now,
-      bus,
-      journal: Journal::default(),
-      replans: false,
-      readmits: false,
-      dry: self.dry,
-    })
+    let journal = Journal::default();
+    let (due, dry) = (Vec::new(), self.dry);
+    Ok(Work { tx, now, bus, journal, replans: false, readmits: false, stops: false, due, dry })
   }
 }
 
@@ -77,6 +72,8 @@ pub struct Work {
   journal: Journal,
   replans: bool,
   readmits: bool,
+  stops: bool,
+  due: Vec<((i64, i64), Ts)>,
   dry: bool,
 }
 
@@ -92,6 +89,22 @@ impl Work {
     let subject = Subject { kind, id };
     let change = Change { at: self.now, subject, event_type: event_type.to_owned(), data };
     self.journal.push(namespace, change);
+  }
+
+  /// Notes changes that somebody has put together.
+  pub fn tell_all(&mut self, journal: Journal) {
+    self.journal.merge(journal);
+  }
+
+  /// A task was made: somebody hands it out, or lets it through first.
+  pub fn task_due(&mut self, task: &NewTask) {
+    self.readmits |= task.gate.is_some();
+    self.due.push(((task.class_id, task.priority), task.eligible_at()));
+  }
+
+  /// A stop of something on an agent was stored.
+  pub fn stopped(&mut self) {
+    self.stops = true;
   }
 
   /// The planner must look again after the commit.
@@ -128,6 +141,13 @@ impl Work {
     }
     if self.readmits {
       self.bus.admit.notify_one();
+    }
+    if !self.due.is_empty() {
+      self.bus.tasks_due(self.due);
+    }
+    if self.stops {
+      self.bus.control.notify_one();
+      self.bus.remote.notify_one();
     }
     if self.replans {
       self.bus.plan.notify_one();

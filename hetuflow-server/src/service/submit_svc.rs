@@ -226,8 +226,8 @@ impl SubmitSvc {
 pub(super) fn tell_of_new(store: &Store, tasks: &[NewTask]) {
   let mut marks: BTreeMap<(i64, i64), Ts> = BTreeMap::new();
   for task in tasks.iter().filter(|task| task.gate.is_none()) {
-    let mark = marks.entry((task.class_id, task.priority)).or_insert(task.scheduled_at);
-    *mark = (*mark).min(task.scheduled_at);
+    let mark = marks.entry((task.class_id, task.priority)).or_insert(task.eligible_at());
+    *mark = (*mark).min(task.eligible_at());
   }
   if tasks.iter().any(|task| task.gate.is_some()) {
     store.bus.admit.notify_one();
@@ -252,7 +252,7 @@ pub fn created(task: &NewTask, now: Ts) -> Change {
     subject: Subject { kind: Topic::Task, id: task.id.to_string() },
     event_type: "task.created".to_owned(),
     data: json!({
-      "status": "pending", "job_id": task.job_id, "scheduled_at": task.scheduled_at,
+      "status": task.status(), "job_id": task.job_id, "scheduled_at": task.scheduled_at,
       "priority": task.priority, "trigger_source": task.trigger_source,
     }),
   }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity,
-  JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TaskStatus,
-  TriggerSource, Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity, JobId,
+  JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -14,7 +13,7 @@ use super::hidden_job::HiddenJob;
 use super::semaphore_svc::check_semaphores;
 use super::task_svc::{TaskSvc, find_job};
 use super::{Actor, Store, SvcError, SvcResult};
-use crate::infra::bmc::hot::{JobGuards, NewTask};
+use crate::infra::bmc::hot::{JobGuards, NewTask, StartGate};
 use crate::infra::bmc::{job_bmc, task_bmc};
 use crate::infra::db::{Conn, DbError};
 
@@ -170,7 +169,7 @@ impl TaskSvc {
       normalise(config);
     }
     let effective = config.as_ref().unwrap_or(&job.config);
-    let class_id = self.class_of(lookup, &namespace, effective).await?;
+    let class_id = self.class_of(lookup, (&namespace, job.id), effective).await?;
     let gate =
       gate_of(&new, &job, config.as_ref()).map_err(|rule| SvcError::invalid(vec![rule]))?;
     if let Some(config) = config.as_ref().filter(|config| !config.semaphores.is_empty()) {
@@ -196,6 +195,7 @@ impl TaskSvc {
       idempotency_key: new.idempotency_key,
       idempotency_hash: hash,
       created_by: Some(actor.name.clone()),
+      start: StartGate::Open,
     };
     Ok((row, job.name.clone()))
   }
@@ -239,10 +239,10 @@ impl TaskSvc {
   async fn class_of(
     &self,
     lookup: &mut Lookup<'_>,
-    namespace: &NamespaceId,
+    (namespace, job): (&NamespaceId, JobId),
     config: &TaskConfig,
   ) -> SvcResult<i64> {
-    let class = config.class(namespace);
+    let class = config.class(namespace, job);
     let id = class.class_id();
     if self.jobs.known_class(id).is_some() {
       return Ok(id);
@@ -302,23 +302,23 @@ fn gate_of(
   })
 }
 
-fn request_hash(new: &TaskForCreate) -> Vec<u8> {
+pub(super) fn request_hash(new: &TaskForCreate) -> Vec<u8> {
   let text = serde_json::to_vec(new).expect("models are plain data");
   Sha256::digest(text).to_vec()
 }
 
-fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
+pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
   TaskEntity {
     id: row.id,
     job_id: row.job_id,
     job_name,
     job_version: row.job_version,
     namespace_id: row.namespace_id.clone(),
-    status: TaskStatus::Pending,
+    status: row.status(),
     priority: row.priority,
     schedule_id: row.schedule_id,
     scheduled_at: row.scheduled_at,
-    eligible_at: Some(row.scheduled_at),
+    eligible_at: Some(row.eligible_at()),
     trigger_source: row.trigger_source,
     parameters: row.parameters.clone(),
     environment: row.environment.clone(),

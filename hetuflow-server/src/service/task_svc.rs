@@ -23,12 +23,21 @@ pub struct TaskSvc {
   pub(super) store: Store,
   pub(super) submit: Arc<SubmitSvc>,
   pub(super) jobs: Arc<JobCache>,
+  /// How long a due task waits for an agent that it likes more while others have room.
+  pub(super) prefer_hold: Duration,
 }
 
 impl TaskSvc {
   /// The service over a store.
   pub fn new(store: Store, submit: Arc<SubmitSvc>, jobs: Arc<JobCache>) -> Self {
-    Self { store, submit, jobs }
+    Self { store, submit, jobs, prefer_hold: Duration::ZERO }
+  }
+
+  /// Tells with it how long due tasks wait for an agent that they like more.
+  #[must_use]
+  pub fn with_prefer_hold(mut self, prefer_hold: Duration) -> Self {
+    self.prefer_hold = prefer_hold;
+    self
   }
 
   /// Finds a task by id, short id or `JOB@latest` and its relatives.

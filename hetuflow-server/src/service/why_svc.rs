@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentId, AgentWhy, NamespaceId, TaskEntity, TaskStatus, TaskWhy, Ts, WhyReason, WhyRule,
-  format_duration,
+  AgentEntity, AgentId, AgentStatus, AgentWhy, NamespaceId, Requests, STICKY_WEIGHT, SelectorClass,
+  TaskEntity, TaskStatus, TaskWhy, Ts, WhyReason, WhyRule, format_duration,
 };
 
 use super::admission::tell_limits;
 use super::agent_svc::serves;
-use super::fit::{judge, summary};
+use super::fit::{Load, distance, judge, summary};
 use super::task_svc::TaskSvc;
-use super::{Actor, SvcResult};
+use super::why_change::changes;
+use super::why_end::tell_end;
+use super::{Actor, JobCache, SvcResult};
 use crate::infra::bmc::hot::{self, WaitingRow};
-use crate::infra::bmc::watch_agents;
+use crate::infra::bmc::{sticky_bmc, watch_agents};
 use crate::infra::db::Conn;
 
 /// Agents that one answer names.
@@ -36,6 +38,10 @@ impl TaskSvc {
     let now = conn.now().await?;
     let row = hot::waiting_row(&mut conn, task.id).await?;
     let mut why = told(&task, row.as_ref(), now);
+    if task.status.is_final() {
+      let spec = self.jobs.spec(&mut conn, task.job_id, task.job_version).await?;
+      tell_end(&mut why, &task, task.config.as_ref().unwrap_or(&spec.config));
+    }
     let due = matches!(task.status, TaskStatus::Pending | TaskStatus::WaitingRetry);
     let held = match &row {
       Some(row) if due => tell_limits(&mut conn, &mut why, (&task, row), now).await?,
@@ -43,52 +49,106 @@ impl TaskSvc {
     };
     if let Some(row) = row.filter(|row| due && !held && row.eligible_at <= now) {
       let class = self.jobs.class(&mut conn, row.class_id).await?;
-      let in_hand: HashMap<AgentId, i64> =
-        watch_agents::tasks_in_hand(&mut conn).await?.into_iter().collect();
-      let agents = watch_agents::all(&mut conn).await?;
-      let seen = agents.iter().filter(|agent| serves(agent, actor.namespace_id.as_ref()));
-      let agents: Vec<AgentWhy> = seen
-        .map(|agent| judge(agent, &class, in_hand.get(&agent.id).copied().unwrap_or(0)))
-        .collect();
-      self.tell_due(&mut conn, (&mut why, &row, now), agents).await?;
+      let mut agents = watch_agents::all(&mut conn).await?;
+      agents.retain(|agent| serves(agent, actor.namespace_id.as_ref()));
+      let held_until = Some(row.eligible_at.plus(self.prefer_hold)).filter(|until| *until > now);
+      let loads = loads(&mut conn, &self.jobs, (&class, &agents, held_until)).await?;
+      let judged = agents.iter().zip(&loads).map(|(agent, load)| judge(agent, &class, load));
+      let judged: Vec<AgentWhy> = judged.collect();
+      why.ahead = hot::count_ahead(&mut conn, &row, now).await?;
+      tell_due(&mut why, (&row, now, held_until), &judged);
+      if matches!(why.reason, WhyReason::NoAgentFits | WhyReason::NoFreeSlot) {
+        let all: Vec<(&AgentEntity, &AgentWhy, &Load)> =
+          agents.iter().zip(&judged).zip(&loads).map(|((a, why), load)| (a, why, load)).collect();
+        why.changes = changes(&class, &all);
+      }
+      why.agents_total = judged.len();
+      why.agents = judged;
+      why.agents.sort_by_key(|agent| distance(agent.rule));
+      why.agents.truncate(AGENTS_MAX);
     }
     Ok(why)
   }
+}
 
-  /// What keeps a task that is due from each agent.
-  async fn tell_due(
-    &self,
-    conn: &mut Conn,
-    (why, row, now): (&mut TaskWhy, &WaitingRow, Ts),
-    mut agents: Vec<AgentWhy>,
-  ) -> SvcResult<()> {
-    why.ahead = hot::count_ahead(conn, row, now).await?;
-    let waited = format_duration(Duration::from_secs(now.since(row.eligible_at).as_secs()));
-    let behind = match why.ahead {
-      0 => String::new(),
-      1 => "; 1 task comes first".to_owned(),
-      n if n >= hot::AHEAD_MAX => format!("; {n} tasks or more come first"),
-      n => format!("; {n} tasks come first"),
-    };
-    let fitting = agents.iter().filter(|agent| agent.fits).count();
-    let free = agents.iter().any(|agent| agent.rule == WhyRule::Free);
-    (why.reason, why.text) = if agents.is_empty() {
-      (WhyReason::NoAgentFits, format!("due for {waited}, and no agent is known"))
-    } else if fitting == 0 {
-      let text = format!("due for {waited}, and no agent may run it: {}", summary(&agents));
-      (WhyReason::NoAgentFits, text)
-    } else if free {
-      (WhyReason::AboutToStart, format!("due for {waited}, and an agent has room for it{behind}"))
-    } else {
-      let agents = if fitting == 1 { "the one agent" } else { "each agent" };
-      let text = format!("due for {waited}, and {agents} that may run it is full{behind}");
-      (WhyReason::NoFreeSlot, text)
-    };
-    agents.sort_by_key(|agent| agent.rule.number());
-    why.agents_total = agents.len();
-    agents.truncate(AGENTS_MAX);
-    why.agents = agents;
-    Ok(())
+/// What changes with time about each agent.
+async fn loads(
+  conn: &mut Conn,
+  jobs: &JobCache,
+  (class, agents, held_until): (&SelectorClass, &[AgentEntity], Option<Ts>),
+) -> SvcResult<Vec<Load>> {
+  let in_hand: HashMap<AgentId, i64> =
+    watch_agents::tasks_in_hand(conn).await?.into_iter().collect();
+  let mut carried: HashMap<AgentId, Requests> = HashMap::new();
+  if class.requests.is_some() {
+    let ids: Vec<&AgentId> = agents.iter().map(|agent| &agent.id).collect();
+    for (agent, class, count) in hot::carried(conn, &ids).await? {
+      let each = jobs.class(conn, class).await?.requests.unwrap_or_default();
+      let sum = carried.entry(agent).or_insert(Requests::none());
+      *sum = sum.carried(&each, count);
+    }
+  }
+  let last = match &class.sticky {
+    Some(sticky) => sticky_bmc::last_agent(conn, &class.namespace_id, &sticky.key).await?,
+    None => None,
+  };
+  let liking = |agent: &AgentEntity| {
+    let sticky = if last.as_ref() == Some(&agent.id) { STICKY_WEIGHT } else { 0 };
+    sticky + class.liking(&agent.labels)
+  };
+  let up = |agent: &&AgentEntity| agent.status != AgentStatus::Offline && !agent.cordoned;
+  let open = agents.iter().filter(up).filter(|agent| agent.may_serve(class));
+  let best = open.max_by_key(|agent| liking(agent));
+  let held = |agent: &AgentEntity| {
+    let (best, until) = (best.filter(|_| class.is_choosy())?, held_until?);
+    let text = format!("is liked less than {}, which is waited for until {until}", best.id);
+    (liking(agent) < liking(best)).then_some(text)
+  };
+  let load = |agent: &AgentEntity| Load {
+    in_hand: in_hand.get(&agent.id).copied().unwrap_or(0),
+    carried: carried.get(&agent.id).copied(),
+    last: last.clone(),
+    held: held(agent),
+  };
+  Ok(agents.iter().map(load).collect())
+}
+
+/// What keeps a task that is due from the agents.
+fn tell_due(
+  why: &mut TaskWhy,
+  (row, now, held_until): (&WaitingRow, Ts, Option<Ts>),
+  agents: &[AgentWhy],
+) {
+  let waited = format_duration(Duration::from_secs(now.since(row.eligible_at).as_secs()));
+  let behind = match why.ahead {
+    0 => String::new(),
+    1 => "; 1 task comes first".to_owned(),
+    n if n >= hot::AHEAD_MAX => format!("; {n} tasks or more come first"),
+    n => format!("; {n} tasks come first"),
+  };
+  let fitting = agents.iter().filter(|agent| agent.fits).count();
+  let any = |rule: WhyRule| agents.iter().any(|agent| agent.rule == rule);
+  why.earliest_at = None;
+  (why.reason, why.text) = if agents.is_empty() {
+    (WhyReason::NoAgentFits, format!("due for {waited}, and no agent is known"))
+  } else if fitting == 0 {
+    let text = format!("due for {waited}, and no agent may run it: {}", summary(agents));
+    (WhyReason::NoAgentFits, text)
+  } else if any(WhyRule::Free) {
+    why.earliest_at = Some(now);
+    (WhyReason::AboutToStart, format!("due for {waited}, and an agent has room for it{behind}"))
+  } else if any(WhyRule::Held) {
+    why.earliest_at = held_until;
+    let text = format!("due for {waited}, and it waits a moment for an agent that it likes more");
+    (WhyReason::Held, text)
+  } else {
+    let agents = if fitting == 1 { "the one agent" } else { "each agent" };
+    let text = format!("due for {waited}, and {agents} that may run it is full{behind}");
+    (WhyReason::NoFreeSlot, text)
+  };
+  if row.aged > 0 {
+    let rose = format!("; its priority is {}, {} of it by waiting", row.priority, row.aged);
+    why.text.push_str(&rose);
   }
 }
 
@@ -143,8 +203,14 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     reason,
     text,
     eligible_at: row.map(|row| row.eligible_at).filter(|_| waiting),
+    earliest_at: row.map(|row| row.eligible_at).filter(|_| waiting),
     start_deadline_at: row.and_then(|row| row.start_deadline_at).filter(|_| waiting),
+    priority: row.map(|row| row.priority).filter(|_| waiting),
+    aged: row.map_or(0, |row| row.aged),
     ahead: 0,
+    changes: Vec::new(),
+    facts: Vec::new(),
+    knob: None,
     limits: Vec::new(),
     agents: Vec::new(),
     agents_total: 0,

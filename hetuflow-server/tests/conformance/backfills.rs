@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::*;
-use hetuflow_server::infra::bmc::{PageArgs, backfill_bmc, fire_bmc, schedule_bmc};
+use hetuflow_server::infra::bmc::{PageArgs, backfill_bmc, fire_bmc, plan_bmc, schedule_bmc};
 use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::DbError;
 use hetuflow_server::service::{
@@ -266,7 +266,7 @@ pub async fn a_backfill_has_its_limits_and_holds_nothing_back(store: &TestStore)
   let plan = PlanSvc::new(Store::new(store.db.clone(), Arc::new(Bus::default())), Duration::ZERO);
   assert_eq!(plan.run_once().await.unwrap().fired, 1);
   let mut conn = store.db.read().await.unwrap();
-  assert_eq!(fire_bmc::live_tasks(&mut conn, past.row.id).await.unwrap().len(), 1);
+  assert_eq!(plan_bmc::live_tasks(&mut conn, past.row.id).await.unwrap().len(), 1);
   let open = backfill_bmc::open_tasks(&mut conn, row.id).await.unwrap();
   let tasks: BTreeSet<TaskId> = open.iter().map(|task| task.task_id).collect();
   for id in tasks {
@@ -275,6 +275,9 @@ pub async fn a_backfill_has_its_limits_and_holds_nothing_back(store: &TestStore)
       (task.trigger_source, task.schedule_id),
       (TriggerSource::Backfill, Some(past.row.id))
     );
-    assert!(task.scheduled_at == past.at(58), "{task:?}");
+    assert!(
+      task.scheduled_at == past.at(58) && task.eligible_at.unwrap() > past.at(59),
+      "{task:?}"
+    );
   }
 }

@@ -28,6 +28,8 @@ pub async fn claims_that_nobody_handed_out_wait_again(store: &TestStore) {
   let settings = DispatchSettings {
     early: Duration::from_secs(5),
     poll_interval: Duration::from_millis(20),
+    choice: AgentChoice::MostFree,
+    prefer_hold: Duration::ZERO,
     claim_lease: Duration::from_millis(400),
   };
   let ours = ServerId::new("s1").unwrap();

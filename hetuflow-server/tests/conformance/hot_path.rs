@@ -7,7 +7,7 @@ use std::time::Duration;
 use hetuflow_core::*;
 use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::hot::{
-  self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StopMark,
+  self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StartGate, StopMark,
 };
 use hetuflow_server::infra::bmc::{agent_bmc, job_bmc, task_bmc, task_instance_bmc};
 use hetuflow_server::infra::bus::Bus;
@@ -41,6 +41,7 @@ pub fn task(job: &JobEntity, priority: i64, scheduled_at: Ts) -> NewTask {
     idempotency_key: None,
     idempotency_hash: None,
     created_by: Some("tester".to_owned()),
+    start: StartGate::Open,
   }
 }
 

@@ -228,7 +228,7 @@ pub async fn two_servers_never_let_too_many_through(store: &TestStore) {
 pub async fn slots_that_nobody_uses_go_to_others(store: &TestStore) {
   let job = stored_job(store).await;
   let config: TaskConfig = serde_json::from_value(json!({ "selector": "zone=nowhere" })).unwrap();
-  let class = config.class(&NamespaceId::default());
+  let class = config.class(&NamespaceId::default(), job.id);
   let mut tx = store.db.begin().await.unwrap();
   let made = job_bmc::ensure_class(&mut tx, &class).await;
   tx.end(made).await.unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod ageing;
 mod backfills;
 mod controls;
 mod engines;
@@ -10,7 +11,9 @@ mod fleet;
 mod hand_out;
 mod hot_path;
 mod limits;
+mod placement;
 mod planner;
+mod planner_missed;
 mod planner_times;
 mod plans;
 mod secrets;
@@ -48,12 +51,15 @@ both_engines! {
   hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  placement::needs_are_never_oversubscribed,
+  placement::liked_agents_come_first_for_a_while,
   fleet::given_labels_and_drains_outlive_a_registration,
   fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
   fleet::a_command_is_sent_once_and_answered_by_its_agent,
   fleet::only_what_is_gone_and_idle_is_forgotten,
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
+  ageing::long_waiters_rise,
   limits::held_tasks_wait_for_their_slot,
   limits::a_retry_waits_for_its_slot_anew,
   limits::all_or_nothing_over_several_limits,
@@ -64,11 +70,18 @@ both_engines! {
   limits::semaphores_are_kept_while_they_are_needed,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
-  planner::buffer_one_keeps_one_instant,
-  planner::buffer_all_keeps_every_instant,
-  planner::skip_counts_what_it_leaves_out,
+  planner::skip_leaves_out_what_overlaps,
+  planner::buffer_one_keeps_one_waiting,
+  planner::buffer_all_keeps_a_bounded_queue,
+  planner::serial_priority_lets_the_urgent_go_first,
+  planner::a_trigger_is_decided_by_the_policy,
+  planner::a_trigger_takes_back_what_is_planned_ahead,
+  planner::two_planners_share_ten_thousand_instants,
   planner::an_older_run_is_asked_to_stop_or_killed,
-  planner::catching_up_has_its_limits,
+  planner_missed::catching_up_has_its_limits,
+  planner_missed::catching_up_respects_overlap,
+  planner_missed::a_month_of_seconds_is_one_row,
+  planner_missed::what_many_have_missed_is_spread,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
   backfills::a_backfill_runs_what_is_missing,

@@ -7,8 +7,8 @@ use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::log_bmc::{self, LogChunk};
 use hetuflow_server::infra::bmc::schedule_bmc::ScheduleCursor;
 use hetuflow_server::infra::bmc::{
-  Cursor, PageArgs, agent_bmc, fire_bmc, job_bmc, namespace_bmc, schedule_bmc, server_bmc,
-  token_bmc,
+  Cursor, PageArgs, agent_bmc, fire_bmc, job_bmc, namespace_bmc, plan_bmc, schedule_bmc,
+  server_bmc, token_bmc,
 };
 use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::{DbError, migrate, migration_state, revert};
@@ -49,17 +49,25 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     schedule_kind: ScheduleKind::Cron,
     cron_expression: Some("* * * * *".to_owned()),
     interval_secs: None,
+    interval_from: IntervalFrom::Start,
     timezone: "Europe/Berlin".to_owned(),
     dst_gap: DstGap::Auto,
     dst_overlap: DstOverlap::Auto,
     jitter_secs: 0,
     exclude: Vec::new(),
+    calendars: Vec::new(),
     start_time: None,
     end_time: None,
     max_count: None,
     status: ScheduleStatus::Enabled,
     status_reason: None,
+    paused_by: None,
+    paused_reason: None,
+    paused_until: None,
+    skip_next: 0,
+    skip_reason: None,
     overlap_policy: OverlapPolicy::Skip,
+    queue_max: QUEUE_MAX_DEFAULT,
     misfire_policy: MisfirePolicy::FireLast,
     misfire_grace_secs: 3600,
     catchup_max: 10,
@@ -218,16 +226,16 @@ pub async fn schedules_move_only_from_where_they_were_read(store: &TestStore) {
   let row = schedule(&job, "clock", Some(at));
   schedule_bmc::create(&mut tx, &row).await.unwrap();
   assert_eq!(schedule_bmc::get(&mut tx, row.id).await.unwrap().as_ref(), Some(&row));
-  let due = schedule_bmc::list_due(&mut tx, at, 10).await.unwrap();
-  assert_eq!(due.len(), 1);
+  assert_eq!(plan_bmc::due_ids(&mut tx, (at, at), 10).await.unwrap(), [row.id]);
   let early = at.minus(std::time::Duration::from_micros(1));
-  assert!(schedule_bmc::list_due(&mut tx, early, 10).await.unwrap().is_empty());
+  assert!(plan_bmc::due_ids(&mut tx, (early, early), 10).await.unwrap().is_empty());
   let cursor = ScheduleCursor {
     status: ScheduleStatus::Enabled,
     status_reason: None,
     next_run_at: Some(Ts::from_millis(1_800_000_060_000)),
     last_run_at: Some(at),
     run_count: 1,
+    skip_next: 0,
   };
   assert!(schedule_bmc::advance_if_at(&mut tx, &row, &cursor).await.unwrap());
   assert!(!schedule_bmc::advance_if_at(&mut tx, &row, &cursor).await.unwrap(), "it has moved");

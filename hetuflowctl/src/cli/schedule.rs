@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hetuflow_core::{DstGap, DstOverlap, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts};
+use hetuflow_core::{
+  DstGap, DstOverlap, IntervalFrom, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts,
+};
 
 use super::backfill::BackfillArgs;
 use super::examples;
 use super::list::Paging;
 use super::object::{Many, Name, Names};
-use super::value::{read_duration, read_instant};
+use super::value::{read_duration, read_instant, read_pair};
 
 /// Verbs of schedules.
 #[derive(Debug, Subcommand)]
@@ -35,8 +37,8 @@ pub enum ScheduleVerb {
   Pause(Many),
   /// Let held schedules fire again
   Resume(Many),
-  /// Fire schedules once, now
-  Trigger(Many),
+  /// Fire schedules once, now, under their policy of overlap
+  Trigger(TriggerArgs),
   /// The next fires of a schedule, a job or an expression
   #[command(after_help = examples::NEXT)]
   Next(NextArgs),
@@ -77,6 +79,9 @@ pub struct Timing {
   /// Time between fires
   #[arg(long, value_name = "DUR", value_parser = read_duration, conflicts_with = "cron")]
   pub every: Option<Duration>,
+  /// Count --every from a fixed start, or from the end of the run before
+  #[arg(long, value_name = "start|end", value_parser = |text: &str| text.parse::<IntervalFrom>().map_err(|error| error.to_string()))]
+  pub from: Option<IntervalFrom>,
   /// Time zone, as Europe/Berlin
   #[arg(long, value_name = "ZONE")]
   pub tz: Option<String>,
@@ -98,9 +103,18 @@ pub struct Timing {
   /// While an earlier run lives: skip, buffer_one, allow_all…
   #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<OverlapPolicy>().map_err(|error| error.to_string()))]
   pub overlap: Option<OverlapPolicy>,
+  /// Most runs that wait for an earlier one (1000)
+  #[arg(long, value_name = "N")]
+  pub queue_max: Option<i64>,
   /// Missed instants: skip, fire_once, fire_last, fire_all
   #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<MisfirePolicy>().map_err(|error| error.to_string()))]
   pub misfire: Option<MisfirePolicy>,
+  /// Missed instants older than this are too late (1h)
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub grace: Option<Duration>,
+  /// Most missed instants that fire_all makes up for (10)
+  #[arg(long, value_name = "N")]
+  pub catchup_max: Option<i64>,
   /// Fires in all
   #[arg(long, value_name = "N")]
   pub max_count: Option<i64>,
@@ -137,6 +151,26 @@ pub struct ScheduleSet {
   /// When.
   #[command(flatten)]
   pub timing: Timing,
+}
+
+/// Which schedules, and what is different this time.
+#[derive(Debug, Clone, Args)]
+pub struct TriggerArgs {
+  /// Which.
+  #[command(flatten)]
+  pub names: Names,
+  /// Parameter; K:=JSON for a value that is not text
+  #[arg(short, long = "param", value_name = "K=V", value_parser = read_pair)]
+  pub param: Vec<(String, String)>,
+  /// Higher is claimed first
+  #[arg(long, value_name = "N", allow_hyphen_values = true)]
+  pub prio: Option<i64>,
+  /// A second request with this key answers with the first one's task
+  #[arg(long, value_name = "KEY")]
+  pub key: Option<String>,
+  /// Only say what would be decided
+  #[arg(long)]
+  pub dry_run: bool,
 }
 
 /// Which fires to come.

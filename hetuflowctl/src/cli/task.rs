@@ -37,6 +37,8 @@ pub enum TaskVerb {
   Signal(SignalArgs),
   /// Give waiting tasks another priority
   Reprioritise(ReprioritiseArgs),
+  /// Why a task does not start, where it could, and what would let it; or why it ended as it did
+  Why(Target),
   /// A task with its job, its schedule and its attempts
   Tree(Target),
   /// How a task ended: exit code or signal, reason, times, and what it has handed on

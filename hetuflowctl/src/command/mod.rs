@@ -183,6 +183,7 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Kill(args) => task::control::kill(session, args).await,
     TaskVerb::Signal(args) => task::control::signal(session, args).await,
     TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
+    TaskVerb::Why(args) => task::why::why(session, &args.target).await,
     TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,
     TaskVerb::Result(args) => task::story::result(session, &args.target).await,
     TaskVerb::Timeline(args) => task::story::timeline(session, &args.target).await,

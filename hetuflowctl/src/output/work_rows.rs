@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  DstGap, DstOverlap, FireEntity, JobEntity, ScheduleEntity, ScheduleKind, TaskEntity,
-  TaskInstanceEntity, Ts, short_id,
+  DstGap, DstOverlap, FireEntity, IntervalFrom, JobEntity, QUEUE_MAX_DEFAULT, ScheduleEntity,
+  ScheduleKind, TaskEntity, TaskInstanceEntity, Ts, short_id,
 };
 use serde_json::{Value, json};
 
@@ -93,6 +93,10 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   put("dst_overlap", json!(overlap));
   put("jitter_secs", json!(Some(schedule.jitter_secs).filter(|secs| *secs != 0)));
   put("exclude", json!(Some(&schedule.exclude).filter(|rules| !rules.is_empty())));
+  put("calendars", json!(Some(&schedule.calendars).filter(|names| !names.is_empty())));
+  let from = Some(schedule.interval_from).filter(|from| *from != IntervalFrom::Start);
+  put("interval_from", json!(from));
+  put("queue_max", json!(Some(schedule.queue_max).filter(|most| *most != QUEUE_MAX_DEFAULT)));
   put("start_time", json!(schedule.start_time));
   put("end_time", json!(schedule.end_time));
   put("max_count", json!(schedule.max_count));

@@ -3,11 +3,12 @@
 use anyhow::{Result, ensure};
 use hetuflow_tests::api::Api;
 use hetuflow_tests::cluster::{Cluster, Engine};
+use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{submit, wait_status};
+use crate::support::{LIMIT, attempts, submit, task, wait_status};
 
-both_engines!(selectors_choose_agents);
+both_engines!(selectors_choose_agents, needs_are_kept_to, some_agents_are_liked_more,);
 
 async fn label(api: &Api, agent: &str, labels: Value) -> Result<()> {
   let (status, answer) =
@@ -48,5 +49,164 @@ async fn selectors_choose_agents(engine: Engine) -> Result<()> {
   let output = cluster.ctl(&["run", "--cmd", "true", "-l", "zone=a, b=="]).await?;
   let words = String::from_utf8_lossy(&output.stderr).into_owned();
   ensure!(output.status.code() == Some(2) && words.contains("byte 10"), "{words}");
+  cluster.finish()
+}
+
+async fn running(api: &Api, ids: &[String]) -> Result<usize> {
+  let mut count = 0;
+  for id in ids {
+    count += usize::from(task(api, id).await?["status"] == "running");
+  }
+  Ok(count)
+}
+
+async fn wait_running(api: &Api, ids: &[String], wanted: usize) -> Result<()> {
+  wait::until_ok(&format!("{wanted} to run"), LIMIT, || async {
+    let count = running(api, ids).await.map_err(|error| format!("{error:#}"))?;
+    if count == wanted { Ok(()) } else { Err(format!("{count} run")) }
+  })
+  .await
+}
+
+/// What tasks ask for is taken from what the agent has, also while the agent is killed; slots are
+/// counted on the agent too, beside tasks that ask for nothing.
+async fn needs_are_kept_to(engine: Engine) -> Result<()> {
+  let settings = "[agent.resources]\ncpu = 3\nmemory_mb = 1000";
+  let mut cluster = Cluster::builder().engine(engine).agent_settings(settings).start().await?;
+  let api = cluster.api();
+  let gate = |name: &str| cluster.dir().join(name);
+  let hold = |name: &str| format!("until [ -e '{}' ]; do sleep 0.1; done", gate(name).display());
+  let mut ids = Vec::new();
+  for index in 0..4 {
+    let config = json!({ "command": hold(&format!("g{index}")), "requests": { "cpu": 1.5, "memory_mb": 100 } });
+    ids.push(submit(&api, &json!({ "config": config })).await?);
+  }
+  wait_running(&api, &ids, 2).await?;
+  for (requests, words) in
+    [(json!({ "cpu": 4 }), "cpu"), (json!({ "memory_mb": 2000 }), "memory_mb")]
+  {
+    let never = json!({ "config": { "command": "true", "requests": requests } });
+    let never = submit(&api, &never).await?;
+    let why = api.get_ok(&format!("/tasks/{never}/why")).await?;
+    assert_eq!(
+      (&why["reason"], &why["agents"][0]["rule"]),
+      (&json!("no_agent_fits"), &json!("needs"))
+    );
+    ensure!(why["text"].as_str().unwrap_or_default().contains(words), "{why}");
+    api.post_ok(&format!("/tasks/{never}/cancel"), &json!({})).await?;
+  }
+  // What asks for nothing goes on meanwhile.
+  let free = submit(&api, &json!({ "config": { "command": "true" } })).await?;
+  wait_status(&api, &free, &["succeeded"]).await?;
+  // The room of a task on an agent that is dead is not given away.
+  let waits = ids[2..].to_vec();
+  let (two, paths) = (running(&api, &ids).await?, [gate("g0"), gate("g1"), gate("g2"), gate("g3")]);
+  assert_eq!(two, 2);
+  cluster.kill9_agent(0)?;
+  cluster.restart_agent(0)?;
+  cluster.wait_agent(0).await?;
+  assert_eq!(running(&api, &waits).await?, 0);
+  std::fs::write(&paths[0], "")?;
+  wait_status(&api, &ids[0], &["succeeded"]).await?;
+  wait_running(&api, &waits, 1).await?;
+  for path in &paths[1..] {
+    std::fs::write(path, "")?;
+  }
+  for id in &ids {
+    wait_status(&api, id, &["succeeded"]).await?;
+  }
+
+  // Four slots: one task for three, then two that ask for nothing; one of them has no slot.
+  let three = json!({ "config": { "command": hold_of(&paths, "s3"), "requests": { "slots": 3 } } });
+  let three = submit(&api, &three).await?;
+  wait_status(&api, &three, &["running"]).await?;
+  let mut plain = Vec::new();
+  for name in ["p0", "p1"] {
+    let config = json!({ "config": { "command": hold_of(&paths, name) } });
+    plain.push(submit(&api, &config).await?);
+  }
+  wait_running(&api, &plain, 1).await?;
+  let waiting = wait::until_ok("one to wait on the agent", LIMIT, || async {
+    for id in &plain {
+      let one = task(&api, id).await.map_err(|error| format!("{error:#}"))?;
+      if one["status"] == "dispatched" {
+        return Ok(id.clone());
+      }
+    }
+    Err("none is dispatched".to_owned())
+  })
+  .await?;
+  for name in ["p0", "p1", "s3"] {
+    std::fs::write(cluster.dir().join(name), "")?;
+  }
+  wait_status(&api, &waiting, &["succeeded"]).await?;
+  wait_status(&api, &three, &["succeeded"]).await?;
+  cluster.finish()
+}
+
+fn hold_of(paths: &[std::path::PathBuf], name: &str) -> String {
+  format!("until [ -e '{}' ]; do sleep 0.1; done", paths[0].with_file_name(name).display())
+}
+
+async fn agents_of(api: &Api, ids: &[String]) -> Result<Vec<String>> {
+  let mut agents = Vec::new();
+  for id in ids {
+    let done = wait_status(api, id, &["succeeded"]).await?;
+    agents.push(done["agent_id"].as_str().unwrap_or_default().to_owned());
+  }
+  Ok(agents)
+}
+
+async fn some_agents_are_liked_more(engine: Engine) -> Result<()> {
+  let settings = "[scheduler]\nagent_choice = \"round_robin\"\nprefer_hold = \"300ms\"";
+  let cluster =
+    Cluster::builder().engine(engine).agents(2).slots(1).server_settings(settings).start().await?;
+  let api = cluster.api();
+  label(&api, "agent-1", json!({ "zone": "eu" })).await?;
+  let mut ids = Vec::new();
+  for _ in 0..4 {
+    ids.push(submit(&api, &json!({ "config": { "command": "true" } })).await?);
+    wait_status(&api, &ids[ids.len() - 1], &["succeeded"]).await?;
+  }
+  let turns = agents_of(&api, &ids).await?;
+  ensure!(turns[0] != turns[1] && turns[..2] == turns[2..], "{turns:?}");
+
+  let pinned = json!({ "config": { "command": "true", "pin": "agent-0" } });
+  let liked = json!({ "config": { "command": "true",
+    "prefer": [{ "selector": "zone=eu", "weight": 50 }] } });
+  let stuck = json!({ "config": { "command": "true", "pin": "agent-9" } });
+  let stuck = submit(&api, &stuck).await?;
+  for (task, agent) in [(&pinned, "agent-0"), (&liked, "agent-1")] {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+      ids.push(submit(&api, task).await?);
+      wait_status(&api, &ids[ids.len() - 1], &["succeeded"]).await?;
+    }
+    assert_eq!(agents_of(&api, &ids).await?, [agent; 3], "{task}");
+  }
+  // The liked one is full: after a short wait the other does it.
+  let gate = cluster.dir().join("gate");
+  let hold = format!("until [ -e '{}' ]; do sleep 0.1; done", gate.display());
+  let blocker = json!({ "config": { "command": hold, "pin": "agent-1" } });
+  let blocker = submit(&api, &blocker).await?;
+  wait_status(&api, &blocker, &["running"]).await?;
+  let elsewhere = submit(&api, &liked).await?;
+  assert_eq!(agents_of(&api, std::slice::from_ref(&elsewhere)).await?, ["agent-0"]);
+  std::fs::write(&gate, "")?;
+  wait_status(&api, &blocker, &["succeeded"]).await?;
+
+  // A job goes back to where it ran last.
+  let job = json!({ "name": "warm", "config": { "command": "true", "sticky": "job" } });
+  api.post_ok("/jobs", &job).await?;
+  let mut ids = Vec::new();
+  for _ in 0..4 {
+    ids.push(submit(&api, &json!({ "job": "warm" })).await?);
+    wait_status(&api, &ids[ids.len() - 1], &["succeeded"]).await?;
+  }
+  let agents = agents_of(&api, &ids).await?;
+  ensure!(agents.iter().all(|agent| *agent == agents[0]), "{agents:?}");
+  let why = api.get_ok(&format!("/tasks/{stuck}/why")).await?;
+  assert_eq!((&why["reason"], &why["agents"][0]["rule"]), (&json!("no_agent_fits"), &json!("pin")));
+  assert_eq!(attempts(&api, &stuck).await?.len(), 0);
   cluster.finish()
 }

@@ -32,12 +32,28 @@ async fn a_task_that_waits_says_why(engine: Engine) -> Result<()> {
   );
 
   let us = json!({ "config": { "command": "true", "selector": { "zone": "us" } } });
-  let us = why(&api, &submit(&api, &us).await?).await?;
+  let waits = submit(&api, &us).await?;
+  let us = why(&api, &waits).await?;
   assert_eq!(said(&us).0, "no_agent_fits");
   ensure!(said(&us).1.contains("1 does not meet zone=us: its zone is eu"), "{us}");
-  let agent = json!({ "agent_id": "agent-0", "fits": false, "rule": "selector",
-    "text": "does not meet zone=us: its zone is eu" });
-  assert_eq!((&us["agents"][0], &us["agents_total"]), (&agent, &json!(1)));
+  let agent = &us["agents"][0];
+  assert_eq!((&agent["rule"], &agent["fits"]), (&json!("selector"), &json!(false)));
+  assert_eq!(agent["text"], "does not meet zone=us: its zone is eu");
+  assert_eq!(us["agents_total"], 1);
+  let rules = agent["rules"].as_array().context("rules")?;
+  let no: Vec<&Value> = rules.iter().filter(|rule| rule["fits"] == false).collect();
+  ensure!(no.len() == 1 && rules.len() >= 5, "{us}");
+  // The command that is offered is given, and the task starts.
+  let step = &us["changes"][0]["steps"][0];
+  assert_eq!(step["text"], "label agent-0 zone=us");
+  let words = cluster.ctl(&["task", "why", &waits]).await?;
+  let words = String::from_utf8_lossy(&words.stdout).into_owned();
+  ensure!(words.contains("x does not meet zone=us") && words.contains("agent-0"), "{words}");
+  let command = step["command"].as_str().context("a command")?;
+  let args: Vec<&str> = command.split(' ').skip(1).collect();
+  let output = cluster.ctl(&args).await?;
+  ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+  wait_status(&api, &waits, &["succeeded"]).await?;
 
   let fax = json!({ "config": { "cmd": "handler", "task_type": "fax" } });
   let fax = why(&api, &submit(&api, &fax).await?).await?;
@@ -75,7 +91,15 @@ async fn a_task_that_waits_says_why(engine: Engine) -> Result<()> {
   api.post_ok("/tasks/actions", &cancel).await?;
   wait_status(&api, last, &["cancelled"]).await?;
   let over = why(&api, last).await?;
-  assert_eq!((said(&over), &over["waiting"]), (("ended", "it is cancelled"), &json!(false)));
+  assert_eq!((said(&over).0, &over["waiting"]), ("ended", &json!(false)));
+  ensure!(said(&over).1.starts_with("it is cancelled: asked for by"), "{over}");
+  let failed = json!({ "config": { "command": "exit 3" } });
+  let failed = submit(&api, &failed).await?;
+  wait_status(&api, &failed, &["failed"]).await?;
+  let failed = why(&api, &failed).await?;
+  ensure!(said(&failed).1.contains("exit code 3"), "{failed}");
+  assert_eq!(failed["knob"], "max_retries (now 0)");
+  ensure!(failed["facts"][0].as_str().unwrap_or_default().contains("agent-0"), "{failed}");
 
   api.post_ok("/agents/agent-0/cordon", &json!({})).await?;
   // What is on its way already still arrives.

@@ -24,6 +24,7 @@
 //! a walk over the months of one 400-year calendar cycle.
 
 mod civil;
+mod count;
 mod day_rule;
 mod describe;
 mod error;

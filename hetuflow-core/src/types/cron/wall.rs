@@ -34,7 +34,7 @@ impl CronExpression {
   }
 
   /// The first matching second of a matching day.
-  fn first_time(&self) -> u32 {
+  pub(super) fn first_time(&self) -> u32 {
     let first = |bits: u64| bits.trailing_zeros();
     first(self.hours.into()) * 3600 + first(self.minutes) * 60 + first(self.seconds)
   }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::NamespaceId;
+use crate::types::{AgentId, NamespaceId, Requests};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
   pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -183,13 +183,17 @@ proptest! {
   #[test]
   fn equal_demands_have_one_class(key in "[a-z]{1,8}", value in "[a-z]{1,8}") {
     let class = SelectorClass {
-      namespace_id: NamespaceId::default(),
       selector: Selector::from_iter([(key.as_str(), value.as_str())]),
-      task_type: None,
+      ..SelectorClass::any(NamespaceId::default())
     };
     prop_assert_eq!(class.class_id(), class.clone().class_id());
     let other = SelectorClass { task_type: Some(value.clone()), ..class.clone() };
     prop_assert_ne!(class.class_id(), other.class_id());
+    let needy = SelectorClass { requests: Some(Requests::default()), ..class.clone() };
+    prop_assert!(class.class_id() >= 0 && needy.class_id() < 0);
+    let pinned = SelectorClass { pin: Some(AgentId::new("a-1").expect("an id")), ..class.clone() };
+    prop_assert!(!pinned.admits(&labels(&[(&key, &value)]), &[], &TaskTypes::Any));
+    prop_assert!(pinned.admits(&labels(&[(&key, &value), ("agent", "a-1")]), &[], &TaskTypes::Any));
     prop_assert!(class.admits(&labels(&[(&key, &value)]), &[], &TaskTypes::Any));
   }
 }

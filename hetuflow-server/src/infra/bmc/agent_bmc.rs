@@ -1,13 +1,14 @@
 //! `sched_agent`.
 
 use hetuflow_core::{
-  AgentCapabilities, AgentEntity, AgentFilter, AgentId, AgentStatus, DrainThen, Labels, Page,
-  ServerId, Ts,
+  AgentCapabilities, AgentEntity, AgentFilter, AgentId, AgentStatus, Capacity, DrainThen, Labels,
+  Page, ServerId, Ts,
 };
 use sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, Value};
 use serde_json::Value as Json;
 
 use super::page::{PageArgs, by_name};
+use super::sql_text::SqlText;
 use super::{is, json, json_option, text, text_option, ts, ts_option};
 use crate::infra::db::{Conn, DbError, Row1};
 
@@ -314,6 +315,33 @@ pub async fn labels_since(conn: &mut Conn, since: Ts) -> Result<Vec<(AgentId, La
   select.columns(["id", "labels"]).from(TABLE).and_where(Expr::col("updated_at").gte(ts(since)));
   let rows: Vec<Row> = conn.fetch(&select).await?;
   Ok(rows.into_iter().map(|row| (row.id, row.labels)).collect())
+}
+
+/// What agents have in all, for tasks that ask for room; keeps others from asking until this
+/// transaction is over.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn lock_capacities(
+  conn: &mut Conn,
+  agents: &[&AgentId],
+) -> Result<Vec<(AgentId, Capacity)>, DbError> {
+  #[derive(sqlx::FromRow)]
+  struct Row {
+    id: AgentId,
+    #[sqlx(json)]
+    capabilities: AgentCapabilities,
+    #[sqlx(json)]
+    labels: Labels,
+  }
+  let mut sql = SqlText::new("select id, capabilities, labels from sched_agent where id in ");
+  sql.bind_list(agents.iter().map(text)).push(" order by id");
+  // SQLite has one writer at a time anyway.
+  if !conn.is_sqlite() {
+    sql.push(" for update");
+  }
+  let rows: Vec<Row> = sql.fetch(conn).await?;
+  Ok(rows.into_iter().map(|row| (row.id, row.capabilities.capacity(&row.labels))).collect())
 }
 
 /// Makes an agent take nothing new, or lets it take again, which also ends a drain.

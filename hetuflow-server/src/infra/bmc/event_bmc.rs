@@ -27,6 +27,15 @@ impl Journal {
     }
   }
 
+  /// Notes all that another one has.
+  pub fn merge(&mut self, other: Self) {
+    for (namespace, changes) in other.batches {
+      for change in changes {
+        self.push(&namespace, change);
+      }
+    }
+  }
+
   /// The rows of the journal: namespace, number of changes, packed changes.
   ///
   /// # Errors

@@ -89,13 +89,17 @@ pub async fn revoke_planned(
   Ok(gone.len() as u64)
 }
 
-/// Whether a task of the schedule is not final yet.
+/// The first planned instant after `after` whose task nobody has claimed.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn live_tasks(conn: &mut Conn, schedule: ScheduleId) -> Result<Vec<uuid::Uuid>, DbError> {
-  let sql = "select task_id from sched_task_hot where schedule_id = $1 \
-    order by scheduled_at limit 100";
-  let rows: Vec<Row1<uuid::Uuid>> = conn.fetch_sql(sql, vec![uuid(schedule.0)]).await?;
-  Ok(rows.into_iter().map(|row| row.0).collect())
+pub async fn first_ahead(
+  conn: &mut Conn,
+  schedule: ScheduleId,
+  after: Ts,
+) -> Result<Option<Ts>, DbError> {
+  let sql = "select min(f.fire_at) from sched_fire f join sched_task_hot h on h.task_id = f.task_id \
+    where h.schedule_id = $1 and h.status = 'pending' and h.scheduled_at > $2";
+  let rows: Vec<Row1<Option<Ts>>> = conn.fetch_sql(sql, vec![uuid(schedule.0), ts(after)]).await?;
+  Ok(rows.into_iter().next().and_then(|row| row.0))
 }

@@ -68,6 +68,19 @@ pub async fn get(conn: &mut Conn, id: JobId) -> Result<Option<JobEntity>, DbErro
   conn.fetch_optional(&select).await
 }
 
+/// Reads those of these that are not deleted.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn get_many(
+  conn: &mut Conn,
+  ids: impl IntoIterator<Item = JobId>,
+) -> Result<Vec<JobEntity>, DbError> {
+  let mut select = select_live();
+  select.and_where(Expr::col("id").is_in(ids.into_iter().map(|id| uuid(id.0))));
+  conn.fetch(&select).await
+}
+
 /// Reads one that is not deleted, by its name.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, 
 use crate::infra::db::{Conn, DbError};
 
 pub(super) const TABLE: &str = "sched_schedule";
-pub(super) const COLUMNS: [&str; 35] = [
+pub(super) const COLUMNS: [&str; 43] = [
   "id",
   "job_id",
   "namespace_id",
@@ -20,17 +20,25 @@ pub(super) const COLUMNS: [&str; 35] = [
   "schedule_kind",
   "cron_expression",
   "interval_secs",
+  "interval_from",
   "timezone",
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
   "exclude",
+  "calendars",
   "start_time",
   "end_time",
   "max_count",
   "status",
   "status_reason",
+  "paused_by",
+  "paused_reason",
+  "paused_until",
+  "skip_next",
+  "skip_reason",
   "overlap_policy",
+  "queue_max",
   "misfire_policy",
   "misfire_grace_secs",
   "catchup_max",
@@ -64,17 +72,25 @@ pub async fn create(conn: &mut Conn, row: &ScheduleEntity) -> Result<(), DbError
     text(row.schedule_kind).into(),
     text_option(row.cron_expression.as_deref()).into(),
     Value::BigInt(row.interval_secs).into(),
+    text(row.interval_from).into(),
     text(&row.timezone).into(),
     text(row.dst_gap).into(),
     text(row.dst_overlap).into(),
     row.jitter_secs.into(),
     json(&row.exclude).into(),
+    json(&row.calendars).into(),
     ts_option(row.start_time).into(),
     ts_option(row.end_time).into(),
     Value::BigInt(row.max_count).into(),
     text(row.status).into(),
     text_option(row.status_reason.as_deref()).into(),
+    text_option(row.paused_by.as_deref()).into(),
+    text_option(row.paused_reason.as_deref()).into(),
+    ts_option(row.paused_until).into(),
+    row.skip_next.into(),
+    text_option(row.skip_reason.as_deref()).into(),
     text(row.overlap_policy).into(),
+    row.queue_max.into(),
     text(row.misfire_policy).into(),
     row.misfire_grace_secs.into(),
     row.catchup_max.into(),
@@ -163,26 +179,6 @@ pub async fn list_of_job(conn: &mut Conn, job: JobId) -> Result<Vec<ScheduleEnti
   conn.fetch(&select).await
 }
 
-/// Schedules whose next instant comes before `until`, soonest first.
-///
-/// # Errors
-/// Any [`DbError`].
-pub async fn list_due(
-  conn: &mut Conn,
-  until: Ts,
-  limit: u64,
-) -> Result<Vec<ScheduleEntity>, DbError> {
-  let mut select = Query::select();
-  select
-    .columns(COLUMNS)
-    .from(TABLE)
-    .and_where(is("status", text(ScheduleStatus::Enabled)))
-    .and_where(Expr::col("next_run_at").lte(ts(until)))
-    .order_by("next_run_at", Order::Asc)
-    .limit(limit);
-  conn.fetch(&select).await
-}
-
 /// Changes what is given and counts the revision up.
 ///
 /// # Errors
@@ -208,15 +204,18 @@ pub async fn update(
     .set("description", change.description.as_ref().map(text))
     .set("cron_expression", change.cron_expression.as_ref().map(text))
     .set("interval_secs", interval.map(|secs| Value::BigInt(Some(secs))))
+    .set("interval_from", change.interval_from.map(text))
     .set("timezone", change.timezone.as_ref().map(text))
     .set("dst_gap", change.dst_gap.map(text))
     .set("dst_overlap", change.dst_overlap.map(text))
     .set("jitter_secs", jitter.map(|secs| Value::BigInt(Some(secs))))
     .set("exclude", change.exclude.as_deref().map(|texts| json(&exclude_rules(texts))))
+    .set("calendars", change.calendars.as_ref().map(json))
     .set("end_time", change.end_time.map(ts))
     .set("max_count", change.max_count.map(|count| Value::BigInt(Some(count))))
     .set("status", change.status.map(text))
     .set("overlap_policy", change.overlap_policy.map(text))
+    .set("queue_max", change.queue_max.map(|count| Value::BigInt(Some(count))))
     .set("misfire_policy", change.misfire_policy.map(text))
     .set("misfire_grace_secs", grace.map(|secs| Value::BigInt(Some(secs))))
     .set("catchup_max", change.catchup_max.map(|count| Value::BigInt(Some(count))))
@@ -240,6 +239,8 @@ pub struct ScheduleCursor {
   pub last_run_at: Option<Ts>,
   /// Tasks made so far.
   pub run_count: i64,
+  /// Instants that are still to be left out by wish.
+  pub skip_next: i64,
 }
 
 /// Moves the cursor, if the schedule is still at this revision and this instant.
@@ -259,6 +260,7 @@ pub async fn advance_if_at(
     .value("next_run_at", ts_option(cursor.next_run_at))
     .value("last_run_at", ts_option(cursor.last_run_at))
     .value("run_count", cursor.run_count)
+    .value("skip_next", cursor.skip_next)
     .and_where(is("id", uuid(schedule.id.0)))
     .and_where(is("rev", Value::BigInt(Some(schedule.rev))));
   match schedule.next_run_at {
@@ -282,6 +284,23 @@ pub async fn set_next(
   conn.execute(&update).await.map(drop)
 }
 
+/// Plans anew from an instant on whose runs were taken back. One that was used up by them is not.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn step_back(
+  conn: &mut Conn,
+  id: ScheduleId,
+  (next, runs): (Ts, i64),
+) -> Result<(), DbError> {
+  let sql = "update sched_schedule set next_run_at = $1, run_count = run_count - $2, \
+      status = case when status = 'expired' then 'enabled' else status end, \
+      status_reason = case when status = 'expired' then null else status_reason end \
+    where id = $3";
+  let values = vec![ts(next), Value::BigInt(Some(runs)), uuid(id.0)];
+  conn.execute_sql(sql, values).await.map(drop)
+}
+
 /// Deletes a schedule; its fires stay readable.
 ///
 /// # Errors
@@ -290,4 +309,30 @@ pub async fn delete(conn: &mut Conn, id: ScheduleId) -> Result<bool, DbError> {
   let mut delete = Query::delete();
   delete.from_table(TABLE).and_where(is("id", uuid(id.0)));
   Ok(conn.execute(&delete).await? == 1)
+}
+
+/// Pauses a schedule that fires; its revision moves, so that no planning in progress undoes it.
+/// Returns whether it fired until now.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn pause_if_enabled(
+  conn: &mut Conn,
+  id: ScheduleId,
+  (reason, by): (&str, &str),
+  now: Ts,
+) -> Result<bool, DbError> {
+  let mut update = Query::update();
+  update
+    .table(TABLE)
+    .value("status", text(ScheduleStatus::Paused))
+    .value("status_reason", text(reason))
+    .value("paused_by", text(by))
+    .value("paused_reason", text(reason))
+    .value("rev", Expr::col("rev").add(1))
+    .value("updated_at", ts(now))
+    .value("updated_by", text(by))
+    .and_where(is("id", uuid(id.0)))
+    .and_where(is("status", text(ScheduleStatus::Enabled)));
+  Ok(conn.execute(&update).await? == 1)
 }

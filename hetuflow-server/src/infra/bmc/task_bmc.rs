@@ -1,6 +1,8 @@
 //! `sched_task_view`: tasks as people see them.
 
-use hetuflow_core::{JobId, NamespaceId, Page, TaskEntity, TaskFilter, TaskId, TaskStatus, Ts};
+use hetuflow_core::{
+  JobId, NamespaceId, Page, ScheduleId, TaskEntity, TaskFilter, TaskId, TaskStatus, Ts,
+};
 use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, Value};
 
 use super::page::{PageArgs, by_id};
@@ -175,4 +177,30 @@ pub async fn last_success(conn: &mut Conn, job: JobId, before: Ts) -> Result<Opt
     order by t.scheduled_at desc limit 1";
   let rows: Vec<Row1<Ts>> = conn.fetch_sql(sql, vec![uuid(job.0), ts(before)]).await?;
   Ok(rows.first().map(|row| row.0))
+}
+
+/// How many of the newest tasks of a schedule have failed one after another, at most `most`: of those
+/// made since the schedule's last change, without one that is just ending.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn failed_in_a_row(
+  conn: &mut Conn,
+  schedule: ScheduleId,
+  (without, most): (TaskId, i64),
+) -> Result<i64, DbError> {
+  if most <= 0 {
+    return Ok(0);
+  }
+  let sql = "select i.task_status from sched_task t \
+      join sched_task_instance i on i.task_id = t.id and i.task_status is not null \
+      join sched_schedule s on s.id = t.schedule_id \
+    where t.schedule_id = $1 and t.trigger_source in ('schedule', 'catchup') and t.id <> $2 \
+      and t.created_at >= s.updated_at \
+      and i.task_status in ('succeeded', 'failed', 'lost', 'expired') \
+    order by t.scheduled_at desc limit $3";
+  let values = vec![uuid(schedule.0), uuid(without.0), Value::BigInt(Some(most))];
+  let ends: Vec<Row1<TaskStatus>> = conn.fetch_sql(sql, values).await?;
+  let failed = ends.iter().take_while(|end| end.0 != TaskStatus::Succeeded).count();
+  Ok(i64::try_from(failed).unwrap_or(i64::MAX))
 }

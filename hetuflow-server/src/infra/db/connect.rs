@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -49,6 +50,8 @@ enum Pools {
 pub struct Db {
   pools: Pools,
   url: Arc<str>,
+  /// What [`Db::shift_clock`] has set, in microseconds.
+  shift: Arc<AtomicI64>,
 }
 
 impl Db {
@@ -68,7 +71,18 @@ impl Db {
         )));
       }
     };
-    Ok(Self { pools, url: hetuflow_core::config_text::mask_url(url).into() })
+    let url = hetuflow_core::config_text::mask_url(url).into();
+    Ok(Self { pools, url, shift: Arc::default() })
+  }
+
+  /// Makes [`Conn::now`] tell another time, so that a test can stand at any instant and step the
+  /// clock that decides. Statements that read the clock themselves do not see it.
+  pub fn shift_clock(&self, micros: i64) {
+    self.shift.store(micros, Ordering::Release);
+  }
+
+  fn conn(&self, engine: Engine) -> Conn {
+    Conn::new(engine, Arc::clone(&self.shift))
   }
 
   /// The URL without its password.
@@ -94,7 +108,7 @@ impl Db {
   /// # Errors
   /// [`DbError::Unreachable`] when none is free in time.
   pub async fn read(&self) -> Result<Conn, DbError> {
-    Ok(Conn::new(match &self.pools {
+    Ok(self.conn(match &self.pools {
       Pools::Pg { pool, .. } => Engine::Pg(pool.acquire().await?),
       Pools::Sqlite { read, .. } => Engine::Sqlite(read.acquire().await?),
     }))
@@ -109,7 +123,7 @@ impl Db {
       Pools::Pg { pool, .. } => Engine::Pg(pool.acquire().await?),
       Pools::Sqlite { write, .. } => Engine::Sqlite(write.acquire().await?),
     };
-    Conn::new(engine).begin().await
+    self.conn(engine).begin().await
   }
 
   /// A transaction of the hot path: few connections, whose planner settings keep to the indexes.
@@ -121,7 +135,7 @@ impl Db {
       Pools::Pg { hot, .. } => Engine::Pg(hot.acquire().await?),
       Pools::Sqlite { write, .. } => Engine::Sqlite(write.acquire().await?),
     };
-    Conn::new(engine).begin().await
+    self.conn(engine).begin().await
   }
 
   /// A connection of the hot path for one statement that is a transaction by itself: PostgreSQL
@@ -131,7 +145,7 @@ impl Db {
   /// [`DbError::Unreachable`] when no connection is free in time.
   pub async fn begin_single(&self) -> Result<Conn, DbError> {
     match &self.pools {
-      Pools::Pg { hot, .. } => Ok(Conn::new(Engine::Pg(hot.acquire().await?))),
+      Pools::Pg { hot, .. } => Ok(self.conn(Engine::Pg(hot.acquire().await?))),
       Pools::Sqlite { .. } => self.begin_hot().await,
     }
   }
@@ -142,8 +156,8 @@ impl Db {
   /// [`DbError::Unreachable`] when it is not free in time.
   pub async fn write_connection(&self) -> Result<Conn, DbError> {
     match &self.pools {
-      Pools::Pg { pool, .. } => Ok(Conn::new(Engine::Pg(pool.acquire().await?))),
-      Pools::Sqlite { write, .. } => Ok(Conn::new(Engine::Sqlite(write.acquire().await?))),
+      Pools::Pg { pool, .. } => Ok(self.conn(Engine::Pg(pool.acquire().await?))),
+      Pools::Sqlite { write, .. } => Ok(self.conn(Engine::Sqlite(write.acquire().await?))),
     }
   }
 
@@ -205,7 +219,7 @@ async fn open_pg(options: &DbOptions) -> Result<Pools, DbError> {
 }
 
 async fn check_pg(pool: &PgPool) -> Result<(), DbError> {
-  let mut conn = Conn::new(Engine::Pg(pool.acquire().await?));
+  let mut conn = Conn::new(Engine::Pg(pool.acquire().await?), Arc::default());
   let sql = "select current_setting('server_version_num')::bigint, pg_is_in_recovery(), \
     current_setting('server_encoding')";
   let rows: Vec<(i64, bool, String)> = conn.fetch_sql(sql, Vec::new()).await?;
@@ -250,7 +264,7 @@ async fn open_sqlite(options: &DbOptions) -> Result<Pools, DbError> {
     .max_connections(4)
     .acquire_timeout(options.acquire_timeout)
     .connect_lazy_with(connect.pragma("query_only", "1"));
-  let mut conn = Conn::new(Engine::Sqlite(write.acquire().await?));
+  let mut conn = Conn::new(Engine::Sqlite(write.acquire().await?), Arc::default());
   let check: Result<Vec<Row1<i64>>, DbError> =
     conn.fetch_sql("select count(*) from sqlite_master", Vec::new()).await;
   drop(conn);

@@ -1,5 +1,8 @@
 //! Connections that are closed, not given back, unless they ended clean.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use hetuflow_core::Ts;
 use sea_query::{PostgresQueryBuilder, QueryStatementWriter, SqliteQueryBuilder, Value};
 use sqlx::pool::PoolConnection;
@@ -21,11 +24,13 @@ pub struct Conn {
   engine: Option<Engine>,
   in_transaction: bool,
   busy: bool,
+  /// Added to the clock that decides: nothing but in tests.
+  shift: Arc<AtomicI64>,
 }
 
 impl Conn {
-  pub(super) fn new(engine: Engine) -> Self {
-    Self { engine: Some(engine), in_transaction: false, busy: false }
+  pub(super) fn new(engine: Engine, shift: Arc<AtomicI64>) -> Self {
+    Self { engine: Some(engine), in_transaction: false, busy: false, shift }
   }
 
   pub(super) async fn begin(mut self) -> Result<Self, DbError> {
@@ -222,11 +227,14 @@ impl Conn {
   /// # Errors
   /// Any [`DbError`].
   pub async fn now(&mut self) -> Result<Ts, DbError> {
+    let shift = self.shift.load(Ordering::Acquire);
+    let shifted = |now: Ts| Ts::from_micros(now.micros().saturating_add(shift));
     if self.is_sqlite() {
-      return Ok(Ts::now());
+      return Ok(shifted(Ts::now()));
     }
     let rows: Vec<Row1<Ts>> = self.fetch_sql("select clock_timestamp()", Vec::new()).await?;
-    rows.into_iter().next().map(|row| row.0).ok_or(DbError::Missing { thing: "now".to_owned() })
+    let now = rows.into_iter().next().map(|row| shifted(row.0));
+    now.ok_or(DbError::Missing { thing: "now".to_owned() })
   }
 }
 

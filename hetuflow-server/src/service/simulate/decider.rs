@@ -1,6 +1,8 @@
-//! What becomes of the instants of one schedule that are due.
+//! What becomes of the instants of one schedule that are due: the planner's own decision, as verdicts.
 
-use hetuflow_core::{OverlapPolicy, Rhythm, ScheduleEntity, Ts};
+use hetuflow_core::{Rhythm, ScheduleEntity, Ts};
+
+use crate::service::plan::{Live, Question, decide};
 
 /// What becomes of an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,24 +25,33 @@ pub(super) fn decide_now(
   (started, queued): (usize, usize),
   now: Ts,
 ) -> Vec<Verdict> {
-  schedule.next_run_at = rhythm.next(now).map(|(at, _)| at);
-  if schedule.max_count.is_some_and(|most| schedule.run_count >= most) {
-    schedule.next_run_at = None;
-    return Vec::new();
+  let live = Live { started: started as i64, waiting: queued as i64 };
+  let plan = decide(&Question {
+    schedule,
+    rhythm,
+    job_off: None,
+    blackouts: &[],
+    live,
+    now,
+    horizon: now,
+    held: None,
+  });
+  let mut verdicts = Vec::with_capacity(plan.decisions.len() + 1);
+  if plan.stops.is_some() {
+    verdicts.push(Verdict::StopOthers);
   }
-  let idle = started + queued == 0;
-  let verdicts = match schedule.overlap_policy {
-    OverlapPolicy::AllowAll => vec![Verdict::Start],
-    _ if idle => vec![Verdict::Start],
-    OverlapPolicy::Skip => vec![Verdict::Skip(1)],
-    OverlapPolicy::BufferOne if queued > 0 => vec![Verdict::Skip(1)],
-    OverlapPolicy::CancelOther | OverlapPolicy::TerminateOther => {
-      vec![Verdict::StopOthers, Verdict::Start]
-    }
-    _ => vec![Verdict::Queue],
-  };
-  if !matches!(verdicts.as_slice(), [Verdict::Skip(_)]) {
-    schedule.run_count += 1;
+  for decision in &plan.decisions {
+    verdicts.push(match decision.run {
+      // What waits for those that are stopped may start at once.
+      Some(run) if run.waits && plan.stops.is_none() => Verdict::Queue,
+      Some(_) => Verdict::Start,
+      None => Verdict::Skip(decision.count),
+    });
   }
+  let over = plan.is_used_up(schedule);
+  schedule.next_run_at = if over { None } else { plan.next };
+  schedule.last_run_at = plan.last;
+  schedule.run_count = plan.run_count;
+  schedule.skip_next = plan.skip_next;
   verdicts
 }

@@ -205,7 +205,7 @@ impl<'w> Engine<'w> {
       return;
     }
     self.leave(id, now);
-    self.release(self.runs[id as usize].actor);
+    self.release(self.runs[id as usize].actor, now);
     self.fill(now);
   }
 
@@ -221,7 +221,7 @@ impl<'w> Engine<'w> {
   }
 
   /// The next one of the schedule may start when none is alive.
-  fn release(&mut self, actor: u32) {
+  fn release(&mut self, actor: u32, now: Ts) {
     let moving = &mut self.moving[actor as usize];
     if !moving.started.is_empty() {
       return;
@@ -229,6 +229,18 @@ impl<'w> Engine<'w> {
     if let Some(next) = moving.queued.pop_front() {
       moving.started.push(next);
       self.make_ready(next);
+      return;
+    }
+    // An interval that counts from the end of a run knows its next instant now.
+    let Some(rhythm) = moving.rhythm.as_ref().filter(|rhythm| rhythm.waits_for_end()) else {
+      return;
+    };
+    let used_up = moving.schedule.max_count.is_some_and(|most| moving.schedule.run_count >= most);
+    if moving.schedule.next_run_at.is_none() && !used_up {
+      moving.schedule.next_run_at = rhythm.next(now).map(first);
+      if let Some(next) = moving.schedule.next_run_at.filter(|at| *at <= self.world.until) {
+        self.events.push(Reverse((next.micros(), What::Fire(actor))));
+      }
     }
   }
 

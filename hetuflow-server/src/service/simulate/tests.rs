@@ -52,6 +52,15 @@ fn policies_decide_what_collides() {
 }
 
 #[test]
+fn an_interval_from_the_end_waits_for_its_run() {
+  let rule = json!({ "interval_secs": 300, "interval_from": "end" });
+  let report = simulate(&world(vec![actor(1, rule, 420.0)], 0));
+  // Five minutes of rest after seven of work.
+  let one = &report.schedules[0];
+  assert_eq!((one.fires, one.runs, one.skipped, one.queued), (5, 5, 0, 0));
+}
+
+#[test]
 fn slots_make_runs_late() {
   let every = || json!({ "cron": "0 * * * *", "start_time": "2026-01-01T00:30:00Z" });
   let minute = |number| actor(number, json!({ "cron": "30 0 * * *" }), 60.0);

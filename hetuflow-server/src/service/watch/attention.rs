@@ -10,23 +10,23 @@ use hetuflow_core::{
 
 use super::jobs::problem;
 use super::quantiles::{millis, quantiles};
+use super::usual::overdue_tasks;
 use super::words::end_words;
 use crate::infra::bmc::watch_attempts::{self, AttemptTimes};
 use crate::infra::bmc::watch_jobs::{self, RecentRun};
-use crate::infra::bmc::watch_tasks::{self, DueClass, ListedTask};
+use crate::infra::bmc::watch_tasks::{self, DueClass};
 use crate::infra::bmc::{job_bmc, watch_agents, watch_schedules};
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
-use crate::service::fit::{judge, may_run, summary};
+use crate::service::fit::{Load, judge, may_run, summary};
 
 /// Entries that are told.
 const ENTRIES_MAX: usize = 30;
 /// Failures of so long ago still count.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Failures, failing jobs and running tasks that are looked at.
+/// Failures and failing jobs that are looked at.
 const FAILURES: u64 = 500;
 const JOBS_MAX: usize = 50;
-const RUNNING: u64 = 50;
 /// Runs of a job that are looked at.
 const RUNS: u64 = 20;
 /// Due tasks that wait longer are stuck.
@@ -35,8 +35,6 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 const LATE_MS: f64 = 1000.0;
 /// Fewer samples say nothing.
 const SAMPLES_MIN: u32 = 5;
-/// No run is overdue before, in milliseconds.
-const OVERDUE_MIN_MS: f64 = 10_000.0;
 
 /// What the first screen has read already.
 pub(super) struct Seen<'a> {
@@ -72,13 +70,13 @@ pub(super) async fn find(conn: &mut Conn, seen: &Seen<'_>) -> SvcResult<Vec<Atte
     });
   }
   all.extend(late_fires(seen.fires));
-  all.extend(overdue_tasks(conn, seen).await?);
+  all.extend(overdue_tasks(conn, seen.namespace, seen.now).await?);
   all.sort_by_key(|one| (std::cmp::Reverse((one.at_risk, one.severity)), one.since));
   all.truncate(ENTRIES_MAX);
   Ok(all)
 }
 
-fn entry(
+pub(super) fn entry(
   (code, severity): (&str, Severity),
   (kind, id): (Topic, impl ToString),
   (message, at_risk): (String, u64),
@@ -192,7 +190,8 @@ fn stuck(
   let tasks = due.tasks.unsigned_abs();
   let wish = demands(class);
   let (severity, message) = if fitting.is_empty() {
-    let judged: Vec<AgentWhy> = agents.iter().map(|agent| judge(agent, class, 0)).collect();
+    let judged: Vec<AgentWhy> =
+      agents.iter().map(|agent| judge(agent, class, &Load::default())).collect();
     let why = summary(&judged);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     (Severity::Error, format!("{tasks} tasks wait and no connected agent may run them{wish}{why}"))
@@ -231,43 +230,6 @@ fn late_fires(times: &[AttemptTimes]) -> Option<Attention> {
   let subject = (Topic::Schedule, "fires");
   let it = entry(("fires_late", Severity::Warning), subject, (message, at_risk));
   Some(Attention { since, ..it })
-}
-
-async fn overdue_tasks(conn: &mut Conn, seen: &Seen<'_>) -> SvcResult<Vec<Attention>> {
-  let ids = watch_tasks::longest_running(conn, seen.namespace, RUNNING).await?;
-  let running = watch_tasks::by_ids(conn, &ids).await?;
-  let mut jobs: Vec<JobId> = running.iter().map(|task| task.job_id).collect();
-  jobs.sort_unstable();
-  jobs.dedup();
-  if jobs.is_empty() {
-    return Ok(Vec::new());
-  }
-  let mut took: HashMap<JobId, Vec<f64>> = HashMap::new();
-  for run in watch_jobs::recent(conn, &jobs, (seen.now, RUNS)).await? {
-    if let (Some(start), Some(end)) = (run.started_at, run.completed_at) {
-      took.entry(run.job_id).or_default().push(millis(start, end));
-    }
-  }
-  let usual: HashMap<JobId, (u32, f64)> = took
-    .into_iter()
-    .map(|(job, took)| (job, quantiles(took)))
-    .map(|(job, figures)| (job, (figures.n, figures.p95)))
-    .collect();
-  let late = running.iter().filter_map(|task| overdue(task, *usual.get(&task.job_id)?, seen.now));
-  Ok(late.collect())
-}
-
-fn overdue(task: &ListedTask, (samples, p95): (u32, f64), now: Ts) -> Option<Attention> {
-  let started = task.started_at?;
-  let limit = (p95 * 2.0).max(OVERDUE_MIN_MS);
-  if samples < SAMPLES_MIN || task.job_name == ADHOC_JOB || millis(started, now) <= limit {
-    return None;
-  }
-  let usual = format_duration(Duration::from_millis(p95 as u64));
-  let message = format!("runs for more than twice its usual time (p95 {usual})");
-  let it = entry(("task_overdue", Severity::Warning), (Topic::Task, task.id), (message, 1));
-  let since = started.plus(Duration::from_millis(limit as u64));
-  Some(Attention { name: format!("{}/{}", task.job_name, task.id.short()), since, ..it })
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ mod rates;
 mod servers;
 mod task_detail;
 mod tasks;
+mod usual;
 mod words;
 
 pub(super) use agents::agent_rows;
 pub use hub::{OwnFigures, WatchReader, WatchSvc};
+pub(super) use usual::{UsualTime, usual_times};

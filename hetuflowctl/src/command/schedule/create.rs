@@ -27,6 +27,7 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     name: args.name.clone(),
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
+    interval_from: timing.from,
     timezone: timing.tz.clone(),
     dst_gap: timing.dst_gap,
     dst_overlap: timing.dst_overlap,
@@ -34,7 +35,10 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     exclude,
     at,
     overlap_policy: timing.overlap,
+    queue_max: timing.queue_max,
     misfire_policy: timing.misfire,
+    misfire_grace_secs: timing.grace.map(Seconds),
+    catchup_max: timing.catchup_max,
     max_count: timing.max_count,
     priority: timing.prio,
     ..ScheduleForCreate::default()

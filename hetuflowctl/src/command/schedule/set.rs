@@ -19,22 +19,25 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
   let change = ScheduleForUpdate {
     cron_expression: timing.cron.clone(),
     interval_secs: timing.every.map(Seconds),
+    interval_from: timing.from,
     timezone: timing.tz.clone(),
     dst_gap: timing.dst_gap,
     dst_overlap: timing.dst_overlap,
     jitter_secs: timing.jitter.map(Seconds),
     exclude: (!exclude.is_empty()).then_some(exclude),
     overlap_policy: timing.overlap,
+    queue_max: timing.queue_max,
     misfire_policy: timing.misfire,
+    misfire_grace_secs: timing.grace.map(Seconds),
+    catchup_max: timing.catchup_max,
     max_count: timing.max_count,
     priority: timing.prio,
     ..ScheduleForUpdate::default()
   };
   if change == ScheduleForUpdate::default() {
-    return Err(
-      CtlError::usage("nothing to change")
-        .help("give --cron, --every, --tz, --dst-gap, --dst-overlap, --jitter, --exclude, --overlap, --misfire or --prio"),
-    );
+    return Err(CtlError::usage("nothing to change").help(
+      "give --cron, --every, --tz, --exclude, --overlap, --misfire, --prio or another of --help",
+    ));
   }
   let schedule = get::schedule(session, &args.name).await?;
   let call = Call::patch(Kind::Schedule.path_of(&schedule.id.to_string())).json(&change);

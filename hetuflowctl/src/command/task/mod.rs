@@ -19,5 +19,6 @@ mod together;
 pub mod used;
 mod verify;
 pub mod wait;
+pub mod why;
 
 pub use exit_code::{exit_code, sentence};

@@ -77,6 +77,16 @@ fn parameters(options: &RunOptions) -> Result<Option<Value>, CtlError> {
     }
     None => Map::new(),
   };
+  fields.extend(pairs_of(pairs)?);
+  Ok(Some(Value::Object(fields)))
+}
+
+/// `K=V` and `K:=JSON` as fields.
+///
+/// # Errors
+/// For a value that is no JSON.
+pub fn pairs_of(pairs: &[(String, String)]) -> Result<Map<String, Value>, CtlError> {
+  let mut fields = Map::new();
   for (key, text) in pairs {
     let (key, value) = match key.strip_suffix(':') {
       Some(key) => {
@@ -88,7 +98,7 @@ fn parameters(options: &RunOptions) -> Result<Option<Value>, CtlError> {
     };
     fields.insert(key.to_owned(), value);
   }
-  Ok(Some(Value::Object(fields)))
+  Ok(fields)
 }
 
 /// Whether the job's own settings must be changed for this run.

@@ -4,6 +4,7 @@
 mod bad_input;
 mod brute;
 mod brute_expression;
+mod count;
 mod describe;
 mod dst;
 mod meaning;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use hetuflow_core::{
-  Environment, Gate, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TriggerSource,
-  Ts,
+  Environment, Gate, JobId, NamespaceId, ScheduleId, ServerId, TaskConfig, TaskId, TaskStatus,
+  TriggerSource, Ts,
 };
 use sea_query::{Expr, ExprTrait, Query, Value as Param};
 use serde_json::{Value, json};
@@ -15,6 +15,18 @@ use uuid::Uuid;
 use super::{ClaimSlot, hex, wrong_engine};
 use crate::infra::bmc::event_bmc::{EVENT_LOCK, Journal};
 use crate::infra::db::{Conn, DbError, Row1};
+
+/// From when on a new task may be claimed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StartGate {
+  /// From its instant on.
+  #[default]
+  Open,
+  /// From an instant that is later than its own.
+  NotBefore(Ts),
+  /// When somebody lets it go.
+  Blocked,
+}
 
 /// A task to insert.
 #[derive(Debug, Clone)]
@@ -53,6 +65,23 @@ pub struct NewTask {
   pub idempotency_hash: Option<Vec<u8>>,
   /// Who made it.
   pub created_by: Option<String>,
+  /// From when on it may be claimed.
+  pub start: StartGate,
+}
+
+impl NewTask {
+  /// The instant that it may start.
+  pub fn eligible_at(&self) -> Ts {
+    match self.start {
+      StartGate::NotBefore(at) => at.max(self.scheduled_at),
+      StartGate::Open | StartGate::Blocked => self.scheduled_at,
+    }
+  }
+
+  /// The state that it begins in.
+  pub fn status(&self) -> TaskStatus {
+    if self.start == StartGate::Blocked { TaskStatus::Blocked } else { TaskStatus::Pending }
+  }
 }
 
 /// Inserts tasks and their live rows; those whose fire or key is taken are left out. Returns the
@@ -89,11 +118,12 @@ const PG_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_version, 
   schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, status, \
   gate, limits, updated_at) \
   select id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-    scheduled_at, start_deadline_at, 'pending', gate, limits, $10 \
+    eligible_at, start_deadline_at, status, gate, limits, $10 \
   from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], \
-    $7::bigint[], $8::timestamptz[], $9::timestamptz[], $11::bigint[], $12::jsonb[]) \
+    $7::bigint[], $8::timestamptz[], $9::timestamptz[], $11::bigint[], $12::jsonb[], \
+    $13::timestamptz[], $14::text[]) \
     as r(id, job_id, job_version, namespace_id, schedule_id, class_id, priority, scheduled_at, \
-      start_deadline_at, gate, limits)";
+      start_deadline_at, gate, limits, eligible_at, status)";
 
 // Tasks without a key and without a schedule cannot collide with anything: specs, live rows and the
 // journal go in as one statement, which is its own transaction. It does nothing at all when one of
@@ -152,9 +182,12 @@ pub struct Birth {
   pub server: ServerId,
 }
 
-/// Whether these tasks cannot collide with any other: no key, no schedule.
+/// Whether these tasks cannot collide with any other and may start at their instant: no key, no
+/// schedule, no gate.
 pub fn cannot_collide(tasks: &[NewTask]) -> bool {
-  tasks.iter().all(|task| task.idempotency_key.is_none() && task.schedule_id.is_none())
+  tasks.iter().all(|task| {
+    task.idempotency_key.is_none() && task.schedule_id.is_none() && task.start == StartGate::Open
+  })
 }
 
 /// Whether [`enqueue_plain`] takes these tasks: PostgreSQL, no key, no schedule, no limit.
@@ -307,6 +340,8 @@ async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskI
     .bind(now)
     .bind(column(&live, gate_number))
     .bind(column(&live, |t| as_json(t.gate.as_ref())))
+    .bind(column(&live, |t| t.eligible_at()))
+    .bind(column(&live, |t| t.status().as_str()))
     .execute(&mut *pg)
     .await?;
   conn.done();
@@ -325,8 +360,8 @@ const SQLITE_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_versi
   namespace_id, schedule_id, class_id, priority, scheduled_at, eligible_at, start_deadline_at, \
   status, gate, limits, updated_at) \
   select unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, unhex(value ->> 4), \
-    value ->> 5, value ->> 6, value ->> 7, value ->> 7, value ->> 8, 'pending', value ->> 9, \
-    value ->> 10, $2 \
+    value ->> 5, value ->> 6, value ->> 7, value ->> 11, value ->> 8, value ->> 12, \
+    value ->> 9, value ->> 10, $2 \
   from json_each($1)";
 
 async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskId>, DbError> {
@@ -375,6 +410,8 @@ async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<T
         t.start_deadline_at.map(Ts::micros),
         gate_number(t),
         text_of(as_json(t.gate.as_ref())),
+        t.eligible_at().micros(),
+        t.status(),
       ])
     })
     .collect();

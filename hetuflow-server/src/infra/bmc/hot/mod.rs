@@ -4,7 +4,9 @@
 //! Rules that every writer here keeps: hot rows are locked in the order of their ids, hot rows
 //! before instances before the event lock, every stored move guarded by fence and status.
 
+mod ageing;
 mod born_sqlite;
+mod carried;
 mod claim;
 mod control;
 mod enqueue;
@@ -15,15 +17,17 @@ mod marks;
 mod progress;
 mod waiting;
 
+pub use ageing::{AGED_AT_ONCE, AGED_MAX, AgeingRange, age_waiting};
 pub use born_sqlite::enqueue_born;
+pub use carried::carried;
 pub use claim::{ClaimSlot, ClaimedTask, PG_CLAIM_SQL, SQLITE_DUE_SQL, claim_due, claim_new};
 pub use control::{
   StopIntent, StopMark, in_hand, mark_paused, mark_resumed, pending_stops, request_drain_stops,
   request_hold, request_signal, request_stop, take_signal,
 };
 pub use enqueue::{
-  Birth, JobGuards, NewTask, cannot_collide, check_jobs, enqueue, enqueue_plain, is_plain,
-  stored_tasks,
+  Birth, JobGuards, NewTask, StartGate, cannot_collide, check_jobs, enqueue, enqueue_plain,
+  is_plain, stored_tasks,
 };
 pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,

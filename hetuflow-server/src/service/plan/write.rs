@@ -1,0 +1,142 @@
+//! One transaction of planning: locks, decides, writes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use hetuflow_core::{JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts};
+
+use super::decide::{Plan, Question, decide};
+use super::overlap::Live;
+use super::rows::{PlanRows, cursor_of, rows_of, tell};
+use super::stops::stop_live;
+use super::{PlanSvc, PlanTurn};
+use crate::infra::bmc::event_bmc::{self, Journal};
+use crate::infra::bmc::{hot, job_bmc, plan_bmc};
+use crate::infra::db::{Conn, DbError};
+use crate::service::submit_svc::tell_of_new;
+
+/// A schedule, its job, its plan, and the rows of it.
+type Planned = (ScheduleEntity, Plan, PlanRows);
+
+/// What was written, and what must be told after the commit.
+#[derive(Default)]
+struct Written {
+  planned: Vec<Planned>,
+  stopped: bool,
+}
+
+impl PlanSvc {
+  /// Decides the instants of these schedules, as far as nobody else is at work on them.
+  pub(super) async fn plan_group(
+    &self,
+    ids: &[ScheduleId],
+    now: Ts,
+    turn: &mut PlanTurn,
+  ) -> Result<(), DbError> {
+    let mut tx = self.store.db.begin().await?;
+    let mut broken = Vec::new();
+    let outcome = self.write_group(&mut tx, (ids, now), &mut broken).await;
+    let written = tx.end::<_, DbError>(outcome).await?;
+    for (id, why) in broken {
+      self.mark_broken(id, &why, now).await?;
+    }
+    for (_, _, rows) in &written.planned {
+      turn.fired += rows.tasks.len();
+      turn.skipped += rows.fires.iter().filter(|fire| fire.task_id.is_none()).count();
+      tell_of_new(&self.store, &rows.tasks);
+    }
+    if !written.planned.is_empty() {
+      self.store.bus.events.notify_one();
+    }
+    if written.stopped {
+      self.store.bus.control.notify_one();
+      self.store.bus.remote.notify_one();
+    }
+    Ok(())
+  }
+
+  async fn write_group(
+    &self,
+    tx: &mut Conn,
+    (ids, now): (&[ScheduleId], Ts),
+    broken: &mut Vec<(ScheduleId, String)>,
+  ) -> Result<Written, DbError> {
+    let horizon = now.plus(self.ahead);
+    let schedules = plan_bmc::lock_due(tx, (now, horizon), ids).await?;
+    let wanted: BTreeSet<JobId> = schedules.iter().map(|schedule| schedule.job_id).collect();
+    let jobs: HashMap<JobId, JobEntity> =
+      job_bmc::get_many(tx, wanted).await?.into_iter().map(|job| (job.id, job)).collect();
+    let locked: Vec<ScheduleId> = schedules.iter().map(|schedule| schedule.id).collect();
+    let live = plan_bmc::live_counts(tx, &locked).await?;
+    let live: HashMap<ScheduleId, Live> =
+      live.into_iter().map(|(id, waiting, started)| (id, Live { started, waiting })).collect();
+    let mut written = Written::default();
+    let mut journal = Journal::default();
+    for schedule in schedules {
+      let rhythm = match Rhythm::of(&schedule) {
+        Ok(rhythm) => rhythm,
+        Err(error) => {
+          broken.push((schedule.id, error.to_string()));
+          continue;
+        }
+      };
+      let job = jobs.get(&schedule.job_id);
+      let question = Question {
+        schedule: &schedule,
+        rhythm: &rhythm,
+        job_off: job_off(job),
+        blackouts: &[],
+        live: live.get(&schedule.id).copied().unwrap_or_default(),
+        now,
+        horizon,
+        held: None,
+      };
+      let plan = decide(&question);
+      if plan.is_empty(&schedule) {
+        continue;
+      }
+      if let Some(kind) = plan.stops {
+        stop_live(tx, &schedule, (kind, now), &mut journal).await?;
+        written.stopped = true;
+      }
+      let rows = rows_of(&schedule, job, &plan);
+      written.planned.push((schedule, plan, rows));
+    }
+    write_rows(tx, &mut written.planned, now).await?;
+    for (schedule, _, rows) in &written.planned {
+      tell(&mut journal, schedule, rows, now);
+    }
+    event_bmc::append(tx, &journal, now).await?;
+    Ok(written)
+  }
+}
+
+/// Why a job may not run.
+pub(super) fn job_off(job: Option<&JobEntity>) -> Option<&'static str> {
+  match job {
+    Some(job) if job.status == JobStatus::Enabled => None,
+    _ => Some("the job is off"),
+  }
+}
+
+/// Fires, tasks and cursors. Tasks whose instant somebody decided before are dropped.
+pub(super) async fn write_rows(
+  tx: &mut Conn,
+  planned: &mut [Planned],
+  now: Ts,
+) -> Result<(), DbError> {
+  let fires: Vec<_> = planned.iter().flat_map(|(_, _, rows)| &rows.fires).collect();
+  let new = plan_bmc::insert_fires(tx, &fires).await?;
+  for (_, _, rows) in planned.iter_mut() {
+    rows.fires.retain(|fire| new.contains(&fire.id.0));
+    let fires = &rows.fires;
+    rows.tasks.retain(|task| fires.iter().any(|fire| fire.task_id == Some(task.id)));
+  }
+  let tasks: Vec<_> = planned.iter().flat_map(|(_, _, rows)| rows.tasks.clone()).collect();
+  let made = hot::enqueue(tx, &tasks, now).await?;
+  for (_, _, rows) in planned.iter_mut() {
+    rows.tasks.retain(|task| made.contains(&task.id));
+  }
+  let cursors: Vec<_> =
+    planned.iter().map(|(schedule, plan, _)| (schedule.id, cursor_of(schedule, plan))).collect();
+  plan_bmc::write_cursors(tx, &cursors).await
+}

@@ -1,0 +1,141 @@
+//! What a job says about its attempts: which ends are tried again, for how long, and what happens
+//! when it fails again and again or takes long.
+
+use anyhow::{Result, ensure};
+use hetuflow_tests::cluster::{Cluster, Engine};
+use hetuflow_tests::wait;
+use serde_json::{Value, json};
+
+use crate::support::{LIMIT, attempts, submit, text, wait_status};
+
+both_engines!(
+  only_the_named_ends_are_tried_again,
+  a_whole_time_bounds_all_attempts,
+  an_expired_task_says_what_held_it,
+  failures_in_a_row_pause_the_schedule,
+  a_long_run_is_told_once,
+);
+
+/// A config whose retries follow each other at once.
+fn retrying(command: &str, lists: Value) -> Value {
+  let mut retry = json!({ "strategy": "fixed", "base_secs": 0.05 });
+  for (key, list) in lists.as_object().into_iter().flatten() {
+    retry[key] = list.clone();
+  }
+  json!({ "command": command, "max_retries": 2, "retry": retry })
+}
+
+async fn only_the_named_ends_are_tried_again(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let mut runs = Vec::new();
+  for (command, lists, wanted) in [
+    ("exit 7", json!({ "retry_on": ["exit_code(5-9)"] }), 3),
+    ("exit 4", json!({ "retry_on": ["exit_code(5-9)"] }), 1),
+    ("exit 4", json!({ "no_retry_on": ["exit_code(4)"] }), 1),
+    ("kill -9 $$", json!({ "retry_on": ["signal(KILL)"] }), 3),
+    ("kill -9 $$", json!({ "no_retry_on": ["process_killed"] }), 1),
+    ("exit 1", json!({ "retry_on": ["timeout", "agent_lost"] }), 1),
+  ] {
+    let id = submit(&api, &json!({ "config": retrying(command, lists.clone()) })).await?;
+    runs.push((id, command, lists, wanted));
+  }
+  for (id, command, lists, wanted) in runs {
+    wait_status(&api, &id, &["failed"]).await?;
+    assert_eq!(attempts(&api, &id).await?.len(), wanted, "{command} {lists}");
+  }
+  let odd = json!({ "config": retrying("true", json!({ "retry_on": ["exit_code(1"] })) });
+  let (status, told) = api.post("/tasks", &odd).await?;
+  assert_eq!((status.as_u16(), &told["errors"][0]["code"]), (422, &json!("retry.condition")));
+  cluster.finish()
+}
+
+async fn a_whole_time_bounds_all_attempts(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  // The second attempt is ended when the time of both is over.
+  let mut config =
+    retrying("sleep 0.5; [ $HETUFLOW_ATTEMPT -gt 1 ] && sleep 600; exit 1", json!({}));
+  config["total_timeout_secs"] = json!(2);
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let task = wait_status(&api, &id, &["failed"]).await?;
+  let tries = attempts(&api, &id).await?;
+  assert_eq!((tries.len(), &task["attempt"]), (2, &json!(2)), "{tries:?}");
+  ensure!(tries.iter().any(|one| one["status"] == "timeout"), "{tries:?}");
+  // With a longer wait than is left there is no other attempt, and it says so.
+  let mut config = retrying("exit 1", json!({}));
+  config["retry"]["base_secs"] = json!(60);
+  config["total_timeout_secs"] = json!(30);
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let task = wait_status(&api, &id, &["failed"]).await?;
+  ensure!(text(&task, "error_message")?.contains("total_timeout_secs is 30s"), "{task}");
+  cluster.finish()
+}
+
+async fn an_expired_task_says_what_held_it(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let config = json!({ "command": "true", "selector": "zone=moon", "start_deadline_secs": 1 });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let task = wait_status(&api, &id, &["expired"]).await?;
+  assert_eq!(task["reason"], "start deadline passed");
+  ensure!(text(&task, "error_message")?.contains("no agent may run it"), "{task}");
+  cluster.finish()
+}
+
+async fn failures_in_a_row_pause_the_schedule(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let good = cluster.dir().join("good");
+  let job = json!({ "name": "flaky", "config": {
+      "command": format!("[ -e '{}' ]", good.display()), "pause_after_failures": 2 },
+    "schedules": [{ "name": "often", "interval_secs": 1 }] });
+  api.post_ok("/jobs", &job).await?;
+  let paused = || async {
+    let schedule = api.get_ok("/schedules/often").await.ok()?;
+    (schedule["status"] == "paused").then_some(schedule)
+  };
+  let schedule = wait::until("the pause", LIMIT, paused).await?;
+  assert_eq!(schedule["status_reason"], "2 tasks in a row failed");
+  let failed = api.get_ok("/tasks?job=flaky&status=failed").await?;
+  assert_eq!(failed["data"].as_array().map(Vec::len), Some(2), "{failed}");
+  // Switched on again it has all its tries again, and goes on while it succeeds.
+  std::fs::write(&good, "")?;
+  api.post_ok("/schedules/often/enable", &json!({})).await?;
+  wait::until("successes", LIMIT, || async {
+    let fine = api.get_ok("/tasks?job=flaky&status=succeeded").await.ok()?;
+    (fine["data"].as_array()?.len() >= 2).then_some(())
+  })
+  .await?;
+  assert_eq!(api.get_ok("/schedules/often").await?["status"], "enabled");
+  std::fs::remove_file(&good)?;
+  wait::until("the second pause", LIMIT, paused).await?;
+  cluster.finish()
+}
+
+async fn a_long_run_is_told_once(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let gate = cluster.dir().join("gate");
+  let command = format!("until [ -e '{}' ]; do sleep 0.05; done", gate.display());
+  let job = json!({ "name": "long", "config": { "command": command, "warn_after_secs": 1 } });
+  api.post_ok("/jobs", &job).await?;
+  let id = submit(&api, &json!({ "job": "long" })).await?;
+  let told = async || -> Result<usize> {
+    let out =
+      cluster.ctl(&["events", "--type", "task.overdue", "--from-seq", "0", "-o", "jsonl"]).await?;
+    Ok(String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains(&id)).count())
+  };
+  wait::until("the word of it", LIMIT, || async { (told().await.ok()? > 0).then_some(()) }).await?;
+  // It is looked for every two seconds.
+  tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+  assert_eq!(told().await?, 1);
+  assert_eq!(
+    api.get_ok(&format!("/tasks/{id}")).await?["status"],
+    "running",
+    "nothing is done to it"
+  );
+  std::fs::write(&gate, "")?;
+  wait_status(&api, &id, &["succeeded"]).await?;
+  cluster.finish()
+}

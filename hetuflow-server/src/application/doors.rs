@@ -7,9 +7,9 @@ use hetuflow_core::{ServerId, Ts};
 use crate::endpoint::ApiState;
 use crate::gateway::GatewayState;
 use crate::service::{
-  AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, OwnFigures,
-  ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc,
-  WatchSvc,
+  AgentSvc, ApplySvc, BackfillSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
+  OwnFigures, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store, SystemSvc, TaskSvc,
+  TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Every service that a route calls.
@@ -29,6 +29,7 @@ pub(super) fn api_state(
     apply: ApplySvc::new(store.clone()),
     schedules: ScheduleSvc::new(store.clone()),
     backfills: backfills.clone(),
+    freezes: FreezeSvc::new(store.clone()),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),

@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
-  ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc,
+  NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, SystemSvc, TaskSvc, TokenSvc,
+  V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -26,6 +27,8 @@ pub struct ApiState {
   pub schedules: ScheduleSvc,
   /// Schedules run for instants of the past.
   pub backfills: Arc<BackfillSvc>,
+  /// Freezes of namespaces and of everything.
+  pub freezes: FreezeSvc,
   /// Tasks and attempts.
   pub tasks: Arc<TaskSvc>,
   /// Output.

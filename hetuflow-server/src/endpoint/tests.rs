@@ -19,9 +19,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, JobCache, JobSvc, ListSvc,
-  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store, SubmitSvc,
-  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, FreezeSvc, JobCache, JobSvc,
+  ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store,
+  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -56,6 +56,7 @@ impl House {
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone()),
       backfills: BackfillSvc::new(store.clone(), Arc::clone(&tasks), 1000),
+      freezes: FreezeSvc::new(store.clone()),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
       tasks,

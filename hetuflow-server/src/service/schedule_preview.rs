@@ -30,9 +30,17 @@ pub(super) fn preview_of(
   let left = schedule.max_count.map_or(count, |most| most.saturating_sub(schedule.run_count));
   let zone = rhythm.zone(&schedule.timezone);
   let (mut next, mut after) = (Vec::new(), from);
+  // A wish is for the very next ones; a look from elsewhere does not know which they are.
+  let first = schedule.next_run_at.is_some_and(|next| from <= next);
+  let mut skips = if first { schedule.skip_next } else { 0 };
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
-    next.push(shown((at, note), &zone));
+    let left_out = skips > 0 && schedule.next_run_at.is_some_and(|next| at >= next);
+    skips -= i64::from(left_out);
+    let wish = schedule.skip_reason.as_deref().filter(|_| left_out);
+    let mut fire = shown((at, note), &zone);
+    fire.note = wish.map(str::to_owned).or(fire.note);
+    next.push(fire);
     after = at;
   }
   let timezone = schedule.timezone.clone();

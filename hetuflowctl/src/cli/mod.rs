@@ -4,6 +4,7 @@ mod apply;
 mod backfill;
 mod bench;
 mod client;
+mod cluster;
 mod completions;
 mod config;
 mod dev;
@@ -30,6 +31,7 @@ pub use apply::*;
 pub use backfill::*;
 pub use bench::*;
 pub use client::*;
+pub use cluster::*;
 pub use completions::{CompletionsArgs, write_completions};
 pub use config::*;
 pub use dev::*;
@@ -142,6 +144,9 @@ pub enum Command {
   /// Namespaces
   #[command(subcommand, visible_alias = "ns", alias = "namespaces")]
   Namespace(NamespaceVerb),
+  /// Everything at once: pause and resume all schedules
+  #[command(subcommand)]
+  Cluster(ClusterVerb),
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),

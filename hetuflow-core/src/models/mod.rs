@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod artifact;
 mod backfill;
 mod fire_plan;
 mod fleet;
@@ -29,6 +30,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use artifact::*;
 pub use backfill::*;
 pub use fire_plan::*;
 pub use fleet::*;

@@ -19,9 +19,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, BackfillSvc, FeedSvc, FreezeSvc, JobCache, JobSvc,
-  ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store,
-  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, BackfillSvc, FeedSvc,
+  FreezeSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc,
+  SimulateSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -50,6 +50,11 @@ impl House {
     let server_id = ServerId::generate();
     let feed = FeedSvc::new(store.clone(), "test".to_owned());
     let own = Box::new(Default::default);
+    let limits = ArtifactLimits {
+      file_bytes: 1 << 20,
+      namespace_bytes: 0,
+      kept_for: std::time::Duration::from_secs(60),
+    };
     let state = ApiState {
       namespaces: NamespaceSvc::new(store.clone()),
       jobs: JobSvc::new(store.clone()),
@@ -67,6 +72,7 @@ impl House {
       agents: AgentSvc::new(store.clone()),
       agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
+      artifacts: Arc::new(ArtifactSvc::new(store.clone(), limits)),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
       simulate: SimulateSvc::new(store.clone()),
       semaphores: SemaphoreSvc::new(store.clone()),

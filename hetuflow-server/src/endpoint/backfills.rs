@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{BackfillCancel, BackfillEntity, BackfillFilter, BackfillForCreate, Page};
+use hetuflow_core::{
+  BackfillCancel, BackfillEntity, BackfillFilter, BackfillForCreate, Page, PauseRequest,
+};
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
 use super::json_body::{JsonBody, MaybeJson};
 use super::operation::Operation;
 use super::query::{Args, Order, Ref};
-use super::schedules::PauseRequest;
 use super::state::ApiState;
 
 type Api = State<Arc<ApiState>>;
@@ -93,6 +94,10 @@ async fn pause(
   MaybeJson(request): MaybeJson<PauseRequest>,
 ) -> Answer<BackfillEntity> {
   args.finish()?;
+  if request.until.is_some() {
+    let message = "a backfill is held until somebody lets it go on";
+    return Err(ApiError::new(ErrorCode::ValidationError, "backfill.until", "/until", message));
+  }
   Ok(Json(api.backfills.pause(&caller.0, &id, request.reason).await?))
 }
 

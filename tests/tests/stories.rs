@@ -77,8 +77,12 @@ mod results;
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
 mod schedule_edits;
+#[path = "stories/schedule_holds.rs"]
+mod schedule_holds;
 #[path = "stories/secrets.rs"]
 mod secrets;
+#[path = "stories/server_disk.rs"]
+mod server_disk;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]

@@ -96,7 +96,12 @@ async fn pause(
   args.finish()?;
   if request.until.is_some() {
     let message = "a backfill is held until somebody lets it go on";
-    return Err(ApiError::new(ErrorCode::ValidationError, "backfill.until", "/until", message));
+    return Err(ApiError::new(
+      hetuflow_core::ErrorCode::ValidationError,
+      "backfill.until",
+      "/until",
+      message,
+    ));
   }
   Ok(Json(api.backfills.pause(&caller.0, &id, request.reason).await?))
 }

@@ -90,6 +90,9 @@ pub struct TaskEntity {
   pub outputs: Option<Value>,
   /// Since when its agent is silent.
   pub unreachable_since: Option<Ts>,
+  /// The broadcast that it is a part of.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub parent_id: Option<TaskId>,
   /// Who made it.
   pub created_by: Option<String>,
   /// When.
@@ -249,6 +252,8 @@ pub struct TaskFilter {
   pub status: Option<String>,
   /// On this agent.
   pub agent_id: Option<AgentId>,
+  /// Tasks of this broadcast.
+  pub parent_id: Option<TaskId>,
 }
 
 /// Why a task is asked to stop, and how.

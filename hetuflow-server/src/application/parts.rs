@@ -19,10 +19,12 @@ use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
   Admission, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses, Upkeep,
+  follow_broadcasts,
 };
 use crate::service::{
-  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, FeedSvc, JobCache, LiveAttempts, OverdueSvc,
-  PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
+  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, BroadcastSvc, FeedSvc, JobCache,
+  LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc,
+  TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -169,6 +171,8 @@ impl Parts {
     background.spawn("upkeep", Upkeep::new(ageing, overdue).run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
+    let broadcasts = BroadcastSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("broadcasts", follow_broadcasts(broadcasts, soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,

@@ -1,6 +1,7 @@
 //! Loops that keep time: planning, signs of life, deadlines, hints between servers.
 
 mod admission;
+mod broadcast_sweep;
 mod deadline_sweep;
 mod liveness;
 mod planner;
@@ -9,6 +10,7 @@ mod token_uses;
 mod upkeep;
 
 pub use admission::Admission;
+pub use broadcast_sweep::follow_broadcasts;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;

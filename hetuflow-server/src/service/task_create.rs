@@ -338,6 +338,7 @@ pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
     progress_note: None,
     outputs: None,
     unreachable_since: None,
+    parent_id: None,
     created_by: row.created_by.clone(),
     created_at: Ts::now(),
   }

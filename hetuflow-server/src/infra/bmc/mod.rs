@@ -3,6 +3,7 @@
 pub mod agent_bmc;
 pub mod agent_command_bmc;
 pub mod agent_drain_bmc;
+pub mod broadcast_bmc;
 pub mod event_bmc;
 pub mod filter_sql;
 pub mod fire_bmc;

@@ -17,6 +17,7 @@ drop table sched_semaphore;
 drop table sched_task_hot;
 drop table sched_task;
 drop table sched_fire;
+drop table sched_freeze;
 drop table sched_schedule;
 drop table sched_sticky;
 drop table sched_selector_class;

@@ -144,7 +144,6 @@ create table sched_schedule (
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
   exclude text not null default '[]',
-  calendars text not null default '[]',
   start_time integer,
   end_time integer,
   max_count integer check (max_count >= 1),
@@ -180,6 +179,18 @@ create unique index sched_schedule_name on sched_schedule (namespace_id, name);
 create index sched_schedule_due on sched_schedule (status, next_run_at);
 create index sched_schedule_job on sched_schedule (job_id);
 create index sched_schedule_updated on sched_schedule (updated_at);
+
+-- What holds back the schedules of a namespace, or of all ('*'): the freeze that lasts, or the last.
+create table sched_freeze (
+  scope text primary key,
+  paused_by text not null,
+  reason text,
+  since integer not null,
+  until integer,
+  ended_at integer,
+  ended_by text,
+  missed text check (missed in ('skip', 'fire_once', 'fire_last', 'fire_all'))
+) strict;
 
 -- One row per due instant, whatever was decided: the unique key is the arbiter of firing.
 create table sched_fire (

@@ -3,6 +3,7 @@
 mod agent;
 mod apply;
 mod fleet;
+mod hold;
 mod identity_check;
 mod job;
 mod key_template;
@@ -26,6 +27,7 @@ mod why;
 pub use agent::*;
 pub use apply::*;
 pub use fleet::*;
+pub use hold::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};
 pub use job::*;
 pub use key_template::KeyTemplate;

@@ -24,8 +24,6 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 86_400);
 pub const QUEUE_MAX_DEFAULT: i64 = 1000;
 /// The longest such queue that a schedule can ask for.
 pub const QUEUE_MAX_MAX: i64 = 100_000;
-/// Calendars of one schedule.
-pub const CALENDARS_MAX: usize = 20;
 /// Zone of schedules that name none.
 pub const DEFAULT_TIMEZONE: &str = "UTC";
 
@@ -67,10 +65,6 @@ pub struct ScheduleEntity {
   #[cfg_attr(feature = "with-db", sqlx(json))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
   pub exclude: Vec<CalendarRule>,
-  /// Names of the calendars of its namespace that it fires in, or does not fire in.
-  #[serde(default)]
-  #[cfg_attr(feature = "with-db", sqlx(json))]
-  pub calendars: Vec<String>,
   /// Not before.
   pub start_time: Option<Ts>,
   /// Not after.
@@ -189,9 +183,6 @@ pub struct ScheduleForCreate {
   /// Days and hours on which it does not fire, in its zone, as `12-25` or `SAT-SUN`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub exclude: Vec<String>,
-  /// Calendars of its namespace that it fires in, or does not fire in.
-  #[serde(skip_serializing_if = "Vec::is_empty")]
-  pub calendars: Vec<String>,
   /// Once, at this instant, in place of an expression or an interval.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub at: Option<Ts>,
@@ -257,7 +248,6 @@ impl ScheduleForCreate {
     check_environment(&self.environment, "/environment", errors);
     self.expand_once(errors);
     check_exclude(&self.exclude, errors);
-    check_calendars(&self.calendars, errors);
     check_interval_from(self.interval_from, self.kind(), errors);
     let timing = Timing {
       kind: self.kind(),
@@ -315,19 +305,6 @@ pub(super) fn check_exclude(rules: &[String], errors: &mut Vec<FieldError>) {
   for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
     if let Err(error) = text.parse::<CalendarRule>() {
       errors.push(cron_field_error(error, &format!("/exclude/{index}")));
-    }
-  }
-}
-
-/// Names each text that cannot be the name of a calendar.
-pub(super) fn check_calendars(names: &[String], errors: &mut Vec<FieldError>) {
-  if names.len() > CALENDARS_MAX {
-    let message = format!("{} calendars (at most {CALENDARS_MAX})", names.len());
-    errors.push(FieldError::new("number.range", "/calendars", message));
-  }
-  for (index, name) in names.iter().take(CALENDARS_MAX).enumerate() {
-    if let Err(error) = check_name(name, &format!("/calendars/{index}")) {
-      errors.push(error);
     }
   }
 }

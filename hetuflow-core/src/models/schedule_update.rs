@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::schedule::{
-  ScheduleEntity, Timing, check_calendars, check_exclude, check_interval_from,
-};
+use super::schedule::{ScheduleEntity, Timing, check_exclude, check_interval_from};
 use super::task_config::{Environment, Seconds, check_environment, read_environment_option};
 use crate::types::{
   DstGap, DstOverlap, FieldError, IntervalFrom, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts,
@@ -47,9 +45,6 @@ pub struct ScheduleForUpdate {
   /// Days and hours on which it does not fire; replaces all of them.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub exclude: Option<Vec<String>>,
-  /// Calendars that it fires in, or does not fire in; replaces all of them.
-  #[serde(skip_serializing_if = "Option::is_none")]
-  pub calendars: Option<Vec<String>>,
   /// Not after.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub end_time: Option<Ts>,
@@ -105,7 +100,6 @@ impl ScheduleForUpdate {
       check_environment(environment, "/environment", errors);
     }
     check_exclude(self.exclude.as_deref().unwrap_or_default(), errors);
-    check_calendars(self.calendars.as_deref().unwrap_or_default(), errors);
     check_interval_from(self.interval_from, current.schedule_kind, errors);
     let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
     let timing = Timing {
@@ -135,7 +129,6 @@ impl ScheduleForUpdate {
       || self.dst_overlap.is_some()
       || self.jitter_secs.is_some()
       || self.exclude.is_some()
-      || self.calendars.is_some()
       || self.end_time.is_some()
       || self.status.is_some()
       || self.max_count.is_some()

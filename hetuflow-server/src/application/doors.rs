@@ -7,8 +7,8 @@ use hetuflow_core::{ServerId, Ts};
 use crate::endpoint::ApiState;
 use crate::gateway::GatewayState;
 use crate::service::{
-  AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, OwnFigures, ScheduleSvc,
-  SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, OwnFigures,
+  ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Every service that a route calls.
@@ -27,6 +27,7 @@ pub(super) fn api_state(
     jobs: JobSvc::new(store.clone()),
     apply: ApplySvc::new(store.clone()),
     schedules: ScheduleSvc::new(store.clone()),
+    freezes: FreezeSvc::new(store.clone()),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
     feed: feed.clone(),

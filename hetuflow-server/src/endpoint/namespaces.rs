@@ -5,11 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{NamespaceEntity, NamespaceForCreate, NamespaceForUpdate, Page};
+use hetuflow_core::{
+  FreezeEntity, NamespaceEntity, NamespaceForCreate, NamespaceForUpdate, Page, PauseRequest,
+  ResumeRequest,
+};
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
-use super::json_body::JsonBody;
+use super::json_body::{JsonBody, MaybeJson};
 use super::operation::Operation;
 use super::query::{Args, Order, Ref};
 use super::state::ApiState;
@@ -35,6 +38,14 @@ pub(super) fn operations() -> Vec<Operation> {
       .summary("Change a namespace")
       .body::<NamespaceForUpdate>()
       .answers::<NamespaceEntity>(),
+    Operation::post("/api/v1/namespaces/{id}/pause", pause)
+      .summary("No schedule of a namespace fires any more; what runs goes on")
+      .optional_body::<PauseRequest>()
+      .answers::<FreezeEntity>(),
+    Operation::post("/api/v1/namespaces/{id}/resume", resume)
+      .summary("The schedules of a namespace fire again")
+      .optional_body::<ResumeRequest>()
+      .answers::<FreezeEntity>(),
     Operation::delete("/api/v1/namespaces/{id}", delete).summary("Remove an empty namespace"),
   ]
 }
@@ -65,6 +76,26 @@ async fn update(
   JsonBody(change): JsonBody<NamespaceForUpdate>,
 ) -> Answer<NamespaceEntity> {
   Ok(Json(api.namespaces.update(&caller.0, &id, &change).await?))
+}
+
+async fn pause(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  MaybeJson(request): MaybeJson<PauseRequest>,
+) -> Answer<FreezeEntity> {
+  let namespace = api.namespaces.get(&caller.0, &id).await?.id;
+  Ok(Json(api.freezes.pause(&caller.0, Some(&namespace), &request).await?))
+}
+
+async fn resume(
+  State(api): Api,
+  caller: Caller,
+  Ref(id): Ref,
+  MaybeJson(request): MaybeJson<ResumeRequest>,
+) -> Answer<FreezeEntity> {
+  let namespace = api.namespaces.get(&caller.0, &id).await?.id;
+  Ok(Json(api.freezes.resume(&caller.0, Some(&namespace), &request).await?))
 }
 
 async fn delete(State(api): Api, caller: Caller, Ref(id): Ref) -> Result<StatusCode, ApiError> {

@@ -7,11 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hetuflow_core::{
-  FireEntity, Page, ScheduleEntity, ScheduleFilter, ScheduleForCreate, ScheduleForUpdate,
-  SchedulePreview, TaskForCreate, TriggerAnswer, Ts,
+  FireEntity, Page, PauseRequest, ResumeRequest, ScheduleEntity, ScheduleFilter, ScheduleForCreate,
+  ScheduleForUpdate, SchedulePreview, SkipNextRequest, TaskForCreate, TriggerAnswer, Ts,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
@@ -26,14 +24,6 @@ type Api = State<Arc<ApiState>>;
 /// Instants of a preview that names no count.
 const COUNT_DEFAULT: i64 = 5;
 
-/// Why a schedule is held.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct PauseRequest {
-  /// Why, for people.
-  pub reason: Option<String>,
-}
-
 /// The routes of schedules.
 pub(super) fn operations() -> Vec<Operation> {
   let mut all = crud();
@@ -43,7 +33,12 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::post("/api/v1/schedules/{ref}/pause", pause)
       .summary("Hold a schedule")
       .optional_body::<PauseRequest>(),
-    Operation::post("/api/v1/schedules/{ref}/resume", resume).summary("Let a schedule go on"),
+    Operation::post("/api/v1/schedules/{ref}/resume", resume)
+      .summary("Let a schedule go on, and say what becomes of what the pause held back")
+      .optional_body::<ResumeRequest>(),
+    Operation::post("/api/v1/schedules/{ref}/skip-next", skip_next)
+      .summary("Leave the next instants out; a count of 0 takes the wish back")
+      .optional_body::<SkipNextRequest>(),
   ];
   all.extend(switches.map(|one| one.in_namespace().dry_runs().answers::<ScheduleEntity>()));
   let count = "how many, 1 to 1,000";
@@ -223,19 +218,31 @@ async fn pause(
   let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &schedules.pause(&caller.0, which, request.reason).await?))
+  Ok(tagged(StatusCode::OK, &schedules.pause(&caller.0, which, &request).await?))
 }
 
 async fn resume(
   State(api): Api,
   caller: Caller,
-  Ref(name): Ref,
-  mut args: Args,
+  (Ref(name), mut args): (Ref, Args),
+  MaybeJson(request): MaybeJson<ResumeRequest>,
 ) -> Result<Response, ApiError> {
   let schedules = api.schedules.dry(args.dry_run()?);
   let namespace = args.only_namespace()?;
   let which = (namespace.as_ref(), name.as_str());
-  Ok(tagged(StatusCode::OK, &schedules.resume(&caller.0, which).await?))
+  Ok(tagged(StatusCode::OK, &schedules.resume(&caller.0, which, &request).await?))
+}
+
+async fn skip_next(
+  State(api): Api,
+  caller: Caller,
+  (Ref(name), mut args): (Ref, Args),
+  MaybeJson(request): MaybeJson<SkipNextRequest>,
+) -> Result<Response, ApiError> {
+  let schedules = api.schedules.dry(args.dry_run()?);
+  let namespace = args.only_namespace()?;
+  let which = (namespace.as_ref(), name.as_str());
+  Ok(tagged(StatusCode::OK, &schedules.skip_next(&caller.0, which, &request).await?))
 }
 
 async fn trigger(

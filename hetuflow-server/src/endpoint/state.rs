@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
-  SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
+  ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -24,6 +24,8 @@ pub struct ApiState {
   pub apply: ApplySvc,
   /// Schedules.
   pub schedules: ScheduleSvc,
+  /// Freezes of namespaces and of everything.
+  pub freezes: FreezeSvc,
   /// Tasks and attempts.
   pub tasks: Arc<TaskSvc>,
   /// Output.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{ErrorCode, Page, ServerEntity};
+use hetuflow_core::{ErrorCode, FreezeEntity, Page, PauseRequest, ResumeRequest, ServerEntity};
 use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
+use super::json_body::MaybeJson;
 use super::operation::{Door, Operation};
 use super::query::{Args, Order};
 use super::state::ApiState;
@@ -37,6 +38,14 @@ pub(super) fn operations() -> Vec<Operation> {
     Operation::get("/api/v1/system/info", info)
       .summary("Which server this is and what it stands on")
       .answers_object(),
+    Operation::post("/api/v1/system/pause", pause)
+      .summary("No schedule fires any more; what runs goes on")
+      .optional_body::<PauseRequest>()
+      .answers::<FreezeEntity>(),
+    Operation::post("/api/v1/system/resume", resume)
+      .summary("Schedules fire again, and what was missed is decided by their own rules")
+      .optional_body::<ResumeRequest>()
+      .answers::<FreezeEntity>(),
     Operation::get("/api/v1/servers", servers)
       .summary("List servers")
       .paged()
@@ -61,12 +70,29 @@ async fn version(State(api): Api) -> Json<Value> {
 }
 
 async fn health(State(api): Api, caller: Caller) -> Result<(StatusCode, Json<Value>), ApiError> {
-  let (healthy, body) = api.system.health(&caller.0).await?;
+  let (healthy, mut body) = api.system.health(&caller.0).await?;
+  body["paused"] = json!(api.freezes.active(&caller.0).await.unwrap_or_default());
   Ok((if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)))
 }
 
 async fn info(State(api): Api, caller: Caller) -> Answer<Value> {
   Ok(Json(api.system.info(&caller.0)?))
+}
+
+async fn pause(
+  State(api): Api,
+  caller: Caller,
+  MaybeJson(request): MaybeJson<PauseRequest>,
+) -> Answer<FreezeEntity> {
+  Ok(Json(api.freezes.pause(&caller.0, None, &request).await?))
+}
+
+async fn resume(
+  State(api): Api,
+  caller: Caller,
+  MaybeJson(request): MaybeJson<ResumeRequest>,
+) -> Answer<FreezeEntity> {
+  Ok(Json(api.freezes.resume(&caller.0, None, &request).await?))
 }
 
 async fn servers(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<ServerEntity>> {

@@ -18,8 +18,8 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, JobCache, JobSvc, ListSvc, LogSvc,
-  NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobCache, JobSvc, ListSvc,
+  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
   TokenSvc, V0Svc, WatchSvc,
 };
 
@@ -54,6 +54,7 @@ impl House {
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone()),
+      freezes: FreezeSvc::new(store.clone()),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
       tasks,

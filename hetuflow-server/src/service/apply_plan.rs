@@ -9,16 +9,18 @@ use hetuflow_core::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::plan::settle;
 use super::schedule_change::{
   Naming, delete_schedule, insert_schedule, refuse_never, replace_schedule, row_of,
 };
 use super::schedule_cursor::first_after;
+use super::schedule_hold::{stop_claimed, take_back};
 use super::store::{Work, under};
 use super::{Actor, SvcError, SvcResult};
-use crate::infra::bmc::schedule_bmc;
+use crate::infra::bmc::{plan_bmc, schedule_bmc};
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 24] = [
+const SCHEDULE_FIELDS: [&str; 23] = [
   "description",
   "schedule_kind",
   "cron_expression",
@@ -29,7 +31,6 @@ const SCHEDULE_FIELDS: [&str; 24] = [
   "dst_overlap",
   "jitter_secs",
   "exclude",
-  "calendars",
   "start_time",
   "end_time",
   "max_count",
@@ -164,9 +165,13 @@ async fn bring_to(
   if wanted.status.is_none() && old.status == ScheduleStatus::Expired {
     row.status = ScheduleStatus::Enabled;
   }
+  // What is due of it as it was comes first; then what it has planned goes.
+  let locked = plan_bmc::lock_one(&mut work.tx, old.id).await?.unwrap_or(old);
+  let old = settle(work, &locked, None).await?;
+  let revoked = take_back(work, &old).await?;
   row.id = old.id;
   row.rev = old.rev + 1;
-  row.run_count = old.run_count;
+  row.run_count = old.run_count.saturating_sub(revoked);
   row.last_run_at = old.last_run_at;
   (row.skip_next, row.skip_reason) = (old.skip_next, old.skip_reason);
   if row.status == ScheduleStatus::Paused {
@@ -179,7 +184,10 @@ async fn bring_to(
   row.status_reason = if row.status == old.status { old.status_reason } else { None };
   row.next_run_at = first_after(&row, work.now);
   refuse_never(&row)?;
-  replace_schedule(work, &row).await?;
+  if row.status != ScheduleStatus::Enabled {
+    stop_claimed(work, &row).await?;
+  }
+  replace_schedule(work, &row, revoked).await?;
   Ok(different)
 }
 

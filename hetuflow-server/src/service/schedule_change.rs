@@ -9,10 +9,12 @@ use hetuflow_core::{
 };
 use serde_json::{Value, json};
 
+use super::plan::settle;
 use super::schedule_cursor::{first_after, zone_name};
+use super::schedule_hold::{stop_claimed, take_back};
 use super::store::Work;
 use super::{Actor, SvcError, SvcResult};
-use crate::infra::bmc::{fire_bmc, schedule_bmc};
+use crate::infra::bmc::{plan_bmc, schedule_bmc};
 use crate::infra::db::DbError;
 
 /// How late is too late, in seconds, where a schedule does not say.
@@ -101,7 +103,6 @@ pub(super) fn row_of(
     dst_overlap: new.dst_overlap.unwrap_or(DstOverlap::Auto),
     jitter_secs: new.jitter_secs.map_or(0, whole_secs),
     exclude: exclude_rules(&new.exclude),
-    calendars: new.calendars.clone(),
     start_time: new.start_time,
     end_time: new.end_time,
     max_count: new.max_count,
@@ -171,15 +172,17 @@ pub(super) async fn insert_schedule(
   Ok(row)
 }
 
-/// Writes a row anew in the place of the one with its id, counting the revision up. What was
-/// planned by the old one and not claimed is taken back.
+/// Writes a row anew in the place of the one with its id. What was planned by the old one was taken
+/// back before, `revoked` runs.
 ///
 /// # Errors
 /// 409 when its name is taken.
-pub(super) async fn replace_schedule(work: &mut Work, row: &ScheduleEntity) -> SvcResult<()> {
-  // The delete holds the row against a planner that is at work on it.
+pub(super) async fn replace_schedule(
+  work: &mut Work,
+  row: &ScheduleEntity,
+  revoked: i64,
+) -> SvcResult<()> {
   schedule_bmc::delete(&mut work.tx, row.id).await?;
-  let revoked = fire_bmc::revoke_planned(&mut work.tx, row.id, work.now).await?;
   put(work, row).await?;
   let mut data = told(row);
   data["revoked"] = json!(revoked);
@@ -197,8 +200,12 @@ async fn put(work: &mut Work, row: &ScheduleEntity) -> SvcResult<()> {
 /// # Errors
 /// When the database fails.
 pub(super) async fn delete_schedule(work: &mut Work, row: &ScheduleEntity) -> SvcResult<()> {
+  if let Some(locked) = plan_bmc::lock_one(&mut work.tx, row.id).await? {
+    settle(work, &locked, None).await?;
+  }
+  let revoked = take_back(work, row).await?;
+  stop_claimed(work, row).await?;
   schedule_bmc::delete(&mut work.tx, row.id).await?;
-  let revoked = fire_bmc::revoke_planned(&mut work.tx, row.id, work.now).await?;
   let data = json!({ "name": row.name, "job_id": row.job_id, "revoked": revoked });
   work.note(&row.namespace_id, subject(row), "schedule.deleted", data);
   work.replan();

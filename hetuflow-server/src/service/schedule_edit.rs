@@ -7,17 +7,19 @@ use hetuflow_core::{
 use serde_json::json;
 
 use super::job_change::{find_job, refuse_adhoc, stale};
+use super::plan::settle;
 use super::schedule_change::{
   Naming, delete_schedule, insert_schedule, name_taken, refuse_never, subject, told,
 };
-use super::schedule_cursor::{first_after, record_pause, set_state};
+use super::schedule_cursor::{first_after, restart};
+use super::schedule_hold::hold_of;
 use super::store::{Work, check_mask};
 use super::{Actor, SvcError, SvcResult, near_name};
-use crate::infra::bmc::schedule_bmc;
 use crate::infra::bmc::watch_names::Named;
+use crate::infra::bmc::{plan_bmc, schedule_bmc};
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 22] = [
   "name",
   "description",
   "cron_expression",
@@ -28,7 +30,6 @@ const FIELDS: [&str; 23] = [
   "dst_overlap",
   "jitter_secs",
   "exclude",
-  "calendars",
   "end_time",
   "max_count",
   "status",
@@ -143,42 +144,39 @@ pub(super) async fn update_one(
   {
     change.status = Some(ScheduleStatus::Enabled);
   }
-  write(work, actor, &before, (&change, None)).await
+  write(work, actor, &before, &change).await
 }
 
-/// Switches one, with a reason for people.
+/// Switches one on or off.
 ///
 /// # Errors
-/// 404, 403, 409, 422.
+/// 404, 403, 422.
 pub(super) async fn switch_one(
   work: &mut Work,
   actor: &Actor,
   which: ScheduleRef<'_>,
-  (role, status, reason): (Role, ScheduleStatus, Option<String>),
+  status: ScheduleStatus,
 ) -> SvcResult<ScheduleEntity> {
   actor.require_role(Role::Viewer)?;
   let before = find_schedule(&mut work.tx, actor, which).await?;
-  actor.require(role, &before.namespace_id)?;
-  let resumes = role == Role::Operator && status == ScheduleStatus::Enabled;
-  if resumes && before.status != ScheduleStatus::Paused {
-    let message = format!("schedule \"{}\" is {}, not paused", before.name, before.status);
-    return Err(SvcError::conflict("schedule.not_paused", "/status", message));
-  }
-  if status == ScheduleStatus::Paused && before.status != ScheduleStatus::Enabled {
-    let message = format!("schedule \"{}\" is {} and does not fire", before.name, before.status);
-    return Err(SvcError::conflict("schedule.not_enabled", "/status", message));
-  }
+  actor.require(Role::Editor, &before.namespace_id)?;
   let change = ScheduleForUpdate { status: Some(status), ..ScheduleForUpdate::default() };
-  write(work, actor, &before, (&change, reason)).await
+  write(work, actor, &before, &change).await
 }
 
-/// Writes a checked change, restarts the planning where it must, and tells.
+/// Writes a checked change, restarts the planning where it must, and tells. What is due of the
+/// schedule as it was is decided first, so that each instant belongs to one revision.
 async fn write(
   work: &mut Work,
   actor: &Actor,
   before: &ScheduleEntity,
-  (change, reason): (&ScheduleForUpdate, Option<String>),
+  change: &ScheduleForUpdate,
 ) -> SvcResult<ScheduleEntity> {
+  let locked = plan_bmc::lock_one(&mut work.tx, before.id).await?;
+  let mut before = locked.ok_or_else(|| SvcError::not_found("schedule", &before.name))?;
+  if change.changes_timing() {
+    before = settle(work, &before, None).await?;
+  }
   let by = (Some(actor.name.as_str()), work.now);
   let name = change.name.as_deref().unwrap_or(&before.name);
   let written = schedule_bmc::update(&mut work.tx, before.id, change, by)
@@ -190,11 +188,10 @@ async fn write(
   let mut row = read_back(work, before.id).await?;
   let mut revoked = 0;
   if change.changes_timing() {
-    if before.status == ScheduleStatus::Paused && row.status == ScheduleStatus::Enabled {
-      record_pause(work, before).await?;
-    }
     refuse_never(&ScheduleEntity { next_run_at: first_after(&row, work.now), ..row.clone() })?;
-    revoked = set_state(work, &row, reason).await?;
+    let hold = hold_of(&actor.name, &before, row.status);
+    schedule_bmc::set_hold(&mut work.tx, row.id, &hold).await?;
+    revoked = restart(work, row.id).await?;
     row = read_back(work, row.id).await?;
   }
   let mut data = told(&row);
@@ -203,7 +200,7 @@ async fn write(
   Ok(row)
 }
 
-async fn read_back(work: &mut Work, id: ScheduleId) -> SvcResult<ScheduleEntity> {
+pub(super) async fn read_back(work: &mut Work, id: ScheduleId) -> SvcResult<ScheduleEntity> {
   let row = schedule_bmc::get(&mut work.tx, id).await?;
   row.ok_or_else(|| SvcError::not_found("schedule", &id.to_string()))
 }
@@ -226,7 +223,6 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     dst_overlap,
     jitter_secs,
     exclude,
-    calendars,
     end_time,
     max_count,
     status,

@@ -29,10 +29,17 @@ pub(super) fn preview_of(
   let left = schedule.max_count.map_or(count, |most| most.saturating_sub(schedule.run_count));
   let zone = rhythm.zone(&schedule.timezone);
   let (mut next, mut after) = (Vec::new(), from);
+  // A wish is for the very next ones; a look from elsewhere does not know which they are.
+  let first = schedule.next_run_at.is_some_and(|next| from <= next);
+  let mut skips = if first { schedule.skip_next } else { 0 };
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
     let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    next.push(NextFire { at, local, note: note.map(|note| note.to_string()) });
+    let left_out = skips > 0 && schedule.next_run_at.is_some_and(|next| at >= next);
+    skips -= i64::from(left_out);
+    let wish = schedule.skip_reason.as_deref().filter(|_| left_out);
+    let note = wish.map(str::to_owned).or_else(|| note.map(|note| note.to_string()));
+    next.push(NextFire { at, local, note });
     after = at;
   }
   let timezone = schedule.timezone.clone();

@@ -1,9 +1,9 @@
 //! Schedules: made, changed, held and run by hand; and what they would do next.
 
 use hetuflow_core::{
-  FieldError, FireEntity, NamespaceId, Page, Role, ScheduleEntity, ScheduleFilter,
-  ScheduleForCreate, ScheduleForUpdate, SchedulePreview, ScheduleStatus, TaskForCreate,
-  TriggerAnswer, Ts,
+  FieldError, FireEntity, NamespaceId, Page, PauseRequest, ResumeRequest, Role, ScheduleEntity,
+  ScheduleFilter, ScheduleForCreate, ScheduleForUpdate, SchedulePreview, ScheduleStatus,
+  SkipNextRequest, TaskForCreate, TriggerAnswer, Ts,
 };
 
 use super::plan::trigger;
@@ -11,6 +11,7 @@ pub use super::schedule_cursor::{cron_seed, next_instant};
 use super::schedule_edit::{
   ScheduleRef, create_one, delete_one, find_schedule, switch_one, update_one,
 };
+use super::schedule_hold::{pause_one, resume_one, skip_next_one};
 pub use super::schedule_preview::PREVIEW_MAX;
 use super::schedule_preview::{preview_of, preview_of_new};
 use super::store::{PageArgs, Store};
@@ -131,42 +132,53 @@ impl ScheduleSvc {
     enabled: bool,
   ) -> SvcResult<ScheduleEntity> {
     let status = if enabled { ScheduleStatus::Enabled } else { ScheduleStatus::Disabled };
-    self.switch(actor, which, (Role::Editor, status, None)).await
+    let mut work = self.store.work().await?;
+    let outcome = switch_one(&mut work, actor, which, status).await;
+    work.end(outcome).await
   }
 
-  /// Holds one, with a reason for people.
+  /// Holds one, with a reason for people and an end.
   ///
   /// # Errors
-  /// 404, 403; 409 when it does not fire anyway.
+  /// 404, 403; 409 when it does not fire anyway; the broken rules.
   pub async fn pause(
     &self,
     actor: &Actor,
     which: ScheduleRef<'_>,
-    reason: Option<String>,
+    request: &PauseRequest,
   ) -> SvcResult<ScheduleEntity> {
-    let reason = match reason {
-      Some(reason) => format!("paused by {}: {reason}", actor.name),
-      None => format!("paused by {}", actor.name),
-    };
-    self.switch(actor, which, (Role::Operator, ScheduleStatus::Paused, Some(reason))).await
+    let mut work = self.store.work().await?;
+    let outcome = pause_one(&mut work, actor, which, request).await;
+    work.end(outcome).await
   }
 
-  /// Lets one go on, from now; what the pause swallowed is recorded as skipped.
+  /// Lets one go on, from now; what the pause held back is recorded, and made up for as asked.
   ///
   /// # Errors
   /// 404, 403; 409 when it is not paused.
-  pub async fn resume(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<ScheduleEntity> {
-    self.switch(actor, which, (Role::Operator, ScheduleStatus::Enabled, None)).await
-  }
-
-  async fn switch(
+  pub async fn resume(
     &self,
     actor: &Actor,
     which: ScheduleRef<'_>,
-    wanted: (Role, ScheduleStatus, Option<String>),
+    request: &ResumeRequest,
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
-    let outcome = switch_one(&mut work, actor, which, wanted).await;
+    let outcome = resume_one(&mut work, actor, which, request).await;
+    work.end(outcome).await
+  }
+
+  /// Leaves its next instants out.
+  ///
+  /// # Errors
+  /// 404, 403; 409 when it does not fire anyway; the broken rules.
+  pub async fn skip_next(
+    &self,
+    actor: &Actor,
+    which: ScheduleRef<'_>,
+    request: &SkipNextRequest,
+  ) -> SvcResult<ScheduleEntity> {
+    let mut work = self.store.work().await?;
+    let outcome = skip_next_one(&mut work, actor, which, request).await;
     work.end(outcome).await
   }
 

@@ -12,6 +12,8 @@ mod hot_path;
 mod limits;
 mod placement;
 mod planner;
+mod planner_faults;
+mod planner_holds;
 mod planner_missed;
 mod planner_times;
 mod plans;
@@ -81,6 +83,17 @@ both_engines! {
   planner_missed::catching_up_respects_overlap,
   planner_missed::a_month_of_seconds_is_one_row,
   planner_missed::what_many_have_missed_is_spread,
+  planner_holds::a_pause_has_a_reason_and_an_end,
+  planner_holds::a_resume_says_what_is_made_up_for,
+  planner_holds::the_next_instants_can_be_left_out,
+  planner_holds::a_freeze_holds_everything,
+  planner_holds::a_freeze_ends_at_its_time,
+  planner_faults::steps_of_the_clock_repeat_nothing,
+  planner_faults::outages_leave_no_instant_without_a_row,
+  planner_faults::poisoned_rows_stop_nobody,
+  planner_faults::edits_at_the_instant_lose_and_repeat_nothing,
+  planner_faults::many_schedules_at_one_instant,
+  planner_faults::an_interval_waits_for_the_end,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
   plans::hot_statements_use_their_indexes,

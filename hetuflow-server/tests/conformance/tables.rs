@@ -55,7 +55,6 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     dst_overlap: DstOverlap::Auto,
     jitter_secs: 0,
     exclude: Vec::new(),
-    calendars: Vec::new(),
     start_time: None,
     end_time: None,
     max_count: None,

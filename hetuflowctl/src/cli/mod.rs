@@ -3,6 +3,7 @@
 mod apply;
 mod bench;
 mod client;
+mod cluster;
 mod completions;
 mod config;
 mod dev;
@@ -27,6 +28,7 @@ mod value;
 pub use apply::*;
 pub use bench::*;
 pub use client::*;
+pub use cluster::*;
 pub use completions::{CompletionsArgs, write_completions};
 pub use config::*;
 pub use dev::*;
@@ -132,6 +134,9 @@ pub enum Command {
   /// Namespaces
   #[command(subcommand, visible_alias = "ns", alias = "namespaces")]
   Namespace(NamespaceVerb),
+  /// Everything at once: pause and resume all schedules
+  #[command(subcommand)]
+  Cluster(ClusterVerb),
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),

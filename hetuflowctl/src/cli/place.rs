@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use hetuflow_core::{AgentStatus, CommandKind, DrainThen, Role, TokenKind};
 
+use super::cluster::{NamespacePause, NamespaceResume};
 use super::list::{Paging, Watching};
 use super::object::{Many, Name, Names};
 use super::value::{read_duration, read_pair};
@@ -153,6 +154,10 @@ pub enum NamespaceVerb {
   /// Delete namespaces
   #[command(visible_alias = "rm")]
   Delete(Many),
+  /// No schedule of a namespace fires any more; what runs goes on
+  Pause(NamespacePause),
+  /// The schedules of a namespace fire again
+  Resume(NamespaceResume),
   /// Work in this namespace from now on
   Use(Name),
 }

@@ -33,9 +33,11 @@ pub enum ScheduleVerb {
   /// Switch schedules off
   Disable(Many),
   /// Hold schedules
-  Pause(Many),
+  Pause(PauseArgs),
   /// Let held schedules fire again
-  Resume(Many),
+  Resume(ResumeArgs),
+  /// Leave the next instants of a schedule out
+  SkipNext(SkipNextArgs),
   /// Fire schedules once, now, under their policy of overlap
   Trigger(TriggerArgs),
   /// The next fires of a schedule, a job or an expression
@@ -147,6 +149,60 @@ pub struct ScheduleSet {
   /// When.
   #[command(flatten)]
   pub timing: Timing,
+}
+
+/// Why something is held, and how long.
+#[derive(Debug, Clone, Args)]
+pub struct HoldOptions {
+  /// Why, for people
+  #[arg(long, value_name = "TEXT")]
+  pub reason: Option<String>,
+  /// Go on by itself then: an instant, or +2h
+  #[arg(long, value_name = "TIME", value_parser = read_instant)]
+  pub until: Option<Ts>,
+}
+
+/// What becomes of what was held.
+#[derive(Debug, Clone, Args)]
+pub struct GoOnOptions {
+  /// Instants that were held: skip, fire_last, fire_once, fire_all
+  #[arg(long, value_name = "POLICY", value_parser = |text: &str| text.parse::<MisfirePolicy>().map_err(|error| error.to_string()))]
+  pub missed: Option<MisfirePolicy>,
+}
+
+/// Which schedules are held.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+  /// Which.
+  #[command(flatten)]
+  pub many: Many,
+  /// Why and how long.
+  #[command(flatten)]
+  pub hold: HoldOptions,
+}
+
+/// Which schedules go on.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+  /// Which.
+  #[command(flatten)]
+  pub many: Many,
+  /// What becomes of what was held.
+  #[command(flatten)]
+  pub go_on: GoOnOptions,
+}
+
+/// Which instants are left out.
+#[derive(Debug, Clone, Args)]
+pub struct SkipNextArgs {
+  /// The schedule
+  pub name: String,
+  /// How many; 0 takes the wish back
+  #[arg(value_name = "N", default_value_t = 1)]
+  pub count: i64,
+  /// Why, for people
+  #[arg(long, value_name = "TEXT")]
+  pub reason: Option<String>,
 }
 
 /// Which schedules, and what is different this time.

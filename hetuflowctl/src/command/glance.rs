@@ -65,6 +65,8 @@ impl Glance {
         server.id, server.status, server.version, server.started_at
       ));
     }
+    let paused = super::cluster::freezes_in(&health);
+    text.extend(paused.iter().map(|one| format!("PAUSED  {}\n", super::cluster::told(one))));
     text.push_str(&format!("agents  {online} of {} connected\n", agents.len()));
     let counts: Vec<String> = queue
       .iter()

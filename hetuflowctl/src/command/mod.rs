@@ -7,6 +7,7 @@ mod apply;
 mod bench;
 mod bulk;
 mod choice;
+mod cluster;
 mod complete;
 mod config;
 mod context;
@@ -78,6 +79,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Queue(verb) => queue::run(session, verb).await,
     Command::Job(verb) => job_verb(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
+    Command::Cluster(verb) => cluster::run(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
     Command::Attempt(verb) => attempt(session, verb).await,
     Command::Agent(verb) => agents(session, verb).await,
@@ -154,8 +156,9 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Delete(args) => object::delete::run(session, kind, args).await,
     ScheduleVerb::Enable(args) => object::act::run(session, kind, "enable", args).await,
     ScheduleVerb::Disable(args) => object::act::run(session, kind, "disable", args).await,
-    ScheduleVerb::Pause(args) => object::act::run(session, kind, "pause", args).await,
-    ScheduleVerb::Resume(args) => object::act::run(session, kind, "resume", args).await,
+    ScheduleVerb::Pause(args) => schedule::hold::pause(session, args).await,
+    ScheduleVerb::Resume(args) => schedule::hold::resume(session, args).await,
+    ScheduleVerb::SkipNext(args) => schedule::hold::skip_next(session, args).await,
     ScheduleVerb::Trigger(args) => schedule::trigger::run(session, args).await,
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
@@ -226,6 +229,8 @@ async fn namespace(session: &Session, verb: &NamespaceVerb) -> Result<Outcome, C
     NamespaceVerb::Create(args) => object::create::namespace(session, args).await,
     NamespaceVerb::Update(args) => object::create::change_namespace(session, args).await,
     NamespaceVerb::Delete(args) => object::delete::run(session, kind, args).await,
+    NamespaceVerb::Pause(args) => cluster::pause(session, Some(&args.name), &args.hold).await,
+    NamespaceVerb::Resume(args) => cluster::resume(session, Some(&args.name), &args.go_on).await,
     NamespaceVerb::Use(args) => context::change::use_namespace(session, &args.name).await,
   }
 }

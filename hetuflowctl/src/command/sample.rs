@@ -75,7 +75,6 @@ pub fn schedule() -> ScheduleEntity {
     dst_overlap: hetuflow_core::DstOverlap::Auto,
     jitter_secs: 0,
     exclude: Vec::new(),
-    calendars: Vec::new(),
     start_time: None,
     end_time: None,
     max_count: None,

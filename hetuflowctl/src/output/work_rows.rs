@@ -93,7 +93,6 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   put("dst_overlap", json!(overlap));
   put("jitter_secs", json!(Some(schedule.jitter_secs).filter(|secs| *secs != 0)));
   put("exclude", json!(Some(&schedule.exclude).filter(|rules| !rules.is_empty())));
-  put("calendars", json!(Some(&schedule.calendars).filter(|names| !names.is_empty())));
   let from = Some(schedule.interval_from).filter(|from| *from != IntervalFrom::Start);
   put("interval_from", json!(from));
   put("queue_max", json!(Some(schedule.queue_max).filter(|most| *most != QUEUE_MAX_DEFAULT)));

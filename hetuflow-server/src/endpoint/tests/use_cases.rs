@@ -69,12 +69,38 @@ async fn a_schedule_is_held_and_goes_on() {
   let (status, row) = house.ask(&admin, (POST, &path("pause")), json!({ "reason": "night" })).await;
   assert_eq!((status.as_u16(), &row["status"]), (200, &json!("paused")), "{row}");
   assert_eq!(row["status_reason"], "paused by admin: night");
-  let (status, body) = house.ask(&admin, (POST, &path("pause")), Value::Null).await;
-  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (409, &json!("schedule.not_enabled")));
+  let past = json!({ "until": "2020-01-01T00:00:00Z" });
+  let (status, body) = house.ask(&admin, (POST, &path("pause")), past).await;
+  assert_eq!((status.as_u16(), &body["errors"][0]["code"]), (422, &json!("pause.until")));
+  let again = json!({ "reason": "day", "until": "2099-01-01T00:00:00Z" });
+  let (status, row) = house.ask(&admin, (POST, &path("pause")), again).await;
+  assert_eq!(
+    (status.as_u16(), &row["paused_reason"]),
+    (200, &json!("day")),
+    "another reason and end"
+  );
+  assert_eq!(
+    (&row["paused_by"], &row["paused_until"]),
+    (&json!("admin"), &json!("2099-01-01T00:00:00Z"))
+  );
+  let (status, row) = house.ask(&admin, (POST, &path("skip-next")), json!({ "count": 2 })).await;
+  assert_eq!((status.as_u16(), &row["skip_next"]), (200, &json!(2)), "{row}");
+  let (_, row) = house.ask(&admin, (POST, &path("skip-next")), json!({ "count": 0 })).await;
+  assert_eq!((&row["skip_next"], &row["skip_reason"]), (&json!(0), &Value::Null));
   let (status, row) = house.ask(&admin, (POST, &path("resume")), Value::Null).await;
   assert_eq!((status.as_u16(), &row["status"]), (200, &json!("enabled")), "{row}");
   assert_eq!(row["status_reason"], Value::Null);
   assert_eq!(house.ask(&admin, (POST, &path("resume")), Value::Null).await.0.as_u16(), 409);
+  let system = |verb: &str| format!("/api/v1/system/{verb}");
+  let (status, row) =
+    house.ask(&admin, (POST, &system("pause")), json!({ "reason": "move" })).await;
+  assert_eq!((status.as_u16(), &row["scope"]), (200, &json!("*")), "{row}");
+  let (_, health) = house.ask(&admin, (GET, &system("health")), Value::Null).await;
+  assert_eq!(health["paused"][0]["reason"], "move", "{health}");
+  let (_, skipped) = house.ask(&admin, (POST, &path("trigger")), Value::Null).await;
+  assert_eq!(skipped["decision"], "skipped_paused", "{skipped}");
+  assert_eq!(house.ask(&admin, (POST, &system("resume")), Value::Null).await.0.as_u16(), 200);
+  assert_eq!(house.ask(&admin, (POST, &system("resume")), Value::Null).await.0.as_u16(), 409);
   let (_, next) = house.ask(&admin, (GET, &path("next?count=3")), Value::Null).await;
   assert_eq!(next["next"].as_array().expect("a list").len(), 3, "{next}");
   assert_eq!(next["next"][0]["at"], row["next_run_at"], "preview and planner agree");

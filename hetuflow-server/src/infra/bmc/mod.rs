@@ -3,10 +3,12 @@
 pub mod agent_bmc;
 pub mod agent_command_bmc;
 pub mod agent_drain_bmc;
+pub mod ahead_bmc;
 pub mod broadcast_bmc;
 pub mod event_bmc;
 pub mod filter_sql;
 pub mod fire_bmc;
+pub mod freeze_bmc;
 pub mod hot;
 pub mod job_bmc;
 pub mod limit_bmc;

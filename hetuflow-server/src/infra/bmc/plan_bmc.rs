@@ -13,7 +13,9 @@ use crate::infra::db::{Conn, DbError, Row1};
 /// theirs is alive that could hold them back.
 const DUE: &str = "s.status = 'enabled' and s.next_run_at <= $1 and (s.next_run_at <= $2 \
   or s.overlap_policy = 'allow_all' \
-  or not exists (select 1 from sched_task_hot h where h.schedule_id = s.id))";
+  or not exists (select 1 from sched_task_hot h where h.schedule_id = s.id)) \
+  and not exists (select 1 from sched_freeze f where f.scope in ('*', s.namespace_id) \
+    and f.ended_at is null and (f.until is null or f.until > $2))";
 
 /// The ids of schedules that can be decided, soonest first: nothing is locked.
 ///
@@ -227,6 +229,17 @@ pub async fn mark_broken(
   let rows: Vec<(NamespaceId, String)> =
     conn.fetch_sql(sql, vec![text(reason), uuid(id.0)]).await?;
   Ok(rows.into_iter().next())
+}
+
+/// Paused schedules whose time is over.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn pauses_over(conn: &mut Conn, now: Ts, limit: i64) -> Result<Vec<ScheduleId>, DbError> {
+  let sql = "select id from sched_schedule where status = 'paused' and paused_until <= $1 limit $2";
+  let values = vec![ts(now), Param::BigInt(Some(limit))];
+  let rows: Vec<Row1<ScheduleId>> = conn.fetch_sql(sql, values).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// Schedules of which nothing runs and something waits.

@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, 
 use crate::infra::db::{Conn, DbError};
 
 pub(super) const TABLE: &str = "sched_schedule";
-pub(super) const COLUMNS: [&str; 43] = [
+pub(super) const COLUMNS: [&str; 42] = [
   "id",
   "job_id",
   "namespace_id",
@@ -26,7 +26,6 @@ pub(super) const COLUMNS: [&str; 43] = [
   "dst_overlap",
   "jitter_secs",
   "exclude",
-  "calendars",
   "start_time",
   "end_time",
   "max_count",
@@ -78,7 +77,6 @@ pub async fn create(conn: &mut Conn, row: &ScheduleEntity) -> Result<(), DbError
     text(row.dst_overlap).into(),
     row.jitter_secs.into(),
     json(&row.exclude).into(),
-    json(&row.calendars).into(),
     ts_option(row.start_time).into(),
     ts_option(row.end_time).into(),
     Value::BigInt(row.max_count).into(),
@@ -210,7 +208,6 @@ pub async fn update(
     .set("dst_overlap", change.dst_overlap.map(text))
     .set("jitter_secs", jitter.map(|secs| Value::BigInt(Some(secs))))
     .set("exclude", change.exclude.as_deref().map(|texts| json(&exclude_rules(texts))))
-    .set("calendars", change.calendars.as_ref().map(json))
     .set("end_time", change.end_time.map(ts))
     .set("max_count", change.max_count.map(|count| Value::BigInt(Some(count))))
     .set("status", change.status.map(text))
@@ -284,21 +281,60 @@ pub async fn set_next(
   conn.execute(&update).await.map(drop)
 }
 
-/// Plans anew from an instant on whose runs were taken back. One that was used up by them is not.
+/// The state of a schedule, and who holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+  /// The state.
+  pub status: ScheduleStatus,
+  /// Why it does not fire.
+  pub status_reason: Option<String>,
+  /// Who holds it.
+  pub paused_by: Option<String>,
+  /// Why.
+  pub paused_reason: Option<String>,
+  /// Until then.
+  pub paused_until: Option<Ts>,
+}
+
+/// Sets the state of a schedule and who holds it.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn step_back(
+pub async fn set_hold(conn: &mut Conn, id: ScheduleId, hold: &Hold) -> Result<(), DbError> {
+  let mut update = Query::update();
+  update
+    .table(TABLE)
+    .value("status", text(hold.status))
+    .value("status_reason", text_option(hold.status_reason.as_deref()))
+    .value("paused_by", text_option(hold.paused_by.as_deref()))
+    .value("paused_reason", text_option(hold.paused_reason.as_deref()))
+    .value("paused_until", ts_option(hold.paused_until))
+    .and_where(is("id", uuid(id.0)));
+  conn.execute(&update).await.map(drop)
+}
+
+/// Leaves so many of the next instants out.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn set_skip_next(
   conn: &mut Conn,
   id: ScheduleId,
-  (next, runs): (Ts, i64),
+  (count, reason): (i64, Option<&str>),
 ) -> Result<(), DbError> {
-  let sql = "update sched_schedule set next_run_at = $1, run_count = run_count - $2, \
-      status = case when status = 'expired' then 'enabled' else status end, \
-      status_reason = case when status = 'expired' then null else status_reason end \
-    where id = $3";
-  let values = vec![ts(next), Value::BigInt(Some(runs)), uuid(id.0)];
+  let sql = "update sched_schedule set skip_next = $1, skip_reason = $2 where id = $3";
+  let values = vec![Value::BigInt(Some(count)), text_option(reason), uuid(id.0)];
   conn.execute_sql(sql, values).await.map(drop)
+}
+
+/// Counts the revision up, for a change by a person.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn touch(conn: &mut Conn, id: ScheduleId, by: &str, now: Ts) -> Result<(), DbError> {
+  let sql =
+    "update sched_schedule set rev = rev + 1, updated_by = $1, updated_at = $2 where id = $3";
+  conn.execute_sql(sql, vec![text(by), ts(now), uuid(id.0)]).await.map(drop)
 }
 
 /// Deletes a schedule; its fires stay readable.

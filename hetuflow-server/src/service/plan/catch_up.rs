@@ -39,7 +39,8 @@ pub(super) fn catch_up(plan: &mut Plan, q: &Question<'_>, overlap: &mut Overlap)
         };
         let once = policy == MisfirePolicy::FireOnce;
         let scheduled_at = if once { Ts::from_millis(q.now.millis()) } else { *at };
-        let not_before = q.held.is_none().then(|| q.now.plus(spread(q, *at, index)));
+        let not_before =
+          q.held.is_none_or(|held| held.spread).then(|| q.now.plus(spread(q, *at, index)));
         let run = Run { scheduled_at, not_before, waits, source: TriggerSource::Catchup };
         plan.fire(q, *at, (run, reason.or_else(|| Some(made_up_for(policy).to_owned()))));
       }

@@ -9,18 +9,21 @@ mod invalid;
 mod overlap;
 mod release;
 mod rows;
+mod settle;
 mod stops;
+mod thaw;
 mod trigger;
 mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::{ScheduleId, Ts};
+use hetuflow_core::{FreezeEntity, ScheduleId, Ts};
 
 pub use catch_up::SPREAD_MAX;
 pub use decide::{Decision, Held, INSTANTS_MAX, MISSED_AFTER, Plan, Question, Run, decide};
 pub use overlap::{Admission, Live, Overlap};
+pub(super) use settle::settle;
 pub(super) use trigger::trigger;
 
 use super::{Store, SvcResult};
@@ -64,6 +67,10 @@ impl PlanSvc {
   /// When the list of schedules cannot be read.
   pub async fn run_once(&self) -> SvcResult<PlanTurn> {
     let mut turn = PlanTurn::default();
+    let mut conn = self.store.db.read().await?;
+    let now = conn.now().await?;
+    let freezes = self.thaw(&mut conn, now).await?;
+    drop(conn);
     self.go_on_after_ends().await?;
     let mut full = true;
     for _ in 0..ROUNDS_MAX {
@@ -76,7 +83,7 @@ impl PlanSvc {
       let ids = plan_bmc::due_ids(&mut conn, (now, now.plus(self.ahead)), limit).await?;
       drop(conn);
       let before = turn.fired + turn.skipped;
-      self.plan_all(&ids, now, &mut turn).await;
+      self.plan_all(&ids, (now, &freezes), &mut turn).await;
       full = ids.len() == SCHEDULES_MAX && turn.fired + turn.skipped > before;
     }
     self.release(&mut turn).await?;
@@ -89,11 +96,16 @@ impl PlanSvc {
   }
 
   /// Plans these together; where that fails, each alone, so that one that is broken is found.
-  async fn plan_all(&self, ids: &[ScheduleId], now: Ts, turn: &mut PlanTurn) {
+  async fn plan_all(
+    &self,
+    ids: &[ScheduleId],
+    (now, freezes): (Ts, &[FreezeEntity]),
+    turn: &mut PlanTurn,
+  ) {
     if ids.is_empty() {
       return;
     }
-    match self.plan_group(ids, now, turn).await {
+    match self.plan_group(ids, (now, freezes), turn).await {
       Ok(()) => {}
       Err(error) if error.is_retry() => turn.look_in = Some(Duration::ZERO),
       Err(DbError::Unreachable(error)) => {
@@ -105,15 +117,20 @@ impl PlanSvc {
           "schedules are planned one by one"
         );
         for id in ids {
-          self.plan_alone(*id, now, turn).await;
+          self.plan_alone(*id, (now, freezes), turn).await;
         }
       }
-      Err(_) => self.plan_alone(ids[0], now, turn).await,
+      Err(_) => self.plan_alone(ids[0], (now, freezes), turn).await,
     }
   }
 
-  async fn plan_alone(&self, id: ScheduleId, now: Ts, turn: &mut PlanTurn) {
-    let outcome = match self.plan_group(&[id], now, turn).await {
+  async fn plan_alone(
+    &self,
+    id: ScheduleId,
+    (now, freezes): (Ts, &[FreezeEntity]),
+    turn: &mut PlanTurn,
+  ) {
+    let outcome = match self.plan_group(&[id], (now, freezes), turn).await {
       Ok(()) | Err(DbError::Retry(_) | DbError::Unreachable(_)) => return,
       Err(error) => {
         let why = std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string);

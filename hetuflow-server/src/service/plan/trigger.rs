@@ -10,9 +10,10 @@ use super::decide::Run;
 use super::overlap::{Admission, Live, Overlap};
 use super::rows::{gate_of, task_of};
 use super::stops::stop_live;
+use crate::infra::bmc::ahead_bmc::{self, Ahead};
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, NewTask};
-use crate::infra::bmc::{fire_bmc, job_bmc, plan_bmc, schedule_bmc, task_bmc};
+use crate::infra::bmc::{freeze_bmc, job_bmc, plan_bmc, task_bmc};
 use crate::service::store::Work;
 use crate::service::submit_svc::created;
 use crate::service::task_create::{entity_of, request_hash};
@@ -51,6 +52,11 @@ pub(in crate::service) async fn trigger(
       duplicate: true,
       task: Some(earlier),
     });
+  }
+  let freezes = freeze_bmc::list(&mut work.tx).await?;
+  if let Some(freeze) = freezes.iter().find(|one| one.holds(&schedule.namespace_id, work.now)) {
+    let (decision, reason) = (FireDecision::SkippedPaused, Some(freeze.told()));
+    return Ok(TriggerAnswer { decision, reason, stopped: 0, duplicate: false, task: None });
   }
   withdraw_ahead(work, &schedule).await?;
   let live = plan_bmc::live_counts(&mut work.tx, &[schedule.id]).await?;
@@ -146,10 +152,6 @@ async fn withdraw_ahead(work: &mut Work, schedule: &ScheduleEntity) -> SvcResult
   if schedule.overlap_policy == OverlapPolicy::AllowAll {
     return Ok(());
   }
-  let first = fire_bmc::first_ahead(&mut work.tx, schedule.id, work.now).await?;
-  let runs = fire_bmc::revoke_planned(&mut work.tx, schedule.id, work.now).await?;
-  if let Some(first) = first.filter(|_| runs > 0) {
-    schedule_bmc::step_back(&mut work.tx, schedule.id, (first, runs as i64)).await?;
-  }
-  Ok(())
+  let taken = ahead_bmc::take_back(&mut work.tx, Ahead::Schedule(schedule.id), work.now).await?;
+  Ok(ahead_bmc::step_back(&mut work.tx, &taken).await?)
 }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use hetuflow_core::{JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts};
+use hetuflow_core::{
+  FreezeEntity, JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts,
+};
 
-use super::decide::{Plan, Question, decide};
+use super::decide::{Held, MISSED_AFTER, Plan, Question, decide};
 use super::overlap::Live;
 use super::rows::{PlanRows, cursor_of, rows_of, tell};
 use super::stops::stop_live;
 use super::{PlanSvc, PlanTurn};
 use crate::infra::bmc::event_bmc::{self, Journal};
-use crate::infra::bmc::{hot, job_bmc, plan_bmc};
+use crate::infra::bmc::{freeze_bmc, hot, job_bmc, plan_bmc};
 use crate::infra::db::{Conn, DbError};
 use crate::service::submit_svc::tell_of_new;
 
@@ -29,12 +31,12 @@ impl PlanSvc {
   pub(super) async fn plan_group(
     &self,
     ids: &[ScheduleId],
-    now: Ts,
+    (now, freezes): (Ts, &[FreezeEntity]),
     turn: &mut PlanTurn,
   ) -> Result<(), DbError> {
     let mut tx = self.store.db.begin().await?;
     let mut broken = Vec::new();
-    let outcome = self.write_group(&mut tx, (ids, now), &mut broken).await;
+    let outcome = self.write_group(&mut tx, (ids, now, freezes), &mut broken).await;
     let written = tx.end::<_, DbError>(outcome).await?;
     for (id, why) in broken {
       self.mark_broken(id, &why, now).await?;
@@ -57,10 +59,11 @@ impl PlanSvc {
   async fn write_group(
     &self,
     tx: &mut Conn,
-    (ids, now): (&[ScheduleId], Ts),
+    (ids, now, freezes): (&[ScheduleId], Ts, &[FreezeEntity]),
     broken: &mut Vec<(ScheduleId, String)>,
   ) -> Result<Written, DbError> {
     let horizon = now.plus(self.ahead);
+    freeze_bmc::lock_planning(tx, false).await?;
     let schedules = plan_bmc::lock_due(tx, (now, horizon), ids).await?;
     let wanted: BTreeSet<JobId> = schedules.iter().map(|schedule| schedule.job_id).collect();
     let jobs: HashMap<JobId, JobEntity> =
@@ -80,6 +83,13 @@ impl PlanSvc {
         }
       };
       let job = jobs.get(&schedule.job_id);
+      let frozen = frozen_before(&schedule, freezes, now);
+      let reason = frozen.map(FreezeEntity::told);
+      let held = frozen.zip(reason.as_deref()).map(|(freeze, reason)| Held {
+        reason,
+        policy: freeze.missed.unwrap_or(schedule.misfire_policy),
+        spread: true,
+      });
       let question = Question {
         schedule: &schedule,
         rhythm: &rhythm,
@@ -88,7 +98,7 @@ impl PlanSvc {
         live: live.get(&schedule.id).copied().unwrap_or_default(),
         now,
         horizon,
-        held: None,
+        held,
       };
       let plan = decide(&question);
       if plan.is_empty(&schedule) {
@@ -108,6 +118,20 @@ impl PlanSvc {
     event_bmc::append(tx, &journal, now).await?;
     Ok(written)
   }
+}
+
+/// The freeze that held back the next instant of a schedule, and has ended.
+fn frozen_before<'a>(
+  schedule: &ScheduleEntity,
+  freezes: &'a [FreezeEntity],
+  now: Ts,
+) -> Option<&'a FreezeEntity> {
+  let first = schedule.next_run_at?;
+  let held = freezes.iter().filter(|freeze| {
+    let ended = freeze.end().is_some_and(|end| end <= now && first <= end);
+    ended && freeze.covers(&schedule.namespace_id) && first >= freeze.since.minus(MISSED_AFTER)
+  });
+  held.max_by_key(|freeze| freeze.since)
 }
 
 /// Why a job may not run.

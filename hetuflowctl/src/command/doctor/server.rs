@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::check::Checks;
 use crate::client::{Call, Client, CtlError, Exit, Place};
+use crate::command::cluster::{freezes_in, told};
 use crate::command::object::list::everything;
 use crate::command::session::Session;
 
@@ -132,6 +133,15 @@ async fn itself(client: &Client, checks: &mut Checks) {
     Ok(()) => checks.ok("server.ready", "ready"),
     Err(error) => {
       checks.fail("server.ready", error.message.clone(), "look at the log of the server")
+    }
+  }
+  if let Ok(health) = client.fetch::<Value>(Call::get("/system/health")).await {
+    for freeze in freezes_in(&health) {
+      checks.warn(
+        "server.paused",
+        told(&freeze),
+        "hetuflowctl cluster resume, or namespace resume",
+      );
     }
   }
   let sent = Ts::now();

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentEntity, JobEntity, JobStatus, ScheduleEntity, ScheduleStatus, TaskEntity, TaskStatus, Ts,
+  AgentEntity, CLUSTER_SCOPE, FreezeEntity, JobEntity, JobStatus, ScheduleEntity, ScheduleStatus,
+  TaskEntity, TaskStatus, Ts,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::Name;
 use crate::client::{Call, CtlError, path_of};
+use crate::command::cluster::freezes_in;
 use crate::command::glance::is_online;
 use crate::command::object::get;
 use crate::command::object::list::{at_most, everything};
@@ -35,6 +37,8 @@ struct Reason {
 struct Known {
   job: JobEntity,
   schedules: Vec<ScheduleEntity>,
+  /// What holds back its schedules.
+  paused: Vec<FreezeEntity>,
   /// Newest first.
   runs: Vec<TaskEntity>,
   agents: Vec<AgentEntity>,
@@ -48,7 +52,11 @@ struct Known {
 pub async fn run(session: &Session, args: &Name) -> Result<Outcome, CtlError> {
   let job = get::job(session, &args.name).await?;
   let call = Call::get(path_of(&["jobs", &job.id.to_string(), "tasks"]));
+  let health = session.client()?.fetch::<Value>(Call::get("/system/health")).await;
+  let mut paused = health.map(|health| freezes_in(&health)).unwrap_or_default();
+  paused.retain(|freeze| freeze.covers(&job.namespace_id));
   let known = Known {
+    paused,
     schedules: get::schedules_of(session, &job).await?,
     runs: at_most(session, call, RUNS).await?,
     agents: everything(session.client()?, Call::get("/agents")).await?,
@@ -68,6 +76,7 @@ pub async fn run(session: &Session, args: &Name) -> Result<Outcome, CtlError> {
 
 fn reasons(known: &Known) -> Vec<Reason> {
   let mut all = Vec::new();
+  paused(known, &mut all);
   switched_off(known, &mut all);
   never_fires(known, &mut all);
   waits(known, &mut all);
@@ -89,6 +98,17 @@ fn switched_off(known: &Known, all: &mut Vec<Reason>) {
   }
 }
 
+fn paused(known: &Known, all: &mut Vec<Reason>) {
+  for freeze in &known.paused {
+    let help = if freeze.scope == CLUSTER_SCOPE {
+      "hetuflowctl cluster resume".to_owned()
+    } else {
+      format!("hetuflowctl namespace resume {}", freeze.scope)
+    };
+    all.push(Reason { what: format!("{}: no schedule fires", freeze.told()), help });
+  }
+}
+
 fn never_fires(known: &Known, all: &mut Vec<Reason>) {
   if known.schedules.is_empty() && known.runs.is_empty() {
     let help = format!("hetuflowctl schedule create --job {} --cron '0 2 * * *'", known.job.name);
@@ -101,7 +121,7 @@ fn never_fires(known: &Known, all: &mut Vec<Reason>) {
         let what = format!("schedule {} has no next fire", one.name);
         all.push(Reason { what, help: format!("hetuflowctl schedule next {}", one.name) });
       }
-      Some(next) if next < known.now.minus(LATE) => {
+      Some(next) if next < known.now.minus(LATE) && known.paused.is_empty() => {
         let when = relative(next, known.now);
         let what = format!("schedule {} should have fired {when}: nobody plans it", one.name);
         all.push(Reason { what, help: "hetuflowctl repair check".to_owned() });
@@ -156,7 +176,14 @@ mod tests {
     let job = JobEntity { status: JobStatus::Enabled, ..job };
     let schedule = ScheduleEntity { status: ScheduleStatus::Enabled, ..schedule };
     let run = TaskEntity { status: TaskStatus::Succeeded, ..sample::task() };
-    Known { job, schedules: vec![schedule], runs: vec![run], agents: vec![sample::agent()], now }
+    Known {
+      job,
+      schedules: vec![schedule],
+      paused: Vec::new(),
+      runs: vec![run],
+      agents: vec![sample::agent()],
+      now,
+    }
   }
 
   #[test]

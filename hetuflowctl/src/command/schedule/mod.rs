@@ -4,6 +4,7 @@ pub mod check;
 pub mod create;
 mod exclude;
 pub mod explain;
+pub mod hold;
 mod lines;
 pub mod next;
 pub mod set;

@@ -384,6 +384,48 @@ create table sched_log_chunk (
 );
 alter table sched_log_chunk alter column data set storage external;
 
+-- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+create table sched_artifact (
+  id uuid primary key,
+  namespace_id varchar(40) not null,
+  job_id uuid not null,
+  task_id uuid not null,
+  instance_id uuid not null,
+  agent_id varchar(40),
+  name text not null,
+  size bigint not null check (size >= 0),
+  content_hash text,
+  state text not null check (state in ('uploading', 'stored', 'refused', 'lost')),
+  reason text,
+  created_at timestamptz not null,
+  expires_at timestamptz
+);
+create unique index sched_artifact_name on sched_artifact (instance_id, name);
+create index sched_artifact_job on sched_artifact (job_id, id);
+create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
+
+create table sched_artifact_content (
+  id uuid primary key,
+  namespace_id varchar(40) not null,
+  content_hash text not null,
+  size bigint not null check (size >= 0),
+  stored_at timestamptz,
+  touched_at timestamptz not null
+);
+create unique index sched_artifact_content_hash_key
+  on sched_artifact_content (namespace_id, content_hash);
+
+create table sched_artifact_chunk (
+  content_id uuid not null,
+  file_offset bigint not null,
+  raw_len bigint not null,
+  codec bigint not null,
+  data bytea not null,
+  primary key (content_id, file_offset)
+);
+alter table sched_artifact_chunk alter column data set storage external;
+
 -- The journal of changes: one row per namespace and commit; seq order is commit order.
 create sequence sched_event_seq cache 1;
 create table sched_event_batch (

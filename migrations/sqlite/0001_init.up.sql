@@ -388,6 +388,47 @@ create table sched_log_chunk (
   primary key (instance_id, log_offset)
 ) strict;
 
+-- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+create table sched_artifact (
+  id blob primary key,
+  namespace_id text not null,
+  job_id blob not null,
+  task_id blob not null,
+  instance_id blob not null,
+  agent_id text,
+  name text not null,
+  size integer not null check (size >= 0),
+  content_hash text,
+  state text not null check (state in ('uploading', 'stored', 'refused', 'lost')),
+  reason text,
+  created_at integer not null,
+  expires_at integer
+) strict;
+create unique index sched_artifact_name on sched_artifact (instance_id, name);
+create index sched_artifact_job on sched_artifact (job_id, id);
+create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
+
+create table sched_artifact_content (
+  id blob primary key,
+  namespace_id text not null,
+  content_hash text not null,
+  size integer not null check (size >= 0),
+  stored_at integer,
+  touched_at integer not null
+) strict;
+create unique index sched_artifact_content_hash_key
+  on sched_artifact_content (namespace_id, content_hash);
+
+create table sched_artifact_chunk (
+  content_id blob not null,
+  file_offset integer not null,
+  raw_len integer not null,
+  codec integer not null,
+  data blob not null,
+  primary key (content_id, file_offset)
+) strict;
+
 -- The journal of changes: one row per namespace and commit; seq order is commit order.
 insert into sched_sequence (name, value) values ('sched_event_seq', 0);
 create table sched_event_batch (

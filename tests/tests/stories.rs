@@ -27,6 +27,8 @@ mod agent_network;
 mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
+#[path = "stories/artifacts.rs"]
+mod artifacts;
 #[path = "stories/bytes.rs"]
 mod bytes;
 #[path = "stories/command_line.rs"]

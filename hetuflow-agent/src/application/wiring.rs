@@ -27,7 +27,6 @@ pub fn tell(orders: UnboundedSender<Order>, commands: Sender<AgentCommand>) -> c
         Order::Unreadable { connection_epoch, update }
       }
       Told::Control { message_id, control } => Order::Control { message_id, control },
-      Told::Reconcile(verdicts) if verdicts.is_empty() => return true,
       Told::Reconcile(verdicts) => Order::Reconcile(verdicts),
       Told::Contact(at_us) => Order::Contact(at_us),
       Told::Clock(offset) => Order::Clock(offset),
@@ -99,6 +98,7 @@ pub fn connection_settings(settings: &Settings) -> connection::ConnectionSetting
     heartbeat_interval: section.heartbeat_interval,
     reconnect_base: section.reconnect_base,
     reconnect_max: section.reconnect_max,
+    artifact_dir: settings.artifact_dir(),
   }
 }
 
@@ -124,6 +124,10 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     journal_sync: settings.process.journal_sync,
     log_policy: settings.process.log_policy,
     result_size_max: settings.process.result_size_max,
+    mask_secrets: settings.process.mask_secrets,
+    artifact_dir: settings.artifact_dir(),
+    artifact_size_max: settings.process.artifact_size_max,
+    artifact_total_max: settings.process.artifact_total_max,
     noop: settings.process.noop,
   }
 }
@@ -133,6 +137,7 @@ pub fn scheduler_settings(settings: &Settings) -> scheduler::SchedulerSettings {
   scheduler::SchedulerSettings {
     max_concurrent: settings.polling.max_concurrent_tasks,
     queue_depth_max: settings.polling.queue_depth_max,
+    takeover_grace: settings.connection.takeover_grace,
   }
 }
 

@@ -36,6 +36,13 @@ pub struct Settings {
   pub log: LogSection,
 }
 
+impl Settings {
+  /// Where files of attempts are kept until a server has them.
+  pub fn artifact_dir(&self) -> PathBuf {
+    self.agent.state_dir.join("artifacts")
+  }
+}
+
 /// `[agent]`
 #[derive(Clone, PartialEq)]
 pub struct AgentSettings {
@@ -98,6 +105,8 @@ pub struct ConnectionSection {
   pub reconnect_base: Duration,
   /// No wait is longer.
   pub reconnect_max: Duration,
+  /// What waited with an agent before this one starts without a server's word only after this.
+  pub takeover_grace: Duration,
 }
 
 /// `[agent.polling]`
@@ -131,6 +140,12 @@ pub struct ProcessSection {
   pub log_policy: LogPolicy,
   /// Most bytes of a task's results, as JSON.
   pub result_size_max: u64,
+  /// Whether values of secrets are masked in the output of their task.
+  pub mask_secrets: bool,
+  /// Most bytes of one file that a task leaves.
+  pub artifact_size_max: u64,
+  /// Most bytes of all files that an attempt leaves.
+  pub artifact_total_max: u64,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.

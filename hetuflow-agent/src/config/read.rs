@@ -155,6 +155,7 @@ fn connection(text: &mut ConfigText) -> ConnectionSection {
     heartbeat_interval: time("heartbeat_interval", secs(5)),
     reconnect_base: time("reconnect_base", Duration::from_millis(500)),
     reconnect_max: time("reconnect_max", secs(15)),
+    takeover_grace: time("takeover_grace", secs(15)),
   };
   if section.reconnect_max < section.reconnect_base {
     text.problem("agent.connection.reconnect_max", "is shorter than reconnect_base", None);
@@ -199,6 +200,9 @@ fn process(
     output_buffer: text.size("agent.process.output_buffer", 64 << 20),
     log_policy: log_policy(text),
     result_size_max: text.size("agent.process.result_size_max", 64 << 10),
+    mask_secrets: text.flag("agent.process.mask_secrets", true),
+    artifact_size_max: text.size("agent.process.artifact_size_max", 256 << 20),
+    artifact_total_max: text.size("agent.process.artifact_total_max", 1 << 30),
     output_flush_interval: text.duration(
       "agent.process.output_flush_interval",
       Duration::from_millis(50),

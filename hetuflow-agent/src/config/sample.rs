@@ -51,6 +51,11 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
     None,
   ),
   ("agent.connection.reconnect_max", "No wait is longer; it tries for ever.", None),
+  (
+    "agent.connection.takeover_grace",
+    "What waited with an agent before this one starts when a server has said that it still may; without a server after this.",
+    None,
+  ),
   ("agent.polling.max_concurrent_tasks", "Processes at the same time.", None),
   ("agent.polling.queue_depth_max", "Most short tasks that wait here for a slot.", None),
   (
@@ -86,6 +91,17 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   (
     "agent.process.result_size_max",
     "Most bytes of what a task writes to $HETUFLOW_OUTPUT, as JSON.",
+    None,
+  ),
+  (
+    "agent.process.mask_secrets",
+    "Whether values of secrets, of 6 bytes and more, are written as *** in the output of their task.",
+    None,
+  ),
+  ("agent.process.artifact_size_max", "Most bytes of one file that a task leaves.", None),
+  (
+    "agent.process.artifact_total_max",
+    "Most bytes of all files that an attempt leaves; they are kept in state_dir until a server has them.",
     None,
   ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),

@@ -67,7 +67,17 @@ pub fn batch<'a>(
 /// An upper bound of an update's JSON.
 fn weight(update: &TaskInstanceUpdate) -> usize {
   let texts = [&update.output, &update.reason, &update.error_message, &update.output_index];
-  UPDATE_BYTES + texts.into_iter().flatten().map(|text| escaped_bytes(text)).sum::<usize>()
+  let texts = texts.into_iter().flatten().map(|text| escaped_bytes(text)).sum::<usize>();
+  UPDATE_BYTES + texts + artifacts_weight(update)
+}
+
+/// An upper bound of what its files take.
+pub fn artifacts_weight(update: &TaskInstanceUpdate) -> usize {
+  let one = |note: &hetuflow_core::ArtifactNote| {
+    let reason = note.reason.as_deref().map_or(0, escaped_bytes);
+    160 + escaped_bytes(&note.name) + reason
+  };
+  update.artifacts.iter().map(one).sum()
 }
 
 /// What a text takes in JSON.

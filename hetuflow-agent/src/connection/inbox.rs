@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AcquireTaskResponse, AgentCommand, AgentRegisterResponse, DispatchTaskRequest,
-  DispatchTaskResponse, Envelope, HeartbeatResponse, MessageError, MessageKind, Nack, RawMessage,
-  TaskControl, read_message,
+  DispatchTaskResponse, Envelope, FileTransferStatus, HeartbeatResponse, MessageError, MessageKind,
+  Nack, RawMessage, TaskControl, read_message,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::tungstenite::Message;
@@ -26,6 +26,8 @@ pub enum Heard {
   Acked(u64),
   /// A heartbeat is answered; heard at this instant of the steady clock.
   Heartbeat(HeartbeatResponse, i64),
+  /// How far a file is.
+  File(Box<FileTransferStatus>),
   /// The grant should be repeated.
   GrantWanted,
   /// An answer to send.
@@ -134,6 +136,10 @@ impl Inbox<'_> {
       MessageKind::Error => {
         let text: String = message.payload.get().chars().take(300).collect();
         tracing::warn!(error = %text, "the server has answered with an error");
+      }
+      MessageKind::FileTransferStatus => {
+        let status: FileTransferStatus = message.read()?;
+        self.hear(Heard::File(Box::new(status)));
       }
       MessageKind::LogAck | MessageKind::Tick => {}
       kind => self.answer(refusal(Some(message_id), "unsupported", &format!("kind {kind}"))),

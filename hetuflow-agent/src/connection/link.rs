@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::dial::{dial, is_loopback};
 use super::outbox::Outbox;
 use super::session::{End, live};
+use super::uploads::Uploads;
 use super::{Clock, ConnectionSettings, Grant, Introduction, Report, Tell};
 
 /// Refusals are tried again, but at a walk.
@@ -53,6 +54,7 @@ pub struct Link {
   pub(super) clock: Arc<dyn Clock>,
   pub(super) leave: CancellationToken,
   pub(super) outbox: Outbox,
+  pub(super) uploads: Uploads,
   pub(super) connection_epoch: i64,
 }
 
@@ -71,6 +73,7 @@ impl Connection {
     let Parts { settings, introduction, tell, reports, grants, metrics, tick, clock, leave } =
       parts;
     let (tell, outbox) = (Arc::new(tell), Outbox::default());
+    let uploads = Uploads::new(settings.artifact_dir.clone());
     let link = Link {
       settings,
       introduction,
@@ -82,6 +85,7 @@ impl Connection {
       clock,
       leave,
       outbox,
+      uploads,
       connection_epoch: 0,
     };
     Self { link }

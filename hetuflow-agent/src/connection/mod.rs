@@ -13,6 +13,7 @@ mod outbox;
 mod register;
 mod salvage;
 mod session;
+mod uploads;
 mod window;
 
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct ConnectionSettings {
   pub reconnect_base: Duration,
   /// No wait is longer.
   pub reconnect_max: Duration,
+  /// Where files are that a server must still get.
+  pub artifact_dir: std::path::PathBuf,
 }
 
 /// The two clocks of this host, in microseconds since 1970.

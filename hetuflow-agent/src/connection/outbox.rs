@@ -10,12 +10,13 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use hetuflow_core::{
-  OUTPUT_HEADER_BYTES, OutputFrame, RunningInstance, TaskInstanceId, TaskInstanceStatus,
-  TaskInstanceUpdate, Ts,
+  FILE_HEADER_BYTES, FileFrame, OUTPUT_HEADER_BYTES, OutputFrame, RunningInstance, TaskInstanceId,
+  TaskInstanceStatus, TaskInstanceUpdate, Ts,
 };
 use tokio::time::Instant;
 
 use super::OnStored;
+use super::frames::artifacts_weight;
 use super::window::Window;
 
 /// Batches that may be on their way without an ack: more would only make each smaller.
@@ -43,6 +44,8 @@ pub enum Item {
   Update(Box<TaskInstanceUpdate>, OnStored),
   /// Output.
   Output(Box<OutputFrame>, OnStored),
+  /// A piece of a file; read again from the disk if it is lost.
+  Piece(Box<FileFrame>),
 }
 
 /// What to send next.
@@ -86,6 +89,8 @@ pub struct Outbox {
   last_end: Option<Instant>,
   /// Until then `pending` gathers; only in a rush.
   gather_until: Option<Instant>,
+  /// Attempts whose end is stored and that have left files.
+  filed: Vec<TaskInstanceId>,
 }
 
 impl Default for Outbox {
@@ -104,6 +109,7 @@ impl Default for Outbox {
       window: Window::default(),
       last_end: None,
       gather_until: None,
+      filed: Vec::new(),
     }
   }
 }
@@ -178,7 +184,7 @@ impl Outbox {
     self.number(most, now);
     let seq_from = self.first_seq + self.sent as u64;
     match self.log.get(self.sent)? {
-      Item::Output(..) => Some(Next::Chunk { seq: seq_from }),
+      Item::Output(..) | Item::Piece(_) => Some(Next::Chunk { seq: seq_from }),
       Item::Update(..) if self.batches.len() >= BATCHES_IN_FLIGHT => None,
       Item::Update(..) => {
         let rest = self.log.range(self.sent..).take(most);
@@ -189,7 +195,7 @@ impl Outbox {
             let fits = bytes < BATCH_BYTES;
             bytes += match item {
               Item::Update(update, _) => update_weight(update),
-              Item::Output(..) => return false,
+              Item::Output(..) | Item::Piece(_) => return false,
             };
             fits
           })
@@ -216,6 +222,8 @@ impl Outbox {
           frame.instance_id
         }
         Item::Update(update, _) => update.instance_id,
+        // Pieces never wait here.
+        Item::Piece(_) => return,
       };
       if let Some(waiting) = self.waiting_outputs.get_mut(&id) {
         *waiting -= 1;
@@ -252,8 +260,30 @@ impl Outbox {
   pub fn unsent(&self, count: usize) -> impl Iterator<Item = &TaskInstanceUpdate> {
     self.log.range(self.sent..).take(count).filter_map(|item| match item {
       Item::Update(update, _) => Some(update.as_ref()),
-      Item::Output(..) => None,
+      Item::Output(..) | Item::Piece(_) => None,
     })
+  }
+
+  /// Whether a piece of a file may go now: behind everything else, and only where the link has room.
+  pub fn takes_piece(&self) -> bool {
+    self.outputs.is_empty() && self.sent == self.log.len() && self.window.has_room()
+  }
+
+  /// Takes a piece of a file in; returns its number.
+  pub fn piece(&mut self, piece: Box<FileFrame>) -> u64 {
+    self.window.take(piece_weight(&piece));
+    self.log.push_back(Item::Piece(piece));
+    self.first_seq + self.log.len() as u64 - 1
+  }
+
+  /// Everything up to this number is durable.
+  pub fn is_acked(&self, seq: u64) -> bool {
+    seq < self.first_seq
+  }
+
+  /// Attempts that have left files and whose ends were stored since the last call.
+  pub fn take_filed(&mut self) -> Vec<TaskInstanceId> {
+    std::mem::take(&mut self.filed)
   }
 
   /// The bytes of the chunk that is next.
@@ -261,6 +291,10 @@ impl Outbox {
     let seq = self.first_seq + self.sent as u64;
     match self.log.get_mut(self.sent)? {
       Item::Output(frame, _) => {
+        frame.seq = seq;
+        Some(frame.encode())
+      }
+      Item::Piece(frame) => {
         frame.seq = seq;
         Some(frame.encode())
       }
@@ -275,6 +309,7 @@ impl Outbox {
       match item {
         Item::Update(..) => updates = true,
         Item::Output(frame, _) => self.window.note_sent(seq, weight(frame), now),
+        Item::Piece(frame) => self.window.note_sent(seq, piece_weight(frame), now),
       }
     }
     self.sent += count;
@@ -294,7 +329,13 @@ impl Outbox {
           self.window.give_back(weight(&frame));
           on_stored.call();
         }
-        Some(Item::Update(_, on_stored)) => on_stored.call(),
+        Some(Item::Piece(frame)) => self.window.give_back(piece_weight(&frame)),
+        Some(Item::Update(update, on_stored)) => {
+          if !update.artifacts.is_empty() {
+            self.filed.push(update.instance_id);
+          }
+          on_stored.call();
+        }
         None => {}
       }
       self.first_seq += 1;
@@ -354,7 +395,11 @@ impl Outbox {
 fn update_weight(update: &TaskInstanceUpdate) -> usize {
   let output = update.output.as_ref().map_or(0, |text| text.len() * 2);
   let outputs = update.outputs.as_ref().map_or(0, |values| values.to_string().len());
-  UPDATE_BYTES + output + outputs
+  UPDATE_BYTES + output + outputs + artifacts_weight(update)
+}
+
+fn piece_weight(frame: &FileFrame) -> usize {
+  frame.data.len() + FILE_HEADER_BYTES
 }
 
 fn weight(frame: &OutputFrame) -> usize {

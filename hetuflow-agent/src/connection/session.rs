@@ -17,6 +17,7 @@ use super::inbox::{Heard, Inbox};
 use super::link::Link;
 use super::outbox::Next;
 use super::register::{capabilities_update, farewell, heartbeat, registration};
+use super::uploads::Said;
 use super::{Report, Told};
 
 /// How long a server may take to answer a registration.
@@ -33,6 +34,8 @@ const CLOSE_SUPERSEDED: u16 = 4010;
 /// The server's close code for an agent whose protocol it does not speak: one of them must be
 /// upgraded.
 const CLOSE_PROTOCOL: u16 = 4026;
+/// Pieces of files sent in one turn, so that what is heard and what is due is not kept waiting.
+const PIECES_PER_TURN: usize = 16;
 /// Reports taken from the queue in one turn.
 const TURN: usize = 1024;
 
@@ -147,6 +150,7 @@ impl Session<'_> {
     }
     tracing::info!(server = %answer.server_id, session = %answer.session_id, "registered");
     self.link.outbox.resume(answer.acked_seq);
+    self.link.uploads.connected(Instant::now());
     if answer.config.heartbeat_interval > 0.0
       && let Ok(interval) = Duration::try_from_secs_f64(answer.config.heartbeat_interval)
     {
@@ -180,6 +184,7 @@ impl Session<'_> {
     let mut reports = Vec::with_capacity(TURN);
     loop {
       let held_until = self.link.outbox.next_wake().filter(|_| !self.link.outbox.is_all_sent());
+      let held_until = held_until.into_iter().chain(self.link.uploads.next_wake()).min();
       let mut beats = false;
       tokio::select! {
         heard = self.heard.recv() => match heard {
@@ -304,6 +309,7 @@ impl Session<'_> {
           (self.link.tell)(Told::Clock(offset));
         }
       }
+      Heard::File(status) => self.link.uploads.hear(&status, Instant::now()),
       Heard::GrantWanted => self.repeat_grant = true,
       Heard::Answer(answer) => self.sink.feed(answer).await?,
       Heard::Registered(_) => tracing::debug!("a second answer to the registration is ignored"),
@@ -359,11 +365,53 @@ impl Session<'_> {
         tokio::task::yield_now().await;
       }
     }
+    self.send_files(now).await?;
     let reported = sent || self.link.outbox.is_all_sent();
     if let Some(poll) = self.grant(reported) {
       self.sink.feed(poll).await?;
     }
     self.sink.flush().await
+  }
+
+  /// Files go behind everything else, a few pieces in a turn.
+  async fn send_files(
+    &mut self,
+    now: Instant,
+  ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    let Link { outbox, uploads, .. } = &mut *self.link;
+    for instance_id in outbox.take_filed() {
+      uploads.add(instance_id, now);
+    }
+    if uploads.is_idle() {
+      return Ok(());
+    }
+    uploads.note_acked(outbox, now);
+    for told in uploads.messages(now) {
+      let message = match told {
+        Said::Have(upload) => message(MessageKind::FileUpload, upload, false),
+        Said::Lost(status) => message(MessageKind::FileTransferStatus, status, false),
+      };
+      if let Some(message) = message {
+        self.sink.feed(message).await?;
+      }
+    }
+    for _ in 0..PIECES_PER_TURN {
+      let Link { outbox, uploads, .. } = &mut *self.link;
+      if !outbox.takes_piece() {
+        break;
+      }
+      let Some(piece) = uploads.next_piece(now) else { break };
+      let seq = outbox.piece(Box::new(piece));
+      uploads.note_sent(seq);
+      let frame = outbox.chunk().map(Message::binary);
+      outbox.note_sent(1, now);
+      if let Some(frame) = frame {
+        self.sink.feed(frame).await?;
+      }
+      // On the same thread tasks are started and reports are made.
+      tokio::task::yield_now().await;
+    }
+    Ok(())
   }
 
   /// The grant, if the server should hear of it now.

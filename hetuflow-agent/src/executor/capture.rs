@@ -7,6 +7,7 @@ use hetuflow_core::{
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::mask::Masker;
 use super::overflow::{Gap, Overflow, Why};
 use super::result_file::{Left, ResultFile, of_last_line};
 use super::spoken::Spoken;
@@ -48,6 +49,8 @@ pub struct Capture {
   /// Dropped and declared.
   declared: u64,
   hasher: LogHasher,
+  /// Hides values of secrets; none where there are none.
+  masker: Option<Box<Masker>>,
   /// What the task says of itself.
   pub spoken: Spoken,
   results: Option<Results>,
@@ -84,6 +87,7 @@ impl Capture {
       overflow: Overflow::default(),
       declared: 0,
       hasher: LogHasher::default(),
+      masker: None,
       spoken: Spoken::default(),
       results: None,
       outputs: None,
@@ -95,6 +99,11 @@ impl Capture {
   /// Looks for results in this file, and in the last line of standard output where `printed`.
   pub fn expect_results(&mut self, file: ResultFile, printed: bool) {
     self.results = Some(Results { file, tail: printed.then(Vec::new) });
+  }
+
+  /// Hides values of secrets from now on.
+  pub fn mask(&mut self, masker: Option<Masker>) {
+    self.masker = masker.map(Box::new);
   }
 
   /// How long chunks are cut from now on.
@@ -122,6 +131,14 @@ impl Capture {
 
   /// Takes note of bytes that a pipe added; what is over the limit is dropped.
   pub fn added(&mut self, stream: Stream, count: usize) {
+    let count = match &mut self.masker {
+      Some(masker) => masker.pass(stream, &mut self.buffer, count),
+      None => count,
+    };
+    self.take_in(stream, count);
+  }
+
+  fn take_in(&mut self, stream: Stream, count: usize) {
     if stream == Stream::Stdout {
       self.listen(count);
     }
@@ -204,6 +221,12 @@ impl Capture {
   /// Nothing comes any more: takes the results in, and declares what was dropped. Blocks on the
   /// disk where there are results.
   pub fn close(&mut self) {
+    for stream in [Stream::Stdout, Stream::Stderr] {
+      if let Some(masker) = &mut self.masker {
+        let count = masker.end(stream, &mut self.buffer);
+        self.take_in(stream, count);
+      }
+    }
     // What was held back for want of room may be more than the task may say.
     self.end_gap();
     self.end_gap();
@@ -222,12 +245,25 @@ impl Capture {
         }
       }
     }
+    self.declare_masks();
+  }
+
+  /// What was masked is no secret: that it was, and how often.
+  fn declare_masks(&mut self) {
+    let Some(masker) = &mut self.masker else { return };
+    let count = masker.count();
+    if let Some(outputs) = &mut self.outputs {
+      masker.mask_values(outputs);
+    }
+    if count > 0 {
+      self.say(&format!("hetuflow: {count} values of secrets in this output were masked\n"));
+    }
   }
 
   /// What the task has said of itself.
   pub fn said(&mut self) -> Said {
     let Spoken { progress, metrics, .. } = std::mem::take(&mut self.spoken);
-    Said { outputs: self.outputs.take(), progress, metrics }
+    Said { outputs: self.outputs.take(), progress, metrics, ..Said::default() }
   }
 
   /// The last `count` bytes are of this stream.

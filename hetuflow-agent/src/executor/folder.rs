@@ -13,6 +13,8 @@ use crate::process::{Account, SpawnError, own_uid};
 
 const RUNS: &str = "runs";
 const SECRETS: &str = "secrets";
+/// Ends the name of a folder for files of an attempt that has no folder else.
+const ARTIFACTS: &str = ".artifacts";
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,18 @@ impl Folder {
     options.write(true).create_new(true).mode(mode);
     let written = options.open(&path).and_then(|mut file| file.write_all(bytes));
     match written.and_then(|()| self.hand_over(&path)) {
+      Ok(()) => Ok(path),
+      Err(source) => Err(SpawnError { path: path.display().to_string(), source }),
+    }
+  }
+
+  /// Makes a folder in it.
+  ///
+  /// # Errors
+  /// With the path that is to blame.
+  pub fn folder(&self, name: &str) -> Result<PathBuf, SpawnError> {
+    let path = self.path.join(name);
+    match private(&path).and_then(|()| self.hand_over(&path)) {
       Ok(()) => Ok(path),
       Err(source) => Err(SpawnError { path: path.display().to_string(), source }),
     }
@@ -134,7 +148,9 @@ fn bases(settings: &ExecutorSettings) -> [PathBuf; 3] {
 pub fn clear(settings: &ExecutorSettings, living: &HashSet<TaskInstanceId>) {
   for base in bases(settings) {
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
-      let id = entry.file_name().to_str().and_then(|name| name.parse::<TaskInstanceId>().ok());
+      let id = entry.file_name().to_str().and_then(|name| {
+        name.strip_suffix(ARTIFACTS).unwrap_or(name).parse::<TaskInstanceId>().ok()
+      });
       if id.is_some_and(|id| !living.contains(&id)) {
         remove(&[entry.path()]);
       }
@@ -159,6 +175,12 @@ pub fn run_folder(settings: &ExecutorSettings, id: TaskInstanceId) -> Option<Pat
 /// Removes the folders of an attempt that has ended without us seeing it.
 pub fn clear_one(settings: &ExecutorSettings, id: TaskInstanceId) {
   remove(&bases(settings).map(|base| base.join(id.to_string())));
+  remove(&[artifacts_beside(settings, id)]);
+}
+
+/// Where an attempt without a folder of its own may leave files, if it makes that folder.
+pub fn artifacts_beside(settings: &ExecutorSettings, id: TaskInstanceId) -> PathBuf {
+  settings.run_base_dir.join(format!("{id}{ARTIFACTS}"))
 }
 
 /// Removes the folders of an attempt that has ended, as far as they are there.

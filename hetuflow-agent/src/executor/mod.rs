@@ -4,6 +4,7 @@
 //! servers, schedules or reports. It runs as a process of its own, which outlives the agent's:
 //! `desk` is that process, `remote` is what the agent sees of it.
 
+mod artifacts;
 mod capture;
 mod command_line;
 mod confine;
@@ -19,6 +20,7 @@ mod hold;
 mod housekeeping;
 mod journal;
 mod launch;
+mod mask;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
@@ -46,7 +48,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  JobSpec, LogDigest, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus, TaskMetrics,
+  ArtifactNote, JobSpec, LogDigest, OutputFrame, ScheduledTask, TaskInstanceId, TaskInstanceStatus,
+  TaskMetrics,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -256,6 +259,12 @@ pub struct Said {
   /// Figures by name.
   #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
   pub metrics: BTreeMap<String, f64>,
+  /// The files that it has left.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub artifacts: Vec<ArtifactNote>,
+  /// How long its job wants them to be kept, in seconds.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub artifacts_keep_secs: Option<u64>,
 }
 
 /// What is told of a log at its end.

@@ -2,20 +2,23 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hetuflow_core::{ExecuteCommand, SecretValue, TaskConfig, is_secret_name};
 
+use super::artifacts;
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
 use super::environment::{Own, search_path};
-use super::folder::{Folder, Purpose, remove};
+use super::folder::{Folder, Purpose, artifacts_beside, remove};
 use super::result_file::ResultFile;
 use super::run_as::account;
-use super::{BaseEnvironment, Cause, ExecutorSettings, Start};
+use super::{BaseEnvironment, Cause, ExecutorSettings, Start, effective};
 use crate::process::{Account, Launch, SpawnError, find_program};
 
 /// Names the file in which a task leaves its results.
 const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
+/// Names the folder in which it leaves files.
+const ARTIFACTS_VARIABLE: &str = "HETUFLOW_ARTIFACTS";
 
 /// A process that is ready to be started, and the folders to remove when it has ended.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Prepared {
   pub folders: Vec<PathBuf>,
   /// Where it may leave its results.
   pub results: ResultFile,
+  /// Where it may leave files.
+  pub artifacts: artifacts::Places,
 }
 
 /// Builds the launch of an attempt; writes its files. Blocks on the disk.
@@ -58,8 +63,18 @@ pub fn prepare(
       let results = ResultFile::new(start.task.task_instance.id, place, settings.result_size_max);
       let mut environment = base.of_task(&start.task, &start.spec, &own);
       environment.push((RESULT_VARIABLE.into(), results.path().into()));
+      let own = rooms.artifacts(start, settings);
+      environment.push((ARTIFACTS_VARIABLE.into(), own.clone().into()));
       check_nul(&line, &environment, given.as_deref())?;
+      let script = line.script.as_ref().map(|(file, _)| (*file).to_owned());
       let launch = launch(line, &rooms, given.as_deref(), settings)?;
+      let places = artifacts::Places {
+        ours: rooms.ours(script.as_deref(), &results, &own),
+        own,
+        work_dir: launch.directory.clone(),
+        patterns: config.artifacts.as_ref().map_or_else(Vec::new, |wanted| wanted.out.clone()),
+        owner: for_whom.map(|account| account.uid),
+      };
       let launch = find(Launch {
         search: search_path(&environment).to_owned(),
         environment,
@@ -68,12 +83,12 @@ pub fn prepare(
         account: account.clone(),
         ..launch
       })?;
-      Ok((launch, results))
+      Ok((launch, results, places))
     });
   let made = [rooms.folder, rooms.secrets].into_iter().flatten();
   let folders = made.map(|folder| folder.path().to_owned()).collect::<Vec<_>>();
   match built {
-    Ok((launch, results)) => Ok(Prepared { launch, folders, results }),
+    Ok((launch, results, artifacts)) => Ok(Prepared { launch, folders, results, artifacts }),
     Err(cause) => {
       remove(&folders);
       Err(cause)
@@ -94,6 +109,8 @@ struct Rooms {
   folder: Option<Folder>,
   secrets: Option<Folder>,
   home: Option<PathBuf>,
+  /// It runs in its own folder where its job names no other: what it makes there is its own.
+  is_place: bool,
 }
 
 impl Rooms {
@@ -104,12 +121,32 @@ impl Rooms {
     settings: &ExecutorSettings,
     (line, account): (&CommandLine, Option<&Account>),
   ) -> Result<(), Cause> {
+    let config = effective(&start.spec.config, start.task.task.config.as_ref());
+    self.is_place = config.artifacts.is_some();
     // Another user can write results nowhere else.
-    if line.script.is_some() || account.is_some() {
+    if line.script.is_some() || account.is_some() || self.is_place {
       let made = Folder::make(settings, start.task.task_instance.id, (Purpose::Run, account));
-      self.folder = Some(made.map_err(|error| spawn_failed(&error))?);
+      let folder = self.folder.insert(made.map_err(|error| spawn_failed(&error))?);
+      if self.is_place {
+        folder.folder(artifacts::NAME).map_err(|error| spawn_failed(&error))?;
+      }
     }
     Ok(())
+  }
+
+  /// The folder for files that the attempt is told; made here only where its job speaks of files.
+  fn artifacts(&self, start: &Start, settings: &ExecutorSettings) -> PathBuf {
+    match &self.folder {
+      Some(folder) => folder.path().join(artifacts::NAME),
+      None => artifacts_beside(settings, start.task.task_instance.id),
+    }
+  }
+
+  /// What lies where the attempt runs and is not its own.
+  fn ours(&self, script: Option<&str>, results: &ResultFile, artifacts: &Path) -> Vec<PathBuf> {
+    let script = self.folder.as_ref().zip(script).map(|(folder, name)| folder.path().join(name));
+    let others = [results.path().to_owned(), artifacts.to_owned()];
+    script.into_iter().chain(others).collect()
   }
 
   /// Writes each secret into a file that only the task's user reads.
@@ -149,7 +186,7 @@ fn launch(
   settings: &ExecutorSettings,
 ) -> Result<Launch, Cause> {
   let folder = rooms.folder.as_ref();
-  let of_script = folder.filter(|_| line.script.is_some());
+  let of_script = folder.filter(|_| line.script.is_some() || rooms.is_place);
   let directory = match (given, of_script, &rooms.home, folder) {
     (Some(given), ..) => PathBuf::from(given),
     (_, Some(folder), ..) => folder.path().to_owned(),

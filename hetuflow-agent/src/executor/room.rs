@@ -82,6 +82,18 @@ pub struct ExecutorSettings {
   /// Most bytes of a task's results, as JSON.
   #[serde(default)]
   pub result_size_max: u64,
+  /// Whether values of secrets are masked in the output of their task.
+  #[serde(default)]
+  pub mask_secrets: bool,
+  /// Where files of attempts are kept until a server has them.
+  #[serde(default)]
+  pub artifact_dir: PathBuf,
+  /// Most bytes of one such file.
+  #[serde(default)]
+  pub artifact_size_max: u64,
+  /// Most bytes of all such files of one attempt.
+  #[serde(default)]
+  pub artifact_total_max: u64,
   /// Programs of task types.
   pub task_types: BTreeMap<String, TaskType>,
   /// End every task at once, without a process.

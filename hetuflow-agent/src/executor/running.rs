@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hetuflow_core::{Stream, TaskConfig, TaskInstanceId, Ts, signal_number};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
 use super::capture::Capture;
@@ -131,7 +132,7 @@ impl Running {
       let want = if self.wants_flush() { self.capture.pending_bytes() } else { 0 };
       if want > 0
         && self.capture.overflows()
-        && let Ok(hold) = Arc::clone(&self.shared.memory).try_acquire_many_owned(want)
+        && let Ok(hold) = self.room_at_once(want)
       {
         // Nothing is dropped while there is room.
         self.flush(hold);
@@ -191,6 +192,16 @@ impl Running {
       self.capture.close();
     }
     self.capture.is_empty() || self.capture.is_small()
+  }
+
+  /// Room for what is collected, without a wait. The last of it always has room: who does not wait
+  /// for its output does not wait for the end of it either, and it is a few hundred KiB.
+  fn room_at_once(&self, want: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+    let room = Arc::clone(&self.shared.memory).try_acquire_many_owned(want);
+    if room.is_err() && self.all_gone {
+      return Arc::new(Semaphore::new(want as usize)).try_acquire_many_owned(want);
+    }
+    room
   }
 
   fn wants_flush(&self) -> bool {
@@ -357,7 +368,7 @@ impl Running {
     );
   }
 
-  fn flush(&mut self, hold: tokio::sync::OwnedSemaphorePermit) {
+  fn flush(&mut self, hold: OwnedSemaphorePermit) {
     let at = Ts::from_micros(self.shared.clock.now_us());
     let shared = &self.shared;
     self.capture.flush(at, hold, |frame, share| {

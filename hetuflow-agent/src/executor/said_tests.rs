@@ -95,3 +95,40 @@ async fn progress_is_told_and_stays_in_the_log() {
   let inline = ended.output.map_or(0, |output| output.bytes.len() as u64);
   assert_eq!(bytes + inline, ended.log_bytes, "nothing is taken out");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_of_secrets_are_masked_in_all_that_is_told() {
+  let value = hetuflow_core::SecretValue::new(b"hunter2-and-more\n".to_vec());
+  let command = "cd $HETUFLOW_SECRETS_DIR; cat p; printf hunter2; sleep 0.1; printf -- -and-more; \
+    base64 p >&2; echo word=$(cat p)! > $HETUFLOW_OUTPUT; exit 7";
+  let mut bench = Bench::new();
+  std::fs::create_dir_all(bench.run_base_dir()).expect("a folder");
+  bench.start_with(json!({ "command": command, "secrets": ["p"] }), |task| {
+    task.secrets.insert("p".to_owned(), value);
+  });
+  let story = bench.story().await;
+  assert_eq!(story.ended.exit, Some(Exit::Code(7)));
+  assert_eq!(story.text(Stream::Stdout), "***\n***");
+  assert_eq!(story.text(Stream::Stderr), "***\n");
+  let words = "hetuflow: 3 values of secrets in this output were masked\n";
+  assert_eq!(story.text(Stream::System), words);
+  let outputs = story.ended.said.outputs.clone().map(Value::Object);
+  assert_eq!(outputs, Some(json!({ "word": "***!" })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_drops_output_does_not_wait_to_say_the_last_of_it() {
+  for policy in ["drop", "head_tail"] {
+    let mut bench = Bench::new();
+    let _all = bench.take_memory().await;
+    let command = "seq 1 200000; echo the end; exit 3";
+    bench.start(json!({ "command": command, "log_policy": policy }));
+    let story = bench.story().await;
+    assert_eq!(story.ended.exit, Some(Exit::Code(3)), "{policy}");
+    let said = story.text(Stream::Stdout);
+    assert!(said.starts_with("1\n2\n"), "{policy}");
+    assert_eq!(said.ends_with("the end\n"), policy == "head_tail", "{policy}");
+    assert!(story.text(Stream::System).contains("no room was left"), "{policy}");
+    assert!(story.ended.log.dropped > 0, "{policy}");
+  }
+}

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{Delivery, ExecuteCommand, Stream, TaskConfig};
+use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::artifacts;
 use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::folder::remove;
+use super::mask::Masker;
 use super::prepare::{Prepared, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
@@ -24,9 +26,15 @@ const SHORT_LIVES_MAX: usize = 16;
 /// What became of an attempt in its first moments.
 enum First {
   /// It has ended.
-  Over(Box<Ended>, Vec<PathBuf>),
+  Over(Box<Ended>, Rest),
   /// It lives on.
-  Lives(Box<Running>, Vec<PathBuf>),
+  Lives(Box<Running>, Rest),
+}
+
+/// What is still there when the process has ended.
+struct Rest {
+  folders: Vec<PathBuf>,
+  artifacts: Option<artifacts::Places>,
 }
 
 /// Starts an attempt, follows it, and says how it ended. Ends only when nothing of it is left to
@@ -41,19 +49,47 @@ pub async fn supervise(
   // This thread starts the process itself: no other one has to be woken first. Loading a program
   // takes its time, so the runtime gives this thread's work to another one meanwhile.
   let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
-  let (ended, folders) = match first {
-    Ok(First::Over(ended, folders)) => (ended, folders),
-    Ok(First::Lives(running, folders)) => (Box::new(running.follow(&mut controls).await), folders),
+  let (mut ended, mut rest) = match first {
+    Ok(First::Over(ended, rest)) => (ended, rest),
+    Ok(First::Lives(running, rest)) => (Box::new(running.follow(&mut controls).await), rest),
     Err(cause) => {
       let at_us = shared.clock.now_us();
-      (Box::new(Ended::new(instance_id, cause, at_us)), Vec::new())
+      let rest = Rest { folders: Vec::new(), artifacts: None };
+      (Box::new(Ended::new(instance_id, cause, at_us)), rest)
     }
   };
-  if !folders.is_empty() {
-    let cleaning = shared.tracker.spawn_blocking(move || remove(&folders));
+  if let Some(places) = rest.artifacts.take().filter(artifacts::Places::may_hold) {
+    rest.folders.push(places.own.clone());
+    ended.said.artifacts = take_artifacts(&shared, &start, places).await;
+    let retention = config.artifacts.as_ref().and_then(|wanted| wanted.retention);
+    ended.said.artifacts_keep_secs = retention.map(|time| time.0.as_secs().max(1));
+  }
+  if !rest.folders.is_empty() {
+    let cleaning = shared.tracker.spawn_blocking(move || remove(&rest.folders));
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
+}
+
+/// The files are safe before the end is told: whoever hears of the end can see what there is.
+async fn take_artifacts(
+  shared: &Arc<Shared>,
+  start: &Start,
+  places: artifacts::Places,
+) -> Vec<ArtifactNote> {
+  let whose = artifacts::Whose {
+    task_id: start.task.task.id,
+    instance_id: start.task.task_instance.id,
+    fence: start.task.fence,
+  };
+  let surroundings = shared.surroundings.get();
+  let taking = shared.tracker.spawn_blocking(move || {
+    let settings = &surroundings.settings;
+    let limits =
+      artifacts::Limits { file: settings.artifact_size_max, total: settings.artifact_total_max };
+    artifacts::collect(&places, (&settings.artifact_dir, limits), whose)
+  });
+  taking.await.unwrap_or_default()
 }
 
 /// Prepares, spawns and watches the first moments, on this thread.
@@ -65,7 +101,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     return Err(refused(why));
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
-  let Prepared { launch, folders, results } = prepared;
+  let Prepared { launch, folders, results, artifacts } = prepared;
   let instance_id = start.task.task_instance.id;
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
@@ -88,6 +124,9 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let mut capture = Capture::new(instance_id, start.task.fence, bounds);
   let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
   capture.expect_results(results, is_handler);
+  if surroundings.settings.mask_secrets && !config.secrets.is_empty() {
+    capture.mask(Masker::of(start, config));
+  }
   let exit = watch_shortly(shared, &mut spawned, &mut capture);
   // What is left in the background is looked for only where it may not be.
   let closed =
@@ -104,7 +143,8 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       let (log, said) = (capture.end(), capture.said());
       let ended =
         Ended { instance_id, cause, started, exit, at_us, output, log_bytes, log, said, metrics };
-      return Ok(First::Over(Box::new(ended), folders));
+      let rest = Rest { folders, artifacts: Some(artifacts) };
+      return Ok(First::Over(Box::new(ended), rest));
     }
   }
   // What lives on is worth a word, to the journal and to everybody else.
@@ -113,7 +153,10 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
   match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
-    Ok(running) => Ok(First::Lives(Box::new(running), folders)),
+    Ok(running) => {
+      let rest = Rest { folders, artifacts: Some(artifacts) };
+      Ok(First::Lives(Box::new(running), rest))
+    }
     Err(error) => {
       remove(&folders);
       Err(refused(format!("the kernel refuses to watch the process: {error}")))

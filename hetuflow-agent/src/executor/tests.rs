@@ -90,6 +90,10 @@ impl Bench {
         journal_sync: false,
         log_policy: LogPolicy::Block,
         result_size_max: 1 << 10,
+        mask_secrets: true,
+        artifact_dir: dir.path().join("artifacts"),
+        artifact_size_max: 1 << 20,
+        artifact_total_max: 1 << 20,
         noop: false,
       },
       base: BaseEnvironment::new(base.map(|(k, v)| (k.into(), v.into()))),
@@ -153,6 +157,11 @@ impl Bench {
 
   pub(super) fn run_base_dir(&self) -> std::path::PathBuf {
     self.dir.path().join("runs")
+  }
+
+  /// No output has room until this is dropped.
+  pub(super) async fn take_memory(&self) -> tokio::sync::OwnedSemaphorePermit {
+    Arc::clone(&self.memory).acquire_many_owned(1 << 20).await.expect("open")
   }
 
   pub(super) async fn event(&mut self) -> Event {

@@ -136,12 +136,24 @@ impl Scheduler {
       let attempt = Attempt::of_held(held, |at_us| at_us + offset);
       if attempt.is_queued() {
         self.queued += 1;
-        self.agenda.add(id, attempt.due_us, now_us);
+        if !self.unsure.keeps(id) {
+          self.agenda.add(id, attempt.due_us, now_us);
+        }
       } else {
         self.active += 1;
         self.taken += attempt.slots;
       }
       self.attempts.insert(id, attempt);
+    }
+  }
+
+  /// A server has said what it knows, or there was none for long enough: what waits goes on.
+  pub(super) fn be_sure(&mut self) {
+    let now_us = self.clock.now_us() + self.offset();
+    for id in self.unsure.end() {
+      if let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.is_queued()) {
+        self.agenda.add(id, attempt.due_us, now_us);
+      }
     }
   }
 

@@ -16,6 +16,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod unsure;
 
 use std::time::Duration;
 

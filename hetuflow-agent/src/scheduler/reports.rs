@@ -22,6 +22,8 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
     update.set_output(output.bytes);
   }
   update.outputs = ended.said.outputs.map(Value::Object);
+  update.artifacts = ended.said.artifacts;
+  update.artifacts_keep_secs = ended.said.artifacts_keep_secs;
   if let Some(Progress { share, note }) = ended.said.progress {
     (update.progress, update.progress_note) = (Some(share), note);
   }

@@ -16,6 +16,7 @@ use super::attempt::{Attempt, Phase};
 use super::rate::Rate;
 use super::seen::Seen;
 use super::timer::Timer;
+use super::unsure::Unsure;
 use super::{Counters, Grant, InHand, Order, Report};
 use crate::executor::{Command, DefaultLimits, Event, Held, SteadyClock};
 
@@ -31,6 +32,8 @@ pub struct SchedulerSettings {
   pub max_concurrent: u32,
   /// Most attempts that wait here for a slot.
   pub queue_depth_max: u32,
+  /// What waited with an agent before this one starts without a server's word only after this.
+  pub takeover_grace: Duration,
 }
 
 /// What a [`Scheduler`] is made of.
@@ -79,6 +82,8 @@ pub struct Scheduler {
   pub(super) leave_at: Option<Instant>,
   pub(super) leaving: bool,
   pub(super) leaves_tasks: bool,
+  /// What waited with an agent before this one, until a server has said what is to become of it.
+  pub(super) unsure: Unsure,
   /// Which executor starts are meant for.
   pub(super) executor: u64,
   pub(super) commands: UnboundedSender<Command>,
@@ -117,6 +122,7 @@ impl Scheduler {
       leave_at: None,
       leaving: false,
       leaves_tasks: false,
+      unsure: Unsure::default(),
       executor: 0,
       commands,
       reports,
@@ -126,6 +132,7 @@ impl Scheduler {
       grants,
       timer: Timer::new(clock)?,
     };
+    scheduler.unsure.begin(scheduler.settings.takeover_grace);
     scheduler.take_over(held);
     Ok(scheduler)
   }
@@ -150,7 +157,12 @@ impl Scheduler {
           }
         }
         () = self.timer.fired() => {}
-        _ = second.tick() => self.expire_waiting(),
+        _ = second.tick() => {
+          self.expire_waiting();
+          if self.unsure.is_over() {
+            self.be_sure();
+          }
+        }
         () = tokio::time::sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
           self.stop_the_rest();
         }
@@ -177,7 +189,10 @@ impl Scheduler {
         self.refuse_unreadable(connection_epoch, update);
       }
       Order::Control { message_id, control } => self.control(message_id, control),
-      Order::Reconcile(verdicts) => verdicts.into_iter().for_each(|one| self.reconcile(&one)),
+      Order::Reconcile(verdicts) => {
+        verdicts.into_iter().for_each(|one| self.reconcile(&one));
+        self.be_sure();
+      }
       Order::Contact(at_us) => self.command(Command::Contact(at_us)),
       Order::Clock(offset_us) => self.offset_us = offset_us,
       Order::Limits(limits) => self.limits = limits,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod apply;
+mod artifact;
 mod fleet;
 mod hold;
 mod identity_check;
@@ -26,6 +27,7 @@ mod why;
 
 pub use agent::*;
 pub use apply::*;
+pub use artifact::*;
 pub use fleet::*;
 pub use hold::*;
 pub use identity_check::{SECRET_NAME_HINT, SECRET_NAME_MAX, is_secret_name};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::artifact::ArtifactConfig;
 use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
@@ -279,6 +280,9 @@ pub struct TaskConfig {
   /// Names of secrets of its namespace; it finds their values as files in `$HETUFLOW_SECRETS_DIR`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub secrets: Vec<String>,
+  /// Files that it leaves, beside what it puts into `$HETUFLOW_ARTIFACTS`.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub artifacts: Option<ArtifactConfig>,
   /// The task type, for `cmd: handler`.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub task_type: Option<String>,
@@ -391,6 +395,9 @@ impl TaskConfig {
       check_user(user, &format!("{field}/run_as"), errors);
     }
     check_secrets(&self.secrets, &format!("{field}/secrets"), errors);
+    if let Some(artifacts) = &self.artifacts {
+      artifacts.check(&format!("{field}/artifacts"), errors);
+    }
     check_limits(self, field, errors);
     if let Some(failures) = self.pause_after_failures
       && !(1..=FAILURES_MAX).contains(&failures)

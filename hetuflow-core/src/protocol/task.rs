@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::LogDigest;
 use super::message::{MessageError, invalid};
 use super::secret::Secrets;
+use super::{ArtifactNote, LogDigest};
 use crate::models::{Environment, TaskConfig};
 use crate::types::{
   JobId, NamespaceId, ResourceViolationType, TaskControlKind, TaskId, TaskInstanceId,
@@ -237,6 +237,12 @@ pub struct TaskInstanceUpdate {
   /// What it hands on: the content of its result file.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub outputs: Option<Value>,
+  /// The files that it has left.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub artifacts: Vec<ArtifactNote>,
+  /// How long its job wants them to be kept, in seconds.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub artifacts_keep_secs: Option<u64>,
   /// What it used.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub metrics: Option<TaskMetrics>,
@@ -278,6 +284,8 @@ impl TaskInstanceUpdate {
       progress: None,
       progress_note: None,
       outputs: None,
+      artifacts: Vec::new(),
+      artifacts_keep_secs: None,
       metrics: None,
     }
   }

@@ -318,6 +318,36 @@ wire_enum! {
 }
 
 wire_enum! {
+  /// Where a file is that an attempt has left.
+  pub enum ArtifactState {
+    /// On its agent, and on its way.
+    Uploading = 1 => "uploading",
+    /// Here, and what it was.
+    Stored = 2 => "stored",
+    /// Not taken; the reason says why.
+    Refused = 3 => "refused",
+    /// Its agent has it no more.
+    Lost = 4 => "lost",
+  }
+}
+
+wire_enum! {
+  /// What becomes of a file on its way between an agent and a server.
+  pub enum FileTransferState {
+    /// Its bytes are wanted.
+    Wanted = 1 => "wanted",
+    /// It is stored.
+    Stored = 2 => "stored",
+    /// It is not taken.
+    Refused = 3 => "refused",
+    /// Nobody has told of it yet.
+    Unknown = 4 => "unknown",
+    /// Whoever had it has it no more.
+    Lost = 5 => "lost",
+  }
+}
+
+wire_enum! {
   /// Whose token it is.
   pub enum TokenKind {
     /// A person.

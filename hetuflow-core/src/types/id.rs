@@ -56,6 +56,10 @@ define_id! {
   FireId
 }
 define_id! {
+  /// A file that an attempt has left.
+  ArtifactId
+}
+define_id! {
   /// One planned piece of work.
   TaskId
 }

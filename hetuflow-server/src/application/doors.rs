@@ -38,6 +38,7 @@ pub(super) fn api_state(
     v0: V0Svc::new(store.clone(), tasks.clone()),
     v0_api,
     tokens: tokens.clone(),
+    artifacts: gateway.artifacts.clone(),
     secrets: secrets.clone(),
     semaphores: SemaphoreSvc::new(store.clone()),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),

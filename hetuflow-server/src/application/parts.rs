@@ -18,13 +18,13 @@ use crate::gateway::{AuthMode, GatewaySettings, GatewayState, GatewayStats};
 use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
-  Admission, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake, TokenUses, Upkeep,
-  follow_broadcasts,
+  Admission, ArtifactSweep, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake,
+  TokenUses, Upkeep, follow_broadcasts,
 };
 use crate::service::{
-  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, BroadcastSvc, FeedSvc, JobCache,
-  LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc, TaskSvc,
-  TokenSvc,
+  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, ArtifactLimits, ArtifactSvc, BroadcastSvc,
+  FeedSvc, JobCache, LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store,
+  SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -43,6 +43,7 @@ pub(super) struct Parts {
   tasks: Arc<TaskSvc>,
   pub(super) tokens: Arc<TokenSvc>,
   secrets: Arc<SecretSvc>,
+  artifacts: Arc<ArtifactSvc>,
   feed: Arc<FeedSvc>,
   plan: Arc<PlanSvc>,
   pub(super) gateway: Arc<GatewayState>,
@@ -87,6 +88,7 @@ impl Parts {
     let tokens = Arc::new(TokenSvc::new(store.clone()));
     let secrets = SecretSvc::new(store.clone(), config.secrets.key_file.clone());
     let secrets = Arc::new(secrets);
+    let artifacts = Arc::new(ArtifactSvc::new(store.clone(), artifact_limits(config)));
     let feed = FeedSvc::new(store.clone(), epoch);
     let plan = PlanSvc::new(store.clone(), config.scheduler.plan_ahead);
     let auth = match config.auth.mode.as_str() {
@@ -101,6 +103,7 @@ impl Parts {
       roster: roster.clone(),
       live: live.clone(),
       commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
+      artifacts: artifacts.clone(),
       tokens: tokens.clone(),
       beats: Mutex::new(HashMap::new()),
       stats: Arc::new(GatewayStats::default()),
@@ -129,6 +132,7 @@ impl Parts {
       tasks,
       tokens,
       secrets,
+      artifacts,
       feed,
       plan,
       gateway,
@@ -171,6 +175,8 @@ impl Parts {
     background.spawn("upkeep", Upkeep::new(ageing, overdue).run(soft()));
     let sweep = DeadlineSweep::new(self.store.clone(), self.tasks.clone());
     background.spawn("deadline-sweep", sweep.run(soft()));
+    let sweep = ArtifactSweep::new(self.artifacts.clone());
+    background.spawn("artifact-sweep", sweep.run(soft()));
     let broadcasts = BroadcastSvc::new(self.store.clone(), self.jobs.clone());
     background.spawn("broadcasts", follow_broadcasts(broadcasts, soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
@@ -195,5 +201,14 @@ impl Parts {
       "journal-retention",
       retain(self.store.db.clone(), config.retention.events_ttl, soft()),
     );
+  }
+}
+
+fn artifact_limits(config: &Config) -> ArtifactLimits {
+  let limits = config.artifacts;
+  ArtifactLimits {
+    file_bytes: limits.file_size_max,
+    namespace_bytes: limits.namespace_size_max,
+    kept_for: limits.retention,
   }
 }

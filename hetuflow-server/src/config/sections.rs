@@ -18,6 +18,8 @@ pub struct Config {
   pub auth: AuthConfig,
   /// `[secrets]`
   pub secrets: SecretsConfig,
+  /// `[artifacts]`
+  pub artifacts: ArtifactsConfig,
   /// `[agents]`
   pub agents: AgentsConfig,
   /// `[scheduler]`
@@ -74,6 +76,17 @@ pub struct AuthConfig {
 pub struct SecretsConfig {
   /// The file of the key for which they are sealed; the same on every server.
   pub key_file: PathBuf,
+}
+
+/// Which files of attempts are taken, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct ArtifactsConfig {
+  /// Bytes of the largest file.
+  pub file_size_max: u64,
+  /// Bytes of all contents of a namespace; 0 is unlimited.
+  pub namespace_size_max: u64,
+  /// How long they are kept, where their job does not say.
+  pub retention: Duration,
 }
 
 /// How agents are treated.
@@ -147,6 +160,11 @@ impl Config {
       database,
       auth: AuthConfig { mode: text.text("auth.mode", "token") },
       secrets: SecretsConfig { key_file },
+      artifacts: ArtifactsConfig {
+        file_size_max: text.size("artifacts.file_size_max", 256 << 20),
+        namespace_size_max: text.size("artifacts.namespace_size_max", 10 << 30),
+        retention: text.duration("artifacts.retention", DAY * 30, SEC..=DAY * 3660),
+      },
       agents: AgentsConfig::read(text),
       scheduler: SchedulerConfig::read(text),
       retention: RetentionConfig {

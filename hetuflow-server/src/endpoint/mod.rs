@@ -5,6 +5,7 @@
 //! thin: who may do what is decided in the services. Knows no SQL.
 
 mod agents;
+mod artifacts;
 mod auth;
 mod control;
 mod docs;

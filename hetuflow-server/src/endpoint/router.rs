@@ -10,8 +10,8 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules, secrets,
-  semaphores, system, task_instances, tasks, tokens, v0,
+  agents, artifacts, control, docs, events, gateway_figures, jobs, logs, namespaces, schedules,
+  secrets, semaphores, system, task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -24,6 +24,7 @@ pub(super) fn operations() -> Vec<Operation> {
     control::operations(),
     task_instances::operations(),
     logs::operations(),
+    artifacts::operations(),
     agents::operations(),
     tokens::operations(),
     secrets::operations(),

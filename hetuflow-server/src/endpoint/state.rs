@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
-  ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc,
+  NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
+  WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -40,6 +41,8 @@ pub struct ApiState {
   pub agents: AgentSvc,
   /// Orders to agents as a whole.
   pub agent_commands: AgentCommandSvc,
+  /// Files that attempts have left.
+  pub artifacts: Arc<ArtifactSvc>,
   /// Secrets.
   pub secrets: Arc<SecretSvc>,
   /// Semaphores.

@@ -18,9 +18,9 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, FeedSvc, FreezeSvc, JobCache, JobSvc, ListSvc,
-  LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SubmitSvc, SystemSvc, TaskSvc,
-  TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, FeedSvc, FreezeSvc,
+  JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, Store,
+  SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -49,6 +49,11 @@ impl House {
     let server_id = ServerId::generate();
     let feed = FeedSvc::new(store.clone(), "test".to_owned());
     let own = Box::new(Default::default);
+    let limits = ArtifactLimits {
+      file_bytes: 1 << 20,
+      namespace_bytes: 0,
+      kept_for: std::time::Duration::from_secs(60),
+    };
     let state = ApiState {
       namespaces: NamespaceSvc::new(store.clone()),
       jobs: JobSvc::new(store.clone()),
@@ -65,6 +70,7 @@ impl House {
       agents: AgentSvc::new(store.clone()),
       agent_commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       tokens: Arc::clone(&tokens),
+      artifacts: Arc::new(ArtifactSvc::new(store.clone(), limits)),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
       semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),

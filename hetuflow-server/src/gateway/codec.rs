@@ -2,8 +2,8 @@
 
 use axum::extract::ws::Message;
 use hetuflow_core::{
-  Envelope, Frame, MessageError, MessageKind, OUTPUT_FRAME, OutputFrame, pack_message,
-  unpack_message,
+  Envelope, FILE_FRAME, FileFrame, Frame, MessageError, MessageKind, OUTPUT_FRAME, OutputFrame,
+  pack_message, unpack_message,
 };
 use serde::Serialize;
 
@@ -14,6 +14,8 @@ pub(super) enum Incoming {
   Message(String),
   /// Output.
   Output(Box<OutputFrame>),
+  /// A piece of a file.
+  File(FileFrame),
   /// Ping, pong: handled below us.
   Nothing,
   /// The other side says goodbye.
@@ -29,6 +31,9 @@ pub(super) fn read_frame(message: Message) -> Result<Incoming, MessageError> {
     Message::Text(text) => Ok(Incoming::Message(text.as_str().to_owned())),
     Message::Binary(bytes) if bytes.first() == Some(&OUTPUT_FRAME) => {
       Ok(Incoming::Output(Box::new(OutputFrame::decode(&bytes)?)))
+    }
+    Message::Binary(bytes) if bytes.first() == Some(&FILE_FRAME) => {
+      Ok(Incoming::File(FileFrame::decode(&bytes)?))
     }
     Message::Binary(bytes) => Ok(Incoming::Message(unpack_message(&bytes)?)),
     Message::Ping(_) | Message::Pong(_) => Ok(Incoming::Nothing),

@@ -5,6 +5,7 @@
 
 mod answers;
 mod codec;
+mod files;
 mod link;
 mod refused_reports;
 mod registration;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::answers;
 use super::codec::{Incoming, close_code, read_frame, refusal};
+use super::files;
 use super::link::{OUTGOING_MAX, SocketLink, close_reason};
 use super::refused_reports::{RefusedLog, refused_report};
 use super::registration::{self, CLOSE_FIELD, CLOSE_FIRST_FRAME, Registered};
@@ -97,7 +98,7 @@ async fn first_text(socket: &mut WebSocket) -> Option<Result<String, Ending>> {
     };
     match read_frame(message) {
       Ok(Incoming::Message(text)) => return Some(Ok(text)),
-      Ok(Incoming::Output(_)) => {
+      Ok(Incoming::Output(_) | Incoming::File(_)) => {
         return wrong(MessageError::Binary("output before the registration"));
       }
       Ok(Incoming::Nothing) => {}
@@ -198,6 +199,10 @@ impl Session {
           let (seq, bytes) = (frame.seq, frame.data.len() + 256);
           self.take_reports(seq, vec![Report::Chunk(*frame)], bytes).await
         }
+        Ok(Incoming::File(frame)) => {
+          let (seq, bytes) = (frame.seq, frame.data.len() + 256);
+          self.take_reports(seq, vec![Report::File(frame)], bytes).await
+        }
         Ok(Incoming::Nothing) => Ok(()),
         Ok(Incoming::Close) => return Ending::new(1000, "agent said goodbye"),
         Err(error) => self.refuse(&error),
@@ -286,6 +291,10 @@ impl Session {
         let update: Update = message.read()?;
         self.take_capabilities(update.capabilities).await?;
         self.acknowledge(message.message_id);
+        Ok(())
+      }
+      MessageKind::FileUpload | MessageKind::FileTransferStatus => {
+        files::take(&self.state, (&self.link, &self.source.agent_id), message)?;
         Ok(())
       }
       MessageKind::AgentUnregister => Err(Handled::Ended(Ending::new(1000, "agent unregistered"))),

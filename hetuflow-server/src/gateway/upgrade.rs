@@ -21,7 +21,8 @@ use super::GatewayStats;
 use super::session;
 use crate::broker::Roster;
 use crate::service::{
-  Actor, AgentCommandSvc, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store, TokenSvc,
+  Actor, AgentCommandSvc, ArtifactSvc, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store,
+  TokenSvc,
 };
 
 /// Where a credential must be.
@@ -64,6 +65,8 @@ pub struct GatewayState {
   pub live: Arc<LiveAttempts>,
   /// Orders to agents as a whole.
   pub commands: AgentCommandSvc,
+  /// Files that attempts have left.
+  pub artifacts: Arc<ArtifactSvc>,
   /// Credentials.
   pub tokens: Arc<TokenSvc>,
   /// Signs of life that wait to be stored.

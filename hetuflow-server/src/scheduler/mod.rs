@@ -1,6 +1,7 @@
 //! Loops that keep time: planning, signs of life, deadlines, hints between servers.
 
 mod admission;
+mod artifact_sweep;
 mod broadcast_sweep;
 mod deadline_sweep;
 mod liveness;
@@ -10,6 +11,7 @@ mod token_uses;
 mod upkeep;
 
 pub use admission::Admission;
+pub use artifact_sweep::ArtifactSweep;
 pub use broadcast_sweep::follow_broadcasts;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::failure_pause::{Failures, pause_if_failing};
 use super::{JobCache, Store};
+use crate::infra::bmc::artifact_bmc;
 use crate::infra::bmc::event_bmc::Journal;
 use crate::infra::bmc::hot::{self, FinishedAttempt, HotRow, LeftBehind};
 use crate::infra::bmc::{task_bmc, task_instance_bmc};
@@ -194,7 +195,8 @@ impl Ends {
     self.deletes.sort_unstable();
     hot::delete_finished(conn, &self.deletes).await?;
     hot::reschedule_retry(conn, &self.retries, now).await?;
-    hot::insert_finished(conn, &self.finished).await
+    hot::insert_finished(conn, &self.finished).await?;
+    artifact_bmc::insert_left(conn, &self.finished).await
   }
 
   /// Wakes whoever waits for what was committed.

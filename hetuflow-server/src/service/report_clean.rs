@@ -1,6 +1,11 @@
 //! What agents report, brought into the limits of the store. Pure.
 
-use hetuflow_core::{OUTPUTS_BYTES_MAX, TaskId, TaskInstanceUpdate};
+use std::time::Duration;
+
+use hetuflow_core::{
+  ARTIFACT_NAME_MAX, ARTIFACTS_MAX, ArtifactNote, OUTPUTS_BYTES_MAX, TIMEOUT_SECS_MAX, TaskId,
+  TaskInstanceUpdate,
+};
 use serde_json::Value;
 
 use crate::infra::bmc::hot::{LeftBehind, ProgressRow};
@@ -21,7 +26,23 @@ pub(super) fn left_behind(update: &TaskInstanceUpdate) -> LeftBehind {
     progress: update.progress.and_then(clean_progress),
     progress_note: update.progress_note.as_deref().map(clean_text),
     outputs: update.outputs.clone().and_then(clean_outputs),
+    artifacts: update.artifacts.iter().take(ARTIFACTS_MAX).filter_map(clean_artifact).collect(),
+    artifacts_kept_for: update
+      .artifacts_keep_secs
+      .map(|secs| Duration::from_secs(secs.clamp(1, TIMEOUT_SECS_MAX))),
   }
+}
+
+/// A file with a name that people can be shown; what has no content must say why.
+fn clean_artifact(note: &ArtifactNote) -> Option<ArtifactNote> {
+  let odd = |c: char| c.is_control();
+  let name: String = note.name.chars().map(|c| if odd(c) { '\u{fffd}' } else { c }).collect();
+  if name.is_empty() || name.len() > ARTIFACT_NAME_MAX || i64::try_from(note.size).is_err() {
+    return None;
+  }
+  let reason = note.reason.as_deref().map(clean_text);
+  let reason = reason.or_else(|| note.hash.is_none().then(|| "not taken".to_owned()));
+  Some(ArtifactNote { name, reason, ..*note })
 }
 
 /// A share of the whole; what is no number says nothing.

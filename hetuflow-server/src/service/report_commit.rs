@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use hetuflow_core::{
-  AgentId, InstanceEvent, OutputFrame, TaskId, TaskInstanceId, TaskInstanceStatus,
+  AgentId, FileFrame, InstanceEvent, OutputFrame, TaskId, TaskInstanceId, TaskInstanceStatus,
   TaskInstanceUpdate, TaskStatus, Ts, instance_transition,
 };
 use serde_json::json;
@@ -15,7 +15,7 @@ use super::report_svc::{Group, Report};
 use super::{JobCache, LiveAttempts, RefusedReport, RefusedReports, Store};
 use crate::infra::bmc::hot::{self, DeadLetter, FinishedAttempt, HotRow, LiveRow};
 use crate::infra::bmc::log_bmc::{self, LogChunk};
-use crate::infra::bmc::{agent_bmc, event_bmc};
+use crate::infra::bmc::{agent_bmc, artifact_content_bmc, event_bmc};
 use crate::infra::db::{Conn, DbError};
 
 /// Dead letters of one group at most; a hostile agent must not fill the store.
@@ -46,6 +46,7 @@ struct Fold<'a> {
 struct Folded<'a> {
   tasks: BTreeMap<TaskId, Vec<Fold<'a>>>,
   chunks: Vec<LogChunk>,
+  pieces: Vec<&'a FileFrame>,
   letters: Vec<DeadLetter>,
   refused: BTreeMap<&'a AgentId, RefusedReports>,
 }
@@ -95,6 +96,7 @@ fn fold<'a>(context: &CommitContext, group: &'a Group) -> Folded<'a> {
       match item {
         Report::Update(update) => fold_update(&mut folded, &source.agent_id, update),
         Report::Nothing => {}
+        Report::File(frame) => folded.pieces.push(frame),
         Report::Chunk(frame) => {
           if context.live.belongs_to(frame.instance_id, &source.agent_id, frame.fence) {
             folded.chunks.push(chunk_row(frame));
@@ -187,6 +189,7 @@ async fn write(
   let now = Ts::now();
   let mut ends = Ends::default();
   log_bmc::insert(tx, &folded.chunks).await?;
+  artifact_content_bmc::insert_pieces(tx, &mut folded.pieces).await?;
   write_starts(context, tx, folded, &mut ends, now).await?;
   write_sure_ends(context, tx, folded, &mut ends).await?;
   write_other_ends(context, tx, folded, &mut ends).await?;

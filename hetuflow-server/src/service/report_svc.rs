@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{AgentId, OutputFrame, TaskInstanceUpdate};
+use hetuflow_core::{AgentId, FileFrame, OutputFrame, TaskInstanceUpdate};
 use tokio::sync::{Notify, watch};
 
 use super::report_commit::{CommitContext, commit};
@@ -29,6 +29,8 @@ pub enum Report {
   Update(Box<TaskInstanceUpdate>),
   /// Output.
   Chunk(OutputFrame),
+  /// A piece of a file.
+  File(FileFrame),
   /// Something that is not stored and only has a number.
   Nothing,
 }

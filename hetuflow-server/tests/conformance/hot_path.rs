@@ -113,6 +113,7 @@ fn end_of(claimed: &ClaimedTask, status: TaskInstanceStatus) -> FinishedAttempt 
       progress: Some(0.5),
       progress_note: Some("half".to_owned()),
       outputs: Some(serde_json::json!({"rows": "12", "é": ["\"", null]})),
+      ..hot::LeftBehind::default()
     },
     metrics: Some(serde_json::json!({"start_time": 1, "cpu_time": 0.5})),
   }

@@ -1,6 +1,7 @@
 //! The words people type: clap structs and their help. No behaviour lives here.
 
 mod apply;
+mod artifact;
 mod bench;
 mod client;
 mod cluster;
@@ -26,6 +27,7 @@ mod tui;
 mod value;
 
 pub use apply::*;
+pub use artifact::*;
 pub use bench::*;
 pub use client::*;
 pub use cluster::*;
@@ -140,6 +142,9 @@ pub enum Command {
   /// Servers
   #[command(subcommand, visible_alias = "srv", alias = "servers")]
   Server(ServerVerb),
+  /// Artifacts: files that tasks leave
+  #[command(subcommand, alias = "artifacts")]
+  Artifact(ArtifactVerb),
   /// Secrets: values that tasks get and nobody else
   #[command(subcommand, alias = "secrets")]
   Secret(SecretVerb),

@@ -48,8 +48,8 @@ pub use dev::run_child;
 pub use session::{Session, look};
 
 use crate::cli::{
-  AgentVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb, ScheduleVerb,
-  SecretVerb, SemaphoreVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
+  AgentVerb, ArtifactVerb, AttemptVerb, Command, ContextVerb, JobVerb, NamespaceVerb, PluginVerb,
+  ScheduleVerb, SecretVerb, SemaphoreVerb, ServerVerb, TaskVerb, TokenVerb, Watching,
 };
 use crate::client::CtlError;
 use crate::output::{Outcome, View};
@@ -85,6 +85,7 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Agent(verb) => agents(session, verb).await,
     Command::Namespace(verb) => namespace(session, verb).await,
     Command::Server(verb) => server(session, verb).await,
+    Command::Artifact(verb) => artifact(session, verb).await,
     Command::Secret(verb) => secret(session, verb).await,
     Command::Semaphore(verb) => semaphore(session, verb).await,
     Command::Token(verb) => token(session, verb).await,
@@ -256,6 +257,16 @@ async fn token(session: &Session, verb: &TokenVerb) -> Result<Outcome, CtlError>
     TokenVerb::Get(args) => object::get::run(session, object::Kind::Token, &args.names).await,
     TokenVerb::Create(args) => object::create::token(session, args).await,
     TokenVerb::Delete(args) => object::delete::run(session, object::Kind::Token, args).await,
+  }
+}
+
+async fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Outcome, CtlError> {
+  let kind = object::Kind::Artifact;
+  match verb {
+    ArtifactVerb::List(args) => object::artifact::list(session, args).await,
+    ArtifactVerb::Get(args) => object::get::run(session, kind, &args.names).await,
+    ArtifactVerb::Download(args) => object::artifact::download(session, args).await,
+    ArtifactVerb::Delete(args) => object::delete::run(session, kind, args).await,
   }
 }
 

@@ -1,8 +1,8 @@
 //! How places and people stand in a table: agents, servers, namespaces, tokens.
 
 use hetuflow_core::{
-  AgentEntity, Labels, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated, TokenEntity, Ts,
-  is_measured_label,
+  AgentEntity, ArtifactEntity, Labels, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated,
+  TokenEntity, Ts, is_measured_label,
 };
 use serde_json::{Value, json};
 
@@ -87,6 +87,41 @@ impl TableRow for NamespaceEntity {
       "spec": { "description": self.description },
       "status": { "created_at": self.created_at, "updated_at": self.updated_at },
     }))
+  }
+}
+
+impl TableRow for ArtifactEntity {
+  const KIND: &'static str = "artifact";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("ARTIFACT"),
+    Column::new("SIZE"),
+    Column::new("STATE"),
+    Column::new("TASK"),
+    Column::new("CREATED"),
+    Column::new("REASON"),
+    Column::new("ID"),
+    Column::wide("SHA256"),
+    Column::wide("EXPIRES"),
+    Column::wide("AGENT"),
+    Column::wide("ATTEMPT"),
+  ];
+  fn reference(&self) -> String {
+    self.id.to_string()
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(&self.name),
+      Cell::Number(self.size),
+      Cell::State(self.state.to_string()),
+      Cell::text(self.task_id.short()),
+      Cell::At(self.created_at),
+      Cell::maybe(self.reason.as_ref(), Cell::text),
+      Cell::text(self.id.to_string()),
+      Cell::maybe(self.content_hash.as_ref(), Cell::text),
+      Cell::At(self.expires_at),
+      Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
+      Cell::text(self.instance_id.to_string()),
+    ]
   }
 }
 

@@ -17,6 +17,8 @@ both_engines!(
   a_killed_executor_is_followed_by_another,
   claims_that_were_never_started_go_back,
   a_task_that_waits_for_its_instant_outlives_its_agent,
+  a_stop_that_a_dead_agent_was_told_is_followed,
+  what_waits_starts_without_a_server_after_its_grace,
 );
 
 /// Tasks go on when the agent is asked to stop, as they do where nobody says otherwise.
@@ -220,6 +222,53 @@ async fn a_task_that_waits_for_its_instant_outlives_its_agent(engine: Engine) ->
   let begun = truth.read()?[0].at_ns;
   let late = i128::try_from(begun)? - at.as_nanosecond();
   ensure!(late >= 0, "{late} ns: never early");
+  assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+/// The agent stands still, is told to stop what waits, and is killed: the executor never hears of it.
+async fn a_stop_that_a_dead_agent_was_told_is_followed(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let at = jiff::Timestamp::now() + std::time::Duration::from_secs(3);
+  let config = json!({ "script": truth.payload("true") });
+  let body = json!({ "config": config, "scheduled_at": at.to_string() });
+  let ids = [submit(&api, &body).await?, submit(&api, &body).await?];
+  for id in &ids {
+    wait_status(&api, id, &["dispatched"]).await?;
+  }
+  cluster.agent(0).process().signal(Signal::STOP)?;
+  api.post_ok(&format!("/tasks/{}/cancel", ids[0]), &json!({})).await?;
+  cluster.kill9_agent(0)?;
+  // Due by the time that the next one comes.
+  wait::until("the instant", LIMIT, || async { (jiff::Timestamp::now() > at).then_some(()) })
+    .await?;
+  cluster.restart_agent(0)?;
+  wait_status(&api, &ids[0], &["cancelled"]).await?;
+  let kept = wait_status(&api, &ids[1], &["succeeded"]).await?;
+  assert_eq!(kept["attempt"], 1, "what nobody stopped goes on");
+  assert_eq!(truth.starts()?.len(), 1);
+  let next = submit(&api, &json!({ "config": { "script": truth.payload("true") } })).await?;
+  wait_status(&api, &next, &["succeeded"]).await?;
+  assert_eq!((truth.starts()?.len(), truth.started_twice()?), (2, vec![]));
+  cluster.finish()
+}
+
+async fn what_waits_starts_without_a_server_after_its_grace(engine: Engine) -> Result<()> {
+  let settings = "[agent.connection]\ntakeover_grace = '2s'";
+  let mut cluster = Cluster::builder().engine(engine).agent_settings(settings).start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let at = jiff::Timestamp::now() + std::time::Duration::from_secs(2);
+  let config = json!({ "script": truth.payload("true") });
+  let id = submit(&api, &json!({ "config": config, "scheduled_at": at.to_string() })).await?;
+  wait_status(&api, &id, &["dispatched"]).await?;
+  cluster.kill9_server(0)?;
+  cluster.kill9_agent(0)?;
+  cluster.restart_agent(0)?;
+  starts(&truth, 1).await?;
+  cluster.restart_server(0).await?;
+  let done = wait_status(&cluster.api(), &id, &["succeeded"]).await?;
+  assert_eq!(done["attempt"], 1);
   assert_eq!(truth.started_twice()?, []);
   cluster.finish()
 }

@@ -16,6 +16,7 @@ both_engines!(
   a_start_with_secrets_that_waits_is_in_no_journal,
   a_killed_executor_leaves_no_secrets_behind,
   a_secret_that_is_missing_stops_the_start,
+  a_secret_that_is_printed_is_masked,
 );
 
 const CANARY: &str = "canary-7c1fbe64-value";
@@ -226,5 +227,29 @@ async fn a_secret_that_is_missing_stops_the_start(engine: Engine) -> Result<()> 
   ensure!(status.is_client_error(), "{status}");
   let (status, _) = api.get("/secrets/nowhere").await?;
   assert_eq!(status.as_u16(), 404);
+  cluster.finish()
+}
+
+async fn a_secret_that_is_printed_is_masked(engine: Engine) -> Result<()> {
+  let cluster = cluster(engine).await?;
+  set(&cluster, "db_password", CANARY).await?;
+  let api = cluster.api();
+  let command = "cd $HETUFLOW_SECRETS_DIR; i=0; while [ $i -lt 2000 ]; do \
+      echo \"$i $(cat db_password) $i\"; i=$((i+1)); done; \
+    head -c 10 db_password; sleep 0.3; tail -c +11 db_password; base64 db_password >&2; \
+    echo left=$(cat db_password) > $HETUFLOW_OUTPUT";
+  let config = json!({ "command": command, "secrets": ["db_password"] });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let done = wait_status(&api, &id, &["succeeded"]).await?;
+  let lines: String = (0..2000).map(|i| format!("{i} *** {i}\n")).collect();
+  assert_eq!(String::from_utf8(output(&api, &id, "stdout").await?)?, format!("{lines}***"));
+  assert_eq!(output(&api, &id, "stderr").await?, b"***\n");
+  let words = String::from_utf8(output(&api, &id, "system").await?)?;
+  assert_eq!(words, "hetuflow: 2002 values of secrets in this output were masked\n");
+  assert_eq!(done["outputs"], json!({ "left": "***" }));
+  let proof = cluster.ctl(&["logs", &id, "--verify"]).await?;
+  ensure!(proof.status.success(), "what is stored is what was hashed: {proof:?}");
+  assert_eq!(seen(&cluster), Vec::<String>::new());
+  nothing_stored(&cluster, engine).await?;
   cluster.finish()
 }

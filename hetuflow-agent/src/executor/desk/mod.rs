@@ -164,6 +164,7 @@ impl Desk {
     };
     let found = desk.remember(entries, same_boot, clock);
     folder::clear(&first.hello.surroundings.settings, &found.iter().map(|(id, _)| *id).collect());
+    crate::executor::artifacts::clear_parts(&first.hello.surroundings.settings.artifact_dir);
     for (id, found) in found {
       desk.executor.adopt(id, found);
     }

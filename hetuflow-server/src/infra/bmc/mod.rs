@@ -4,6 +4,8 @@ pub mod agent_bmc;
 pub mod agent_command_bmc;
 pub mod agent_drain_bmc;
 pub mod ahead_bmc;
+pub mod artifact_bmc;
+pub mod artifact_content_bmc;
 pub mod broadcast_bmc;
 pub mod event_bmc;
 pub mod filter_sql;

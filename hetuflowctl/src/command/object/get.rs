@@ -1,8 +1,8 @@
 //! One or several things by name.
 
 use hetuflow_core::{
-  AgentEntity, JobEntity, NamespaceEntity, ScheduleEntity, SecretEntity, SemaphoreEntity,
-  ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  AgentEntity, ArtifactEntity, JobEntity, NamespaceEntity, ScheduleEntity, SecretEntity,
+  SemaphoreEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -82,6 +82,7 @@ pub async fn run(session: &Session, kind: Kind, names: &[String]) -> Result<Outc
       }
       Kind::Agent => each::<AgentEntity>(session, kind, &names).await?,
       Kind::Namespace => each::<NamespaceEntity>(session, kind, &names).await?,
+      Kind::Artifact => each::<ArtifactEntity>(session, kind, &names).await?,
       Kind::Secret => each::<SecretEntity>(session, kind, &names).await?,
       Kind::Semaphore => each::<SemaphoreEntity>(session, kind, &names).await?,
       Kind::Token => {

@@ -21,6 +21,8 @@ pub enum Kind {
   Namespace,
   /// A token.
   Token,
+  /// A file that a task has left.
+  Artifact,
   /// A secret.
   Secret,
   /// A limit that tasks share.
@@ -29,7 +31,7 @@ pub enum Kind {
   Server,
 }
 
-const WORDS: [(&str, Kind); 27] = [
+const WORDS: [(&str, Kind); 29] = [
   ("job", Kind::Job),
   ("jobs", Kind::Job),
   ("j", Kind::Job),
@@ -51,6 +53,8 @@ const WORDS: [(&str, Kind); 27] = [
   ("ns", Kind::Namespace),
   ("token", Kind::Token),
   ("tokens", Kind::Token),
+  ("artifact", Kind::Artifact),
+  ("artifacts", Kind::Artifact),
   ("secret", Kind::Secret),
   ("secrets", Kind::Secret),
   ("semaphore", Kind::Semaphore),
@@ -77,7 +81,8 @@ impl Kind {
         None => error,
       };
       error.help(
-        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, server",
+        "kinds: job, schedule, task, attempt, agent, namespace, token, secret, semaphore, artifact, \
+         server",
       )
     })
   }
@@ -92,6 +97,7 @@ impl Kind {
       Self::Agent => "agent",
       Self::Namespace => "namespace",
       Self::Token => "token",
+      Self::Artifact => "artifact",
       Self::Secret => "secret",
       Self::Semaphore => "semaphore",
       Self::Server => "server",
@@ -108,6 +114,7 @@ impl Kind {
       Self::Agent => "/agents",
       Self::Namespace => "/namespaces",
       Self::Token => "/auth/tokens",
+      Self::Artifact => "/artifacts",
       Self::Secret => "/secrets",
       Self::Semaphore => "/semaphores",
       Self::Server => "/servers",

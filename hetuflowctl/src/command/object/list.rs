@@ -2,8 +2,9 @@
 
 use futures_util::stream;
 use hetuflow_core::{
-  AgentEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage, ScheduleEntity,
-  Scope, SecretEntity, SemaphoreEntity, ServerEntity, TaskEntity, TaskInstanceEntity, TokenEntity,
+  AgentEntity, ArtifactEntity, FireEntity, NamespaceEntity, PAGE_LIMIT_MAX, Page as ServerPage,
+  ScheduleEntity, Scope, SecretEntity, SemaphoreEntity, ServerEntity, TaskEntity,
+  TaskInstanceEntity, TokenEntity,
 };
 use serde::de::DeserializeOwned;
 
@@ -47,7 +48,7 @@ pub fn of_kind(
     return Err(CtlError::usage(message).help("give -n NAME"));
   }
   let mut call = Call::get(kind.path());
-  if kind.in_namespace() || kind == Kind::Attempt {
+  if kind.in_namespace() || matches!(kind, Kind::Attempt | Kind::Artifact) {
     call = call.query_some("namespace_id", session.list_namespace()?);
   }
   if SORTED_BY_SERVER.contains(&kind.path()) {
@@ -63,6 +64,7 @@ pub fn of_kind(
     Kind::Agent => rows::<AgentEntity>(session, call, paging),
     Kind::Namespace => rows::<NamespaceEntity>(session, call, paging),
     Kind::Token => rows::<TokenEntity>(session, call, paging),
+    Kind::Artifact => rows::<ArtifactEntity>(session, call, paging),
     Kind::Secret => rows::<SecretEntity>(session, call, paging),
     Kind::Semaphore => rows::<SemaphoreEntity>(session, call, paging),
     Kind::Server => rows::<ServerEntity>(session, call, paging),

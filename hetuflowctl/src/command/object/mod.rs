@@ -1,6 +1,7 @@
 //! Verbs that every kind has: list, get, describe, create, delete, and small acts.
 
 pub mod act;
+pub mod artifact;
 pub mod create;
 pub mod delete;
 pub mod describe;

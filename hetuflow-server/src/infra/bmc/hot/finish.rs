@@ -1,8 +1,10 @@
 //! Ends of attempts: the live row goes or waits for a retry, the attempt's own row comes.
 
+use std::time::Duration;
+
 use hetuflow_core::{
-  AgentId, JobId, NamespaceId, ScheduleId, TaskId, TaskInstanceId, TaskInstanceStatus, TaskStatus,
-  Ts,
+  AgentId, ArtifactNote, JobId, NamespaceId, ScheduleId, TaskId, TaskInstanceId,
+  TaskInstanceStatus, TaskStatus, Ts,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -233,6 +235,10 @@ pub struct LeftBehind {
   pub progress_note: Option<String>,
   /// What it hands on.
   pub outputs: Option<Value>,
+  /// Files.
+  pub artifacts: Vec<ArtifactNote>,
+  /// How long its job wants them to be kept.
+  pub artifacts_kept_for: Option<Duration>,
 }
 
 const PG_INSTANCE: &str = "insert into sched_task_instance (id, task_id, job_id, namespace_id, \

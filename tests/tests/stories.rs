@@ -75,6 +75,8 @@ mod results;
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]
 mod schedule_edits;
+#[path = "stories/schedule_holds.rs"]
+mod schedule_holds;
 #[path = "stories/secrets.rs"]
 mod secrets;
 #[path = "stories/server_kill.rs"]

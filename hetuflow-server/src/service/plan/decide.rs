@@ -146,12 +146,16 @@ impl Plan {
       return;
     }
     let count = i64::try_from(q.rhythm.count(first, last)).unwrap_or(i64::MAX);
+    // The instant that stands in the row was due, whatever the rule says of it now.
+    let stored = i64::from(q.schedule.next_run_at == Some(first));
+    let count = count.max(stored);
     if count == 0 {
       return;
     }
     let just_after = last.plus(Duration::from_micros(1));
     let to = q.rhythm.previous(just_after).filter(|to| *to >= first);
-    let to = if q.rhythm.waits_for_end() { first } else { to.unwrap_or(last) };
+    let one = q.rhythm.waits_for_end() || count == 1;
+    let to = if one { to.unwrap_or(first) } else { to.unwrap_or(last) };
     let reason = Some(reason.to_owned());
     self.decisions.push(Decision { at: first, to: Some(to), count, what, reason, run: None });
     self.last = self.last.max(Some(to));

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hetuflow_core::{
-  ClockNote, CronError, CronExpression, CronZone, DEFAULT_TIMEZONE, DstGap, DstOverlap,
-  ScheduleEntity, ScheduleStatus, Ts, cron_seed,
+  Calendar, CalendarGate, CalendarRule, ClockNote, CronError, CronExpression, CronZone,
+  DEFAULT_TIMEZONE, DstGap, DstOverlap, ScheduleEntity, ScheduleStatus, Ts, cron_seed,
+  exclude_rules,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -66,6 +67,8 @@ pub struct Timed {
   pub seed: u64,
   /// Its jitter keeps it out of herds.
   pub spread: bool,
+  /// Days and hours that it leaves out.
+  pub exclude: Vec<CalendarRule>,
 }
 
 impl Timed {
@@ -79,7 +82,14 @@ impl Timed {
       dst: (DstGap::Auto, DstOverlap::Auto),
       seed,
       spread: false,
+      exclude: Vec::new(),
     }
+  }
+
+  /// When it may fire.
+  fn gate(&self, zone: &CronZone) -> CalendarGate {
+    let exclude = vec![Calendar::new(self.exclude.clone(), zone.clone())];
+    CalendarGate { include: Vec::new(), exclude }
   }
 
   fn parse(&self, text: &str) -> Result<CronExpression, CronError> {
@@ -143,6 +153,7 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
         seed: cron_seed(one.id),
         dst: (one.dst_gap, one.dst_overlap),
         spread: one.jitter_secs.unsigned_abs() >= SPREAD_SECS,
+        exclude: one.exclude,
         name: one.name,
         cron: one.cron_expression,
         timezone: one.timezone,
@@ -180,6 +191,7 @@ fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
         // The server will choose by ids that do not exist yet.
         seed: all.len() as u64,
         spread: schedule.jitter_secs.is_some_and(|jitter| jitter.0.as_secs() >= SPREAD_SECS),
+        exclude: exclude_rules(&schedule.exclude),
       });
     }
   }
@@ -222,6 +234,7 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
         continue;
       }
     };
+    let gate = one.gate(&zone);
     let parsed = one.cron.as_ref().map(|text| one.parse(text));
     match parsed {
       Some(Err(error)) => {
@@ -230,15 +243,17 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
         findings.push(finding(error.code, "error", message));
       }
       Some(Ok(cron)) => {
-        if cron.next_after(now.instant(), &zone).is_none() {
+        let next = |after| cron.next_after(after, &zone).map(|fire| fire.at);
+        if gate.next_open(now.instant(), next).is_none() {
           let message = format!("{} never fires again: \"{}\"", one.name, cron.as_str());
           findings.push(finding("cron.never_fires", "error", message));
         }
         findings.extend(
-          clocks(&cron, &zone, now)
+          clocks(&cron, (&zone, &gate), now)
             .map(|note| finding("schedule.clocks", "warning", format!("{}: {note}", one.name))),
         );
-        for at in fires(&cron, &zone, now).filter(|_| !one.spread) {
+        let open = fires(&cron, &zone, now).filter(|at| !one.spread && gate.is_open(*at));
+        for at in open {
           minutes.entry(at.as_second().div_euclid(60)).or_default().insert(index);
         }
       }
@@ -246,7 +261,9 @@ pub fn check(all: &[Timed], now: Ts, herd: usize) -> Vec<Finding> {
         for at in
           one.every.filter(|_| !one.spread).into_iter().flat_map(|grid| grid_fires(grid, now))
         {
-          minutes.entry(at.div_euclid(60)).or_default().insert(index);
+          if Timestamp::from_second(at).is_ok_and(|at| gate.is_open(at)) {
+            minutes.entry(at.div_euclid(60)).or_default().insert(index);
+          }
         }
       }
     }
@@ -272,7 +289,11 @@ fn grid_fires((secs, first): (i64, Timestamp), now: Ts) -> impl Iterator<Item = 
 }
 
 /// The first night in the coming year that changes a fire.
-fn clocks(cron: &CronExpression, zone: &CronZone, now: Ts) -> Option<String> {
+fn clocks(
+  cron: &CronExpression,
+  (zone, gate): (&CronZone, &CalendarGate),
+  now: Ts,
+) -> Option<String> {
   // Most schedules of many fires are patterns that do what patterns do: nothing to tell.
   if cron.is_pattern() && cron.dst() == (DstGap::Skip, DstOverlap::Both) {
     return None;
@@ -280,7 +301,7 @@ fn clocks(cron: &CronExpression, zone: &CronZone, now: Ts) -> Option<String> {
   let end = now.plus(CLOCK_SPAN).instant();
   let fires = cron.fires_after(now.instant(), zone).take(CLOCK_FIRES_MAX);
   fires.take_while(|fire| fire.at <= end).find_map(|fire| {
-    let note = fire.note.filter(|note| *note != ClockNote::SecondPass)?;
+    let note = fire.note.filter(|note| *note != ClockNote::SecondPass && gate.is_open(fire.at))?;
     Some(format!("{}: {note}", zone.local(fire.at).date()))
   })
 }
@@ -359,6 +380,23 @@ mod tests {
       all[..4].iter().cloned().map(|one| Timed { spread: true, ..one }).collect();
     assert_eq!(check(&spread, now, 4), []);
     assert_eq!(check(&all[..4], now, 4).len(), 1);
+  }
+
+  #[test]
+  fn what_is_left_out_is_no_herd_and_no_night() {
+    let now: Ts = "2025-11-21T14:00:00Z".parse().expect("an instant");
+    let exclude = |rule: &str, one: Timed| Timed { exclude: exclude_rules(&[rule.into()]), ..one };
+    let never = exclude("02:00-03:00", timed("never", "30 2 * * *", "UTC"));
+    let codes = |all: &[Timed], herd| -> Vec<String> {
+      check(all, now, herd).into_iter().map(|one| one.code).collect()
+    };
+    assert_eq!(codes(&[never], 9), ["cron.never_fires"]);
+    let nights = timed("night", "30 2 * * *", "Europe/Berlin");
+    assert_eq!(codes(std::slice::from_ref(&nights), 9), ["schedule.clocks"]);
+    assert_eq!(codes(&[exclude("SUN", nights)], 9), Vec::<String>::new());
+    let at = |name: &str| timed(name, "0 12 * * *", "UTC");
+    assert_eq!(codes(&[at("a"), at("b")], 2).len(), 1);
+    assert_eq!(codes(&[at("a"), exclude("MON-SUN 11:00-12:30", at("b"))], 2), ["cron.never_fires"]);
   }
 
   #[test]

@@ -478,6 +478,24 @@ create table sched_dead_letter (
 );
 create index sched_dead_letter_at on sched_dead_letter (at);
 
+-- The newest task of each kind of requests that become one.
+create table sched_dedup (
+  job_id uuid not null,
+  dedup_key text not null,
+  task_id uuid not null,
+  first_at timestamptz not null,
+  until_at timestamptz not null,
+  primary key (job_id, dedup_key)
+);
+create index sched_dedup_until on sched_dedup (until_at);
+
+-- What people say about the ends of tasks; the ends themselves stay what they are.
+create table sched_task_mark (
+  task_id uuid primary key,
+  mark jsonb not null,
+  at timestamptz not null
+);
+
 create view sched_task_view as
 select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   coalesce(h.status, i.task_status, 'lost') as status,
@@ -491,13 +509,14 @@ select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
   i.error_message, coalesce(h.progress, i.progress) as progress,
   coalesce(h.progress_note, i.progress_note) as progress_note, i.outputs,
-  h.unreachable_since,
+  m.mark, h.unreachable_since,
   (select c.parent_id from sched_task_child c where c.task_id = t.id) as parent_id,
   t.created_by, t.created_at
 from sched_task t
 join sched_job j on j.id = t.job_id
 left join sched_task_hot h on h.task_id = t.id
-left join sched_task_instance i on i.task_id = t.id and i.task_status is not null;
+left join sched_task_instance i on i.task_id = t.id and i.task_status is not null
+left join sched_task_mark m on m.task_id = t.id;
 
 create view sched_task_instance_view as
 select id, task_id, job_id, namespace_id, attempt, fence, agent_id, status, task_status,

@@ -1,5 +1,7 @@
 drop view sched_task_instance_view;
 drop view sched_task_view;
+drop table sched_task_mark;
+drop table sched_dedup;
 drop table sched_dead_letter;
 drop table sched_token;
 drop table sched_secret;

@@ -109,6 +109,18 @@ impl Host {
     ))
   }
 
+  /// Packets of more than so many bytes vanish in both directions, and nobody is told.
+  ///
+  /// # Errors
+  /// When a rule cannot be set.
+  pub fn swallow_large(&self, bytes: u16) -> Result<()> {
+    let Self { name, near, .. } = self;
+    nft(&format!(
+      "add rule inet {name} in iifname {near} meta length > {bytes} drop; \
+       add rule inet {name} out oifname {near} meta length > {bytes} drop"
+    ))
+  }
+
   /// Every connection of the host is reset with its next packet, also in the middle of a frame.
   ///
   /// # Errors

@@ -79,6 +79,8 @@ mod schedule_edits;
 mod schedule_holds;
 #[path = "stories/secrets.rs"]
 mod secrets;
+#[path = "stories/server_disk.rs"]
+mod server_disk;
 #[path = "stories/server_kill.rs"]
 mod server_kill;
 #[path = "stories/submit.rs"]

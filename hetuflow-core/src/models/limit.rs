@@ -15,6 +15,8 @@ pub const LIMIT_SLOTS_MAX: i64 = 1_000_000;
 pub const RATE_SECS_MAX: u64 = 31 * 86_400;
 /// Most semaphores that one task needs.
 pub const TASK_SEMAPHORES_MAX: usize = 16;
+/// How the name of what holds a debounced task back begins; nothing is counted under it.
+pub const DEBOUNCE_LIMIT: &str = "debounce:";
 /// Longest value of a key, in characters.
 pub const LIMIT_KEY_CHARS_MAX: usize = 200;
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dedup::{Dedup, DedupMode};
+use super::mark::TaskMark;
 use super::schedule::check_priority;
 use super::task_config::{Environment, TaskConfig, check_environment, read_environment_option};
 use crate::protocol::TaskMetrics;
@@ -88,6 +90,10 @@ pub struct TaskEntity {
   #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
   pub outputs: Option<Value>,
+  /// What a person says about its end.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  pub mark: Option<TaskMark>,
   /// Since when its agent is silent.
   pub unreachable_since: Option<Ts>,
   /// The broadcast that it is a part of.
@@ -137,6 +143,9 @@ pub struct TaskForCreate {
   /// A second request with this key answers with the first one's task.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub idempotency_key: Option<String>,
+  /// Which requests become one task, in place of the job's own word.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dedup: Option<Dedup>,
 }
 
 impl TaskForCreate {
@@ -156,6 +165,7 @@ impl TaskForCreate {
     if let Some(environment) = &self.environment {
       check_environment(environment, "/environment", errors);
     }
+    self.check_dedup(errors);
     check_priority(self.priority, errors);
     check_parameters(self.parameters.as_ref(), errors);
     if let Some(key) = &self.idempotency_key
@@ -166,6 +176,21 @@ impl TaskForCreate {
         "/idempotency_key",
         format!("printable text of 1 to {IDEMPOTENCY_KEY_MAX} bytes is allowed"),
       ));
+    }
+  }
+}
+
+impl TaskForCreate {
+  fn check_dedup(&self, errors: &mut Vec<FieldError>) {
+    let Some(dedup) = &self.dedup else { return };
+    dedup.check("/dedup", errors);
+    if self.idempotency_key.is_some() {
+      let message = "a request with an idempotency key is a task of its own";
+      errors.push(FieldError::new("dedup.conflict", "/dedup", message));
+    }
+    if dedup.mode == DedupMode::Debounce && self.scheduled_at.is_some() {
+      let message = "the window decides when a debounced task starts";
+      errors.push(FieldError::new("dedup.conflict", "/scheduled_at", message));
     }
   }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::artifact::ArtifactConfig;
+use super::dedup::Dedup;
 use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
@@ -274,6 +275,9 @@ pub struct TaskConfig {
   /// Most starts of its job within a span.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub rate_limit: Option<RateLimit>,
+  /// Which requests for the job become one task.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub dedup: Option<Dedup>,
   /// Semaphores of its namespace that it needs while it is alive, all of them or none.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub semaphores: Vec<SemaphoreUse>,
@@ -407,6 +411,9 @@ impl TaskConfig {
         format!("{field}/pause_after_failures"),
         format!("pause_after_failures is {failures}, 1 to {FAILURES_MAX} is allowed"),
       ));
+    }
+    if let Some(dedup) = &self.dedup {
+      dedup.check(&format!("{field}/dedup"), errors);
     }
     if let Some(retry) = &self.retry {
       check_conditions(&retry.retry_on, &format!("{field}/retry/retry_on"), errors);

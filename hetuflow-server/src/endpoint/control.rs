@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{CancelRequest, TaskControlKind, TaskEntity};
+use hetuflow_core::{CancelRequest, MarkRequest, TaskControlKind, TaskEntity};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -87,6 +87,12 @@ pub(super) fn operations() -> Vec<Operation> {
       "Stop the process of a task and start it anew",
     ),
     plain(Operation::post("/api/v1/tasks/{ref}/skip", skip), "End a task as skipped"),
+    asked(
+      Operation::post("/api/v1/tasks/{ref}/mark", mark),
+      "Say how the end of a task is to count; its own state stays",
+    )
+    .body::<MarkRequest>()
+    .status(200),
     asked(Operation::post("/api/v1/tasks/{ref}/signal", signal), "Send a signal to a task")
       .body::<SignalRequest>(),
   ]
@@ -99,6 +105,17 @@ async fn control(
   JsonBody(request): JsonBody<ControlRequest>,
 ) -> Told {
   steer(&api, &caller, (name, args), request.order()).await
+}
+
+async fn mark(
+  State(api): Api,
+  caller: Caller,
+  (Ref(name), args): (Ref, Args),
+  JsonBody(request): JsonBody<MarkRequest>,
+) -> Told {
+  let namespace = args.only_namespace()?;
+  let task = api.tasks.mark(&caller.0, (namespace.as_ref(), &name), &request).await?;
+  Ok((StatusCode::OK, Json(task)))
 }
 
 async fn signal(

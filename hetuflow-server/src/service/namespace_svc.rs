@@ -150,7 +150,7 @@ async fn remove(work: &mut Work, id: &NamespaceId) -> SvcResult<()> {
     return Err(SvcError::conflict("namespace.default", "/id", message));
   }
   let in_use = || {
-    let message = format!("namespace \"{id}\" has jobs");
+    let message = format!("namespace \"{id}\" has jobs, secrets or semaphores");
     SvcError::conflict("namespace.in_use", "/id", message)
   };
   let filter = JobFilter { namespace_id: Some(id.clone()), ..JobFilter::default() };

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hetuflow_core::{
-  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, FieldError, Gate, GateSource, JobEntity, JobId,
-  JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId, TriggerSource, Ts,
+  ADHOC_JOB, BULK_MAX, BulkResponse, BulkResult, Dedup, FieldError, Gate, GateSource, JobEntity,
+  JobId, JobStatus, NamespaceId, Role, TaskConfig, TaskEntity, TaskForCreate, TaskId,
+  TriggerSource, Ts,
 };
 use sha2::{Digest, Sha256};
 
@@ -71,9 +72,15 @@ impl TaskSvc {
     from_memory: bool,
   ) -> SvcResult<(TaskEntity, bool)> {
     let mut lookup = Lookup::new(&self.store, from_memory);
-    let (row, job_name) = self.plan(actor, &mut lookup, new, source).await?;
+    let (row, job_name, dedup) = self.plan(actor, &mut lookup, new, source).await?;
     let guards = std::mem::take(&mut lookup.guards);
     drop(lookup);
+    if let Some(dedup) = dedup {
+      let (id, joined) = self.submit_as_one(&row, (&dedup, &guards)).await?;
+      let mut conn = self.store.db.read().await?;
+      let task = task_bmc::get(&mut conn, id).await?;
+      return Ok((task.ok_or_else(|| SvcError::not_found("task", &id.to_string()))?, joined));
+    }
     let entity = entity_of(&row, job_name);
     let inserted = self.submit.submit(vec![row.clone()], guards).await?;
     if inserted.contains(&row.id) {
@@ -101,10 +108,16 @@ impl TaskSvc {
     let mut lookup = Lookup::new(&self.store, false);
     let mut rows = Vec::with_capacity(items.len());
     let mut results = Vec::with_capacity(items.len());
+    let mut made = 0;
     for (index, item) in items.into_iter().enumerate() {
       let blank = BulkResult { index, id: None, duplicate: false, error: None };
       match self.plan(actor, &mut lookup, item, TriggerSource::Manual).await {
-        Ok((row, _)) => {
+        Ok((row, _, Some(dedup))) => {
+          let (id, duplicate) = self.submit_as_one(&row, (&dedup, &JobGuards::new())).await?;
+          made += usize::from(!duplicate);
+          results.push(BulkResult { id: Some(id), duplicate, ..blank });
+        }
+        Ok((row, _, None)) => {
           results.push(BulkResult { id: Some(row.id), ..blank });
           rows.push((index, row));
         }
@@ -129,17 +142,18 @@ impl TaskSvc {
       }
     }
     let failed = results.iter().filter(|result| result.error.is_some()).count();
-    Ok(BulkResponse { created: inserted.len(), failed, results })
+    Ok(BulkResponse { created: inserted.len() + made, failed, results })
   }
 
-  /// Turns a request into a row: checks, job, class, hash of the request.
+  /// Turns a request into a row: checks, job, class, hash of the request; and which requests it is
+  /// to become one with.
   async fn plan(
     &self,
     actor: &Actor,
     lookup: &mut Lookup<'_>,
     new: TaskForCreate,
     source: TriggerSource,
-  ) -> SvcResult<(NewTask, String)> {
+  ) -> SvcResult<(NewTask, String, Option<Dedup>)> {
     let mut errors = Vec::new();
     new.check(&mut errors);
     let legacy = source == TriggerSource::Legacy;
@@ -176,6 +190,8 @@ impl TaskSvc {
       check_semaphores(lookup.conn().await?, &namespace, (config, "/config")).await?;
     }
     let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
+    let natural = new.idempotency_key.is_none() && source != TriggerSource::Retry;
+    let dedup = new.dedup.clone().or_else(|| effective.dedup.clone()).filter(|_| natural);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));
     let row = NewTask {
       id: TaskId::generate(),
@@ -197,7 +213,7 @@ impl TaskSvc {
       created_by: Some(actor.name.clone()),
       start: StartGate::Open,
     };
-    Ok((row, job.name.clone()))
+    Ok((row, job.name.clone(), dedup))
   }
 
   /// The job that a task is made from: from this request, from memory, or from the store.
@@ -337,6 +353,7 @@ pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
     progress: None,
     progress_note: None,
     outputs: None,
+    mark: None,
     unreachable_since: None,
     parent_id: None,
     created_by: row.created_by.clone(),

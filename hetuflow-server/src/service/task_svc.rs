@@ -138,6 +138,7 @@ impl TaskSvc {
         return Err(SvcError::conflict("task.started", "/priority", message));
       };
       self.store.bus.tasks_due([((class, priority), task.scheduled_at)]);
+      self.store.bus.admit.notify_one();
     }
     self.get(actor, None, &task.id.to_string()).await
   }

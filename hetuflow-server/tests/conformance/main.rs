@@ -4,6 +4,7 @@
 
 mod ageing;
 mod controls;
+mod dedup;
 mod engines;
 mod feed;
 mod fleet;
@@ -61,6 +62,8 @@ both_engines! {
   controls::holds_are_wishes_until_the_agent_answers,
   controls::only_a_restart_leads_from_a_stop_to_a_new_attempt,
   ageing::long_waiters_rise,
+  dedup::many_requests_at_once_are_one_task,
+  dedup::a_debounced_task_is_moved_until_it_goes,
   limits::held_tasks_wait_for_their_slot,
   limits::a_retry_waits_for_its_slot_anew,
   limits::all_or_nothing_over_several_limits,

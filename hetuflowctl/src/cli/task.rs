@@ -31,6 +31,10 @@ pub enum TaskVerb {
   Cancel(CancelArgs),
   /// Run finished tasks once more
   Retry(RetryArgs),
+  /// End tasks as skipped
+  Skip(SkipArgs),
+  /// Say how the end of tasks is to count; their own states stay
+  Mark(MarkArgs),
   /// Kill the process groups of tasks at once
   Kill(KillArgs),
   /// Send a signal to the process groups of tasks
@@ -207,6 +211,41 @@ pub struct RetryArgs {
   /// Which.
   #[command(flatten)]
   pub targets: Targets,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// How an end is to count.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("as").required(true).args(["succeeded", "failed"]))]
+pub struct MarkArgs {
+  /// Which.
+  #[command(flatten)]
+  pub targets: Targets,
+  /// As if they had succeeded
+  #[arg(long)]
+  pub succeeded: bool,
+  /// As if they had failed
+  #[arg(long)]
+  pub failed: bool,
+  /// Why; it is kept with your name
+  #[arg(long, value_name = "TEXT")]
+  pub reason: String,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// What is not to run.
+#[derive(Debug, Clone, Args)]
+pub struct SkipArgs {
+  /// Which.
+  #[command(flatten)]
+  pub targets: Targets,
+  /// Why
+  #[arg(long, value_name = "TEXT")]
+  pub reason: Option<String>,
   /// How many.
   #[command(flatten)]
   pub bulk: BulkOptions,

@@ -42,6 +42,8 @@ fn takes_filter(command: &Command) -> bool {
         | TaskVerb::Wait(_)
         | TaskVerb::Cancel(_)
         | TaskVerb::Retry(_)
+        | TaskVerb::Mark(_)
+        | TaskVerb::Skip(_)
         | TaskVerb::Reprioritise(_)
         | TaskVerb::Count(_)
     ),

@@ -179,6 +179,8 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Retry(args) => task::retry::run(session, args).await,
     TaskVerb::Kill(args) => task::control::kill(session, args).await,
     TaskVerb::Signal(args) => task::control::signal(session, args).await,
+    TaskVerb::Mark(args) => task::mark::mark(session, args).await,
+    TaskVerb::Skip(args) => task::mark::skip(session, args).await,
     TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
     TaskVerb::Why(args) => task::why::why(session, &args.target).await,
     TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,

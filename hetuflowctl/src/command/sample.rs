@@ -137,6 +137,7 @@ pub fn task() -> TaskEntity {
     progress: None,
     progress_note: None,
     outputs: None,
+    mark: None,
     unreachable_since: None,
     parent_id: None,
     created_by: None,

@@ -19,11 +19,12 @@ usage: hetuflow-bench BENCH [options]
   agent     one agent alone: processes, rest, precision, output, a server away, 200 deaths
   terminal  hetuflowctl on a terminal: first data, changes, rest, flood, a log of a million lines
   time      next fires of schedules, beside other implementations
+  held      claims beside 100,000 tasks that a semaphore holds
   limits    what the machine can do without server and agents
 
   --db postgres   a throw-away PostgreSQL with default durability (else SQLite)
   --db URL        this PostgreSQL, in a fresh database that is dropped at the end
-  --tasks N       queue 100000 (SQLite 50000), latency 200, spawn 3000
+  --tasks N       queue 100000 (SQLite 50000), latency 200, spawn 3000, held 100000
   --seconds S     fire 120, idle 10, terminal 60
   --agents N      queue 2
   --mb N          logs 200
@@ -53,6 +54,8 @@ pub enum Bench {
   Terminal,
   /// The next fires of schedules.
   Time,
+  /// Claims beside tasks that a limit holds.
+  Held,
   /// Only the machine's own limits.
   Limits,
 }
@@ -70,6 +73,7 @@ impl FromStr for Bench {
       "agent" => Self::Agent,
       "terminal" => Self::Terminal,
       "time" => Self::Time,
+      "held" => Self::Held,
       "limits" => Self::Limits,
       _ => bail!("there is no bench {word:?}"),
     })

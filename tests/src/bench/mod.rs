@@ -8,6 +8,7 @@ mod agent;
 mod args;
 pub mod baselines;
 mod fire;
+mod held;
 mod idle;
 mod latency;
 mod logs;
@@ -48,6 +49,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     Bench::Agent => agent::run(options, &mut report).await?,
     Bench::Terminal => terminal::run(options, &mut report).await?,
     Bench::Time => time::run(&mut report)?,
+    Bench::Held => held::run(options, &target, &mut report).await?,
     Bench::Limits => limits(&target, &mut report).await?,
   }
   Ok(report)

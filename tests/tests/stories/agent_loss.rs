@@ -19,6 +19,7 @@ both_engines!(
   an_agent_that_was_given_up_too_early,
   an_exclusive_task_is_stopped_by_its_agent,
   a_task_that_must_not_be_replaced,
+  the_log_of_an_agent_that_never_returns,
 );
 
 /// H, U and G as small as a busy machine allows.
@@ -331,5 +332,35 @@ async fn a_task_that_must_not_be_replaced(engine: Engine) -> Result<()> {
   std::fs::write(cluster.dir().join("gate"), "")?;
   assert_eq!(wait_status(&api, &never, &["succeeded"]).await?["attempt"], 1);
   assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+/// D12: what was stored of a log can be read, and is not taken for all of it.
+async fn the_log_of_an_agent_that_never_returns(engine: Engine) -> Result<()> {
+  let builder = Cluster::builder().engine(engine).agents(2);
+  let builder = builder.server_settings(QUICK_LOSS).agent_settings(QUICK_AGENT);
+  let mut cluster = builder.start().await?;
+  let api = cluster.api();
+  let config = json!({ "command": "trap '' PIPE; seq 1 5000; sleep 1234567",
+    "selector": { "agent": "agent-0" } });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let lines: String = (1..=5000).map(|number| format!("{number}\n")).collect();
+  wait::until("all that was said", LIMIT, || async {
+    (output(&api, &id, "").await.ok()? == lines.as_bytes()).then_some(())
+  })
+  .await?;
+  cluster.kill9_agent(0)?;
+  cluster.agent(0).kill9_executor()?;
+  let lost = wait_status(&api, &id, &["lost"]).await?;
+  assert_eq!(text(&lost, "reason")?, "lost(unreachable)");
+  assert_eq!(output(&api, &id, "").await?, lines.as_bytes());
+  let proof = cluster.ctl(&["logs", &id, "--verify", "-o", "json"]).await?;
+  assert_eq!(proof.status.code(), Some(1), "{}", String::from_utf8_lossy(&proof.stderr));
+  let proof: Value = serde_json::from_slice(&proof.stdout)?;
+  assert_eq!(proof["verdict"], "unknown", "{proof}");
+  let next = submit(&api, &json!({ "config": { "command": "true" } })).await?;
+  wait_status(&api, &next, &["succeeded"]).await?;
+  cluster.restart_agent(0)?;
+  cluster.wait_agent(0).await?;
   cluster.finish()
 }

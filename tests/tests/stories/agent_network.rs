@@ -22,6 +22,7 @@ both_engines!(
   a_link_that_only_carries_to_the_server,
   a_link_that_only_carries_to_the_agent,
   a_link_that_loses_packets,
+  a_link_that_swallows_large_packets,
   a_slow_link,
   a_link_that_comes_and_goes,
   connections_that_are_reset,
@@ -149,6 +150,25 @@ async fn a_link_that_loses_packets(engine: Engine) -> Result<()> {
   wait_all_succeeded(&stage.cluster.api(), &ids).await?;
   stage.host.heal()?;
   stage.finish(&ids, &wanted).await
+}
+
+/// N13: what is longer than a short packet never arrives, and no router says so.
+async fn a_link_that_swallows_large_packets(engine: Engine) -> Result<()> {
+  let stage = Stage::new(engine, QUICK_SILENCE).await?;
+  let (api, gate) = (stage.cluster.api(), stage.gate.display());
+  let body = format!("echo before; until [ -e '{gate}' ]; do sleep 0.1; done; seq 1 20000");
+  let script = stage.truth.payload(&body);
+  let ids = submit_all(&api, &vec![json!({ "config": { "script": script } }); 3]).await?;
+  for id in &ids {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  stage.host.swallow_large(1200)?;
+  stage.open_gate().await?;
+  wait_offline(&api, "agent-0").await?;
+  assert_eq!(task(&api, &ids[0]).await?["status"], "running", "its end is behind its output");
+  stage.host.heal()?;
+  let lines: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+  stage.finish(&ids, &format!("before\n{lines}")).await
 }
 
 /// N07: 256 kbit/s and a flood: signs of life and states come before the log, and none is lost.

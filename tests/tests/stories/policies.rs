@@ -14,6 +14,7 @@ both_engines!(
   an_expired_task_says_what_held_it,
   failures_in_a_row_pause_the_schedule,
   a_long_run_is_told_once,
+  a_mark_stands_beside_the_end,
 );
 
 /// A config whose retries follow each other at once.
@@ -137,5 +138,52 @@ async fn a_long_run_is_told_once(engine: Engine) -> Result<()> {
   );
   std::fs::write(&gate, "")?;
   wait_status(&api, &id, &["succeeded"]).await?;
+  cluster.finish()
+}
+
+async fn a_mark_stands_beside_the_end(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let failed = submit(&api, &json!({ "config": { "command": "exit 3" } })).await?;
+  wait_status(&api, &failed, &["failed"]).await?;
+  let mark = |word: &'static str, id: String| {
+    let cluster = &cluster;
+    async move {
+      cluster.ctl(&["task", "mark", &id, word, "--reason", "done by hand: ticket 7", "--yes"]).await
+    }
+  };
+  ensure!(mark("--succeeded", failed.clone()).await?.status.success());
+  let task = api.get_ok(&format!("/tasks/{failed}")).await?;
+  assert_eq!(
+    (&task["status"], &task["exit_code"]),
+    (&json!("failed"), &json!(3)),
+    "final is final"
+  );
+  assert_eq!(
+    (&task["mark"]["status"], &task["mark"]["reason"]),
+    (&json!("succeeded"), &json!("done by hand: ticket 7"))
+  );
+  ensure!(task["mark"]["by"].is_string() && task["mark"]["at"].is_string(), "{task}");
+  // One that waits is ended by a lawful move first; one that runs must be stopped before.
+  let config = json!({ "command": "true", "selector": "zone=moon" });
+  let waits = submit(&api, &json!({ "config": config })).await?;
+  ensure!(mark("--succeeded", waits.clone()).await?.status.success());
+  let task = api.get_ok(&format!("/tasks/{waits}")).await?;
+  assert_eq!((&task["status"], &task["mark"]["status"]), (&json!("skipped"), &json!("succeeded")));
+  let runs = submit(&api, &json!({ "config": { "command": "sleep 600" } })).await?;
+  wait_status(&api, &runs, &["running"]).await?;
+  let (status, told) =
+    api.post(&format!("/tasks/{runs}/mark"), &json!({ "status": "failed", "reason": "x" })).await?;
+  assert_eq!((status.as_u16(), &told["errors"][0]["code"]), (409, &json!("mark.running")));
+  let (status, told) = api
+    .post(&format!("/tasks/{failed}/mark"), &json!({ "status": "failed", "reason": " " }))
+    .await?;
+  assert_eq!((status.as_u16(), &told["errors"][0]["code"]), (422, &json!("mark.reason")));
+  let out = cluster.ctl(&["task", "skip", &runs, "--reason", "not today", "--yes"]).await?;
+  ensure!(out.status.success(), "{out:?}");
+  wait_status(&api, &runs, &["skipped"]).await?;
+  let out =
+    cluster.ctl(&["events", "--type", "task.marked", "--from-seq", "0", "-o", "jsonl"]).await?;
+  ensure!(String::from_utf8_lossy(&out.stdout).contains("ticket 7"), "{out:?}");
   cluster.finish()
 }

@@ -10,7 +10,7 @@ use super::{is, text, ts, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_view";
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
   "id",
   "job_id",
   "job_name",
@@ -39,6 +39,7 @@ const COLUMNS: [&str; 32] = [
   "progress",
   "progress_note",
   "outputs",
+  "mark",
   "unreachable_since",
   "parent_id",
   "created_by",
@@ -198,8 +199,9 @@ pub async fn failed_in_a_row(
   if most <= 0 {
     return Ok(0);
   }
-  let sql = "select i.task_status from sched_task t \
+  let sql = "select coalesce(m.mark ->> 'status', i.task_status) from sched_task t \
       join sched_task_instance i on i.task_id = t.id and i.task_status is not null \
+      left join sched_task_mark m on m.task_id = t.id \
       join sched_schedule s on s.id = t.schedule_id \
     where t.schedule_id = $1 and t.trigger_source in ('schedule', 'catchup') and t.id <> $2 \
       and t.created_at >= s.updated_at \

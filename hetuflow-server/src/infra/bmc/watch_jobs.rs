@@ -159,14 +159,17 @@ pub struct RecentRun {
   pub signal: Option<i64>,
   /// Why it ended as it did.
   pub reason: Option<String>,
+  /// How a person says that it counts.
+  pub marked: Option<String>,
 }
 
 const RUN: &str = "select * from (select t.job_id, t.scheduled_at, \
   coalesce(h.status, i.task_status, 'lost') as status, \
   coalesce(h.started_at, i.started_at) as started_at, i.completed_at, i.exit_code, i.signal, \
-  i.reason \
+  i.reason, m.mark ->> 'status' as marked \
   from sched_task t left join sched_task_hot h on h.task_id = t.id \
   left join sched_task_instance i on i.task_id = t.id and i.task_status is not null \
+  left join sched_task_mark m on m.task_id = t.id \
   where t.job_id = ";
 
 /// The newest runs of each of these jobs that were due, newest first within a job.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use hetuflow_core::{TaskId, Ts};
+use hetuflow_core::{DEBOUNCE_LIMIT, Gate, TaskId, Ts};
 
 use super::fit::may_run;
 use super::{JobCache, Store};
 use crate::infra::bmc::hot::{self, HeldRange};
 use crate::infra::bmc::limit_bmc::{self, Lease};
-use crate::infra::bmc::watch_agents;
+use crate::infra::bmc::{dedup_bmc, watch_agents};
 use crate::infra::db::{Conn, DbError};
 pub(super) use board::key_of;
 use board::{Board, Candidate, Choice, choose};
@@ -36,6 +36,8 @@ const WALK_MAX: usize = 10_000;
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// It waits for so long then.
 const STUCK_WAIT: Duration = Duration::from_secs(5);
+/// Keys of requests are forgotten so long after their time is over.
+const DEDUP_KEPT: Duration = Duration::from_secs(86_400);
 /// Full limits that one turn looks into for tasks that nobody runs.
 const STUCK_LIMITS_MAX: usize = 20;
 
@@ -91,10 +93,11 @@ impl AdmissionSvc {
     let now = tx.now().await?;
     let (mut turn, mut due) = (AdmissionTurn::default(), Vec::new());
     for range in self.walk(tx).await? {
-      if range.eligible_at <= now.plus(AHEAD) {
+      let ahead = ahead_of(&range.limits.0);
+      if range.eligible_at <= now.plus(ahead) {
         due.push(range);
       } else {
-        sooner(&mut turn.next_at, range.eligible_at.minus(AHEAD));
+        sooner(&mut turn.next_at, range.eligible_at.minus(ahead));
       }
     }
     if due.is_empty() {
@@ -161,11 +164,19 @@ impl AdmissionSvc {
       limit_bmc::lock_admission(&mut tx).await?;
       let now = tx.now().await?;
       let longest = Duration::from_secs(hetuflow_core::RATE_SECS_MAX);
+      dedup_bmc::delete_before(&mut tx, now.minus(DEDUP_KEPT)).await?;
       limit_bmc::sweep_all(&mut tx, now.minus(longest)).await
     }
     .await;
     tx.end(outcome).await
   }
+}
+
+/// How long before their instant tasks with these demands are let through. One that is debounced
+/// may still be moved, and is held until its instant.
+fn ahead_of(gate: &Gate) -> Duration {
+  let debounced = gate.0.iter().any(|demand| demand.limit.starts_with(DEBOUNCE_LIMIT));
+  if debounced { Duration::ZERO } else { AHEAD }
 }
 
 fn sooner(known: &mut Option<Ts>, at: Ts) {
@@ -193,7 +204,8 @@ async fn candidates<'a>(
     }
     kinds += 1;
     // One more than there is room for, so that it is seen that something waits.
-    let held = hot::held_due(tx, (range.gate, priority), now.plus(AHEAD), room + 1).await?;
+    let held =
+      hot::held_due(tx, (range.gate, priority), now.plus(ahead_of(gate)), room + 1).await?;
     *more |= room == ADMIT_MAX && held.len() as i64 > room;
     all.extend(held.into_iter().map(|one| {
       let task = Some((one.task_id, one.class_id));
@@ -228,6 +240,9 @@ async fn admit(
     let mark = marks.entry((*class, candidate.priority)).or_insert(candidate.eligible_at);
     *mark = (*mark).min(candidate.eligible_at);
     for demand in &candidate.gate.0 {
+      if demand.limit.starts_with(DEBOUNCE_LIMIT) {
+        continue;
+      }
       let (limit, slots) = (demand.limit.clone(), demand.slots);
       leases.push(Lease { limit, task_id: id, slots });
       let limited = board.limits.get(&demand.limit).is_some_and(|state| state.rate.is_some());

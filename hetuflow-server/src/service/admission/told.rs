@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  Gate, LimitDemand, LimitOf, LimitUse, TaskEntity, TaskWhy, Ts, WhyReason, format_duration,
+  DEBOUNCE_LIMIT, Gate, LimitDemand, LimitOf, LimitUse, TaskEntity, TaskWhy, Ts, WhyReason,
+  format_duration,
 };
 
 use super::board::{Board, Lack};
@@ -43,7 +44,9 @@ pub(in crate::service) async fn tell_limits(
   (task, row): (&TaskEntity, &WaitingRow),
   now: Ts,
 ) -> Result<bool, DbError> {
-  let Some(gate) = row.limits.as_ref().map(|limits| &limits.0) else { return Ok(false) };
+  let Some(limits) = &row.limits else { return Ok(false) };
+  let shared = limits.0.0.iter().filter(|demand| !demand.limit.starts_with(DEBOUNCE_LIMIT));
+  let gate = &Gate(shared.cloned().collect());
   let (board, limits) = limits_of(conn, gate, now).await?;
   let lacking: Vec<String> = gate
     .0

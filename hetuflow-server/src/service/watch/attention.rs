@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  ADHOC_JOB, AgentEntity, AgentRow, AgentStatus, AgentWhy, Attention, JobId, NamespaceId,
+  ADHOC_JOB, AgentEntity, AgentRow, AgentStatus, AgentWhy, Attention, JobId, MarkedAs, NamespaceId,
   SelectorClass, Severity, Subject, TaskStatus, Topic, TriggerSource, Ts, format_duration,
 };
 
@@ -124,7 +124,10 @@ async fn failing_jobs(conn: &mut Conn, seen: &Seen<'_>) -> SvcResult<Vec<Attenti
 
 /// Whether the newest runs of a job failed one after another.
 fn failing(runs: &[RecentRun], live: u64) -> Option<(Severity, String, Ts, u64)> {
-  let bad = |run: &&RecentRun| matches!(run.status, TaskStatus::Failed | TaskStatus::Lost);
+  let bad = |run: &&RecentRun| match run.marked.as_deref() {
+    Some(marked) => marked == MarkedAs::Failed.as_str(),
+    None => matches!(run.status, TaskStatus::Failed | TaskStatus::Lost),
+  };
   let ended: Vec<&RecentRun> = runs.iter().filter(|run| run.status.is_final()).collect();
   let streak: Vec<&RecentRun> = ended.iter().copied().take_while(bad).collect();
   let (newest, oldest) = (streak.first()?, streak.last()?);
@@ -246,6 +249,7 @@ mod tests {
       exit_code: code,
       signal: None,
       reason: code.map(|code| format!("exit_code({code})")),
+      marked: None,
     }
   }
 
@@ -255,6 +259,8 @@ mod tests {
     let live = run(TaskStatus::Running, None);
     assert!(failing(&[good.clone(), bad.clone()], 0).is_none());
     assert!(failing(std::slice::from_ref(&live), 1).is_none());
+    let seen = RecentRun { marked: Some("succeeded".to_owned()), ..bad.clone() };
+    assert!(failing(&[seen, bad.clone()], 0).is_none(), "somebody has said that it is fine");
     let once = failing(&[live.clone(), bad.clone(), good.clone()], 1).expect("failing");
     assert_eq!(
       (once.0, once.1.as_str()),

@@ -11,6 +11,7 @@ mod line_cut;
 mod line_pick;
 mod log_shape;
 pub mod logs;
+pub mod mark;
 pub mod order;
 pub mod retry;
 pub mod run;

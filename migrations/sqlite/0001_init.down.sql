@@ -12,6 +12,8 @@ drop table sched_artifact;
 drop table sched_log_chunk;
 drop table sched_attempt_warning;
 drop table sched_task_instance;
+drop table sched_task_child;
+drop table sched_broadcast;
 drop table sched_limit_start;
 drop table sched_limit_lease;
 drop table sched_semaphore;

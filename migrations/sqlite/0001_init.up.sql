@@ -360,6 +360,22 @@ create table sched_limit_start (
 ) strict;
 create index sched_limit_start_at on sched_limit_start (limit_key, at);
 
+-- Tasks that run as the tasks that they made, one per agent; a row goes when it is over.
+create table sched_broadcast (
+  task_id blob primary key,
+  success text not null check (success in ('all', 'any', 'quorum')),
+  away text not null,
+  created_at integer not null
+) strict, without rowid;
+
+-- Which tasks a broadcast made. Insert only.
+create table sched_task_child (
+  task_id blob primary key,
+  parent_id blob not null,
+  agent_id text not null
+) strict, without rowid;
+create index sched_task_child_parent on sched_task_child (parent_id);
+
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (
   id blob primary key,
@@ -540,7 +556,9 @@ select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
   i.error_message, coalesce(h.progress, i.progress) as progress,
   coalesce(h.progress_note, i.progress_note) as progress_note, i.outputs,
-  m.mark, h.unreachable_since, t.created_by, t.created_at
+  m.mark, h.unreachable_since,
+  (select c.parent_id from sched_task_child c where c.task_id = t.id) as parent_id,
+  t.created_by, t.created_at
 from sched_task t
 join sched_job j on j.id = t.job_id
 left join sched_task_hot h on h.task_id = t.id

@@ -19,12 +19,12 @@ use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
   Admission, ArtifactSweep, Backfiller, DeadlineSweep, Liveness, LivenessSettings, Planner,
-  RemoteWake, TokenUses, Upkeep,
+  RemoteWake, TokenUses, Upkeep, follow_broadcasts,
 };
 use crate::service::{
   AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, ArtifactLimits, ArtifactSvc, BackfillSvc,
-  FeedSvc, JobCache, LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store,
-  SubmitSvc, TaskSvc, TokenSvc,
+  BroadcastSvc, FeedSvc, JobCache, LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc,
+  SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -188,6 +188,8 @@ impl Parts {
     background.spawn("deadline-sweep", sweep.run(soft()));
     let sweep = ArtifactSweep::new(self.artifacts.clone());
     background.spawn("artifact-sweep", sweep.run(soft()));
+    let broadcasts = BroadcastSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("broadcasts", follow_broadcasts(broadcasts, soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,

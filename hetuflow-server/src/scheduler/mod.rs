@@ -3,6 +3,7 @@
 mod admission;
 mod artifact_sweep;
 mod backfiller;
+mod broadcast_sweep;
 mod deadline_sweep;
 mod liveness;
 mod planner;
@@ -13,6 +14,7 @@ mod upkeep;
 pub use admission::Admission;
 pub use artifact_sweep::ArtifactSweep;
 pub use backfiller::Backfiller;
+pub use broadcast_sweep::follow_broadcasts;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;

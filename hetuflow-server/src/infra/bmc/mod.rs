@@ -7,6 +7,7 @@ pub mod ahead_bmc;
 pub mod artifact_bmc;
 pub mod artifact_content_bmc;
 pub mod backfill_bmc;
+pub mod broadcast_bmc;
 pub mod dedup_bmc;
 pub mod event_bmc;
 pub mod filter_sql;

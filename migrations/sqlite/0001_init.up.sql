@@ -234,6 +234,51 @@ create unique index sched_task_fire on sched_task (schedule_id, scheduled_at)
 create unique index sched_task_idempotency on sched_task (namespace_id, idempotency_key)
   where idempotency_key is not null;
 
+-- Schedules that are run for instants that lie in the past; the rule is the schedule as it was then.
+create table sched_backfill (
+  id blob primary key,
+  namespace_id text not null,
+  schedule_id blob not null,
+  schedule_name text not null,
+  job_id blob not null,
+  rule text not null,
+  from_at integer not null,
+  to_at integer not null,
+  direction text not null check (direction in ('forward', 'backward')),
+  selection text not null check (selection in ('missing', 'failed', 'all')),
+  parallelism integer not null check (parallelism between 1 and 100),
+  state text not null
+    check (state in ('running', 'paused', 'cancelled', 'failed', 'succeeded')),
+  reason text,
+  in_range integer not null,
+  total integer not null,
+  first_at integer not null,
+  last_at integer not null,
+  made integer not null default 0,
+  succeeded integer not null default 0,
+  failed integer not null default 0,
+  cursor_at integer,
+  rev integer not null default 1,
+  created_by text,
+  created_at integer not null,
+  updated_at integer not null,
+  ended_at integer
+) strict;
+create index sched_backfill_open on sched_backfill (id) where ended_at is null;
+
+-- The tasks of backfills: an instant is run once by each. No status: not known to have ended.
+create table sched_backfill_task (
+  backfill_id blob not null,
+  scheduled_at integer not null,
+  schedule_id blob not null,
+  task_id blob not null,
+  status text check (status in ('failed', 'lost', 'skipped', 'expired', 'cancelled',
+    'succeeded')),
+  primary key (backfill_id, scheduled_at)
+) strict;
+create index sched_backfill_task_open on sched_backfill_task (backfill_id) where status is null;
+create index sched_backfill_task_instant on sched_backfill_task (schedule_id, scheduled_at);
+
 -- The live state of tasks that are not final: small, and the only thing a claim looks at.
 -- gate: 0 = no limit concerns it, above 0 = it waits for its limits under this number, below 0 = its
 -- limits have admitted it. aged: how much of the priority came by waiting.
@@ -329,6 +374,22 @@ create table sched_limit_start (
   starts integer not null
 ) strict;
 create index sched_limit_start_at on sched_limit_start (limit_key, at);
+
+-- Tasks that run as the tasks that they made, one per agent; a row goes when it is over.
+create table sched_broadcast (
+  task_id blob primary key,
+  success text not null check (success in ('all', 'any', 'quorum')),
+  away text not null,
+  created_at integer not null
+) strict, without rowid;
+
+-- Which tasks a broadcast made. Insert only.
+create table sched_task_child (
+  task_id blob primary key,
+  parent_id blob not null,
+  agent_id text not null
+) strict, without rowid;
+create index sched_task_child_parent on sched_task_child (parent_id);
 
 -- One row per attempt, inserted once, when it ends.
 create table sched_task_instance (
@@ -510,7 +571,9 @@ select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   i.completed_at, i.exit_code, i.signal, coalesce(i.reason, h.stop_reason) as reason,
   i.error_message, coalesce(h.progress, i.progress) as progress,
   coalesce(h.progress_note, i.progress_note) as progress_note, i.outputs,
-  m.mark, h.unreachable_since, t.created_by, t.created_at
+  m.mark, h.unreachable_since,
+  (select c.parent_id from sched_task_child c where c.task_id = t.id) as parent_id,
+  t.created_by, t.created_at
 from sched_task t
 join sched_job j on j.id = t.job_id
 left join sched_task_hot h on h.task_id = t.id

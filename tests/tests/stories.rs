@@ -29,6 +29,8 @@ mod agent_orders;
 mod agent_survival;
 #[path = "stories/artifacts.rs"]
 mod artifacts;
+#[path = "stories/backfills.rs"]
+mod backfills;
 #[path = "stories/bytes.rs"]
 mod bytes;
 #[path = "stories/command_line.rs"]

@@ -21,6 +21,7 @@ impl TaskConfig {
         require: sticky.require,
       }),
       agent_choice: self.agent_choice,
+      broadcast: self.broadcast.is_some(),
     }
   }
 
@@ -30,6 +31,19 @@ impl TaskConfig {
     check_preferences(&self.prefer, &format!("{field}/prefer"), errors);
     if let Some(requests) = &self.requests {
       requests.check(&format!("{field}/requests"), errors);
+    }
+    if let Some(broadcast) = &self.broadcast {
+      broadcast.check(&format!("{field}/broadcast"), errors);
+      if self.pin.is_some() || self.sticky.is_some() {
+        let message = "a broadcast goes to many agents; pin and sticky are for one";
+        errors.push(FieldError::new("policy.conflict", format!("{field}/broadcast"), message));
+      }
+    } else if self.stagger_secs.is_some() {
+      let message = "stagger_secs is for a broadcast";
+      errors.push(
+        FieldError::new("policy.incomplete", format!("{field}/stagger_secs"), message)
+          .with_hint("broadcast: all"),
+      );
     }
     if let Some(sticky) = &self.sticky {
       sticky.check(&format!("{field}/sticky"), errors);

@@ -96,6 +96,9 @@ pub struct TaskEntity {
   pub mark: Option<TaskMark>,
   /// Since when its agent is silent.
   pub unreachable_since: Option<Ts>,
+  /// The broadcast that it is a part of.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub parent_id: Option<TaskId>,
   /// Who made it.
   pub created_by: Option<String>,
   /// When.
@@ -274,6 +277,8 @@ pub struct TaskFilter {
   pub status: Option<String>,
   /// On this agent.
   pub agent_id: Option<AgentId>,
+  /// Tasks of this broadcast.
+  pub parent_id: Option<TaskId>,
 }
 
 /// Why a task is asked to stop, and how.

@@ -12,9 +12,9 @@ use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  AgentChoice, AgentId, Backoff, BackoffStrategy, Delivery, ExecuteCommand, FieldError, LogPolicy,
-  Preference, Requests, RetryCondition, Selector, Sticky, TaskInstanceStatus, check_conditions,
-  parse_duration, pointer_part,
+  AgentChoice, AgentId, Backoff, BackoffStrategy, Broadcast, Delivery, ExecuteCommand, FieldError,
+  LogPolicy, Preference, Requests, RetryCondition, Selector, Sticky, TaskInstanceStatus,
+  check_conditions, parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -251,6 +251,14 @@ pub struct TaskConfig {
   /// In which order agents that fit are given its tasks; as the server says where not said.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub agent_choice: Option<AgentChoice>,
+  /// It runs on many agents at once: `all` that fit, or a number; `{agents, success}` with the
+  /// rule `all`, `any` or `quorum`.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Object>))]
+  pub broadcast: Option<Broadcast>,
+  /// Time between the starts on two agents of a broadcast.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub stagger_secs: Option<Seconds>,
   /// What is promised about starts.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub delivery: Option<Delivery>,

@@ -68,6 +68,10 @@ define_id! {
   TaskInstanceId
 }
 define_id! {
+  /// One run of a schedule over instants that lie in the past.
+  BackfillId
+}
+define_id! {
   /// An API or agent token.
   TokenId
 }

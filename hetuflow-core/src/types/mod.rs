@@ -1,6 +1,7 @@
 //! Words without I/O: ids, instants, enums, states, errors, and the pure rules on them.
 
 mod backoff;
+mod broadcast;
 pub mod calendar;
 pub mod config_text;
 pub mod cron;
@@ -22,6 +23,7 @@ mod ts;
 mod wire_enum;
 
 pub use backoff::{Backoff, full_jitter};
+pub use broadcast::{BROADCAST_AGENTS_MAX, Broadcast, BroadcastSuccess};
 pub use calendar::{Calendar, CalendarGate, CalendarRule, IcsRules, read_ics};
 pub use cron::{
   ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,

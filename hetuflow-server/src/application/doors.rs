@@ -7,9 +7,9 @@ use hetuflow_core::{ServerId, Ts};
 use crate::endpoint::ApiState;
 use crate::gateway::GatewayState;
 use crate::service::{
-  AgentSvc, ApplySvc, CalendarSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc, NamespaceSvc,
-  OwnFigures, ScheduleSvc, SecretSvc, SemaphoreSvc, Store, SystemSvc, TaskSvc, TokenSvc, V0Svc,
-  WatchSvc,
+  AgentSvc, ApplySvc, BackfillSvc, CalendarSvc, FeedSvc, FreezeSvc, JobSvc, ListSvc, LogSvc,
+  NamespaceSvc, OwnFigures, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc, Store, SystemSvc,
+  TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Every service that a route calls.
@@ -17,7 +17,7 @@ pub(super) fn api_state(
   (store, server): (&Store, &ServerId),
   (open, v0_api): (bool, bool),
   (tasks, tokens, feed, secrets): (&Arc<TaskSvc>, &Arc<TokenSvc>, &Arc<FeedSvc>, &Arc<SecretSvc>),
-  gateway: &Arc<GatewayState>,
+  (gateway, backfills): (&Arc<GatewayState>, &Arc<BackfillSvc>),
 ) -> Arc<ApiState> {
   let started_at = Ts::now();
   let version = env!("CARGO_PKG_VERSION");
@@ -28,6 +28,7 @@ pub(super) fn api_state(
     jobs: JobSvc::new(store.clone()),
     apply: ApplySvc::new(store.clone()),
     schedules: ScheduleSvc::new(store.clone()),
+    backfills: backfills.clone(),
     freezes: FreezeSvc::new(store.clone()),
     tasks: tasks.clone(),
     logs: Arc::new(LogSvc::new(store.clone())),
@@ -43,6 +44,7 @@ pub(super) fn api_state(
     secrets: secrets.clone(),
     calendars: CalendarSvc::new(store.clone()),
     semaphores: SemaphoreSvc::new(store.clone()),
+    simulate: SimulateSvc::new(store.clone()),
     system: SystemSvc::new(store.clone(), (server.clone(), version), started_at),
     gateway_stats: Arc::new(move || stats.stats.to_json(&stats.roster)),
     gateway_connections: Arc::new(move || connections_json(&connections)),

@@ -18,13 +18,13 @@ use crate::gateway::{AuthMode, GatewaySettings, GatewayState, GatewayStats};
 use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
-  Admission, ArtifactSweep, DeadlineSweep, Liveness, LivenessSettings, Planner, RemoteWake,
-  TokenUses, Upkeep,
+  Admission, ArtifactSweep, Backfiller, DeadlineSweep, Liveness, LivenessSettings, Planner,
+  RemoteWake, TokenUses, Upkeep, follow_broadcasts,
 };
 use crate::service::{
-  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, ArtifactLimits, ArtifactSvc, FeedSvc,
-  JobCache, LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc, SessionSvc, Store, SubmitSvc,
-  TaskSvc, TokenSvc,
+  AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, ArtifactLimits, ArtifactSvc, BackfillSvc,
+  BroadcastSvc, FeedSvc, JobCache, LiveAttempts, OverdueSvc, PlanSvc, ReportSvc, SecretSvc,
+  SessionSvc, Store, SubmitSvc, TaskSvc, TokenSvc,
 };
 
 /// C: long enough that no claim that is on its way is taken for one that was never handed out.
@@ -46,6 +46,7 @@ pub(super) struct Parts {
   artifacts: Arc<ArtifactSvc>,
   feed: Arc<FeedSvc>,
   plan: Arc<PlanSvc>,
+  backfills: Arc<BackfillSvc>,
   pub(super) gateway: Arc<GatewayState>,
   pub(super) api: Arc<ApiState>,
 }
@@ -91,6 +92,8 @@ impl Parts {
     let artifacts = Arc::new(ArtifactSvc::new(store.clone(), artifact_limits(config)));
     let feed = FeedSvc::new(store.clone(), epoch);
     let plan = PlanSvc::new(store.clone(), config.scheduler.plan_ahead);
+    let most = config.scheduler.backfill_max;
+    let backfills = BackfillSvc::new(store.clone(), tasks.clone(), most);
     let auth = match config.auth.mode.as_str() {
       "off" => AuthMode::Off,
       "strict" => AuthMode::Strict,
@@ -119,7 +122,12 @@ impl Parts {
       stop: background.soft.clone(),
     });
     let doors = (auth == AuthMode::Off, config.compat.v0_api);
-    let api = api_state((&store, server), doors, (&tasks, &tokens, &feed, &secrets), &gateway);
+    let api = api_state(
+      (&store, server),
+      doors,
+      (&tasks, &tokens, &feed, &secrets),
+      (&gateway, &backfills),
+    );
     Self {
       store,
       roster,
@@ -135,6 +143,7 @@ impl Parts {
       artifacts,
       feed,
       plan,
+      backfills,
       gateway,
       api,
     }
@@ -168,6 +177,8 @@ impl Parts {
     background.spawn("fleet-router", fleet.run(soft()));
     let planner = Planner::new(self.store.clone(), self.plan.clone());
     background.spawn("planner", planner.run(soft()));
+    let backfiller = Backfiller::new(self.store.clone(), self.backfills.clone());
+    background.spawn("backfiller", backfiller.run(soft()));
     let admission = AdmissionSvc::new(self.store.clone(), self.jobs.clone());
     background.spawn("admission", Admission::new(self.store.clone(), admission).run(soft()));
     let ageing = AgeingSvc::new(self.store.clone(), config.scheduler.priority_ageing);
@@ -177,6 +188,8 @@ impl Parts {
     background.spawn("deadline-sweep", sweep.run(soft()));
     let sweep = ArtifactSweep::new(self.artifacts.clone());
     background.spawn("artifact-sweep", sweep.run(soft()));
+    let broadcasts = BroadcastSvc::new(self.store.clone(), self.jobs.clone());
+    background.spawn("broadcasts", follow_broadcasts(broadcasts, soft()));
     background.spawn("token-uses", TokenUses::new(self.tokens.clone()).run(soft()));
     let settings = LivenessSettings {
       unreachable_after: config.agents.heartbeat_ttl,

@@ -21,7 +21,9 @@ use crate::infra::bmc::{
 };
 use crate::infra::bus::DueMarks;
 use crate::infra::db::{Conn, DbError};
-use crate::service::{JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store};
+use crate::service::{
+  BroadcastSvc, JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store, SvcError,
+};
 
 /// Changes of agents are read again for so long: longer than any transaction takes, or the way from
 /// an agent's registration to its seat.
@@ -76,6 +78,7 @@ pub struct Dispatcher {
   began: Option<Ts>,
   next_audit: Instant,
   zones: HashMap<ScheduleId, Option<Arc<str>>>,
+  broadcasts: BroadcastSvc,
   /// All agents, for tasks that like some more than others, and when they were read.
   known_agents: Option<(Instant, Vec<AgentEntity>)>,
   /// Classes with needs for which no agent had room when that was counted last.
@@ -92,6 +95,7 @@ impl Dispatcher {
     settings: DispatchSettings,
   ) -> Self {
     Self {
+      broadcasts: BroadcastSvc::new(store.clone(), jobs.clone()),
       store,
       roster,
       jobs,
@@ -187,6 +191,9 @@ impl Dispatcher {
       return Ok(false);
     }
     let Some(class) = self.class(range).await? else { return Ok(false) };
+    if class.broadcast {
+      return self.begin_broadcasts(range).await;
+    }
     if self.no_room.contains(&range.0) {
       return Ok(false);
     }
@@ -213,6 +220,23 @@ impl Dispatcher {
     }
     self.hand_out(&slots, claims.tasks).await?;
     Ok(claims.full)
+  }
+
+  /// Tasks that go to many agents are begun, not claimed.
+  async fn begin_broadcasts(&mut self, range: (i64, i64)) -> Result<bool, DbError> {
+    let more = match self.broadcasts.begin(range, self.settings.early).await {
+      Ok(more) => more,
+      Err(SvcError::Database(error)) => return Err(error),
+      Err(error) => {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot begin broadcasts");
+        false
+      }
+    };
+    if !more {
+      // Those for which too few agents are there are found again by the sweep.
+      self.marks.remove(&range);
+    }
+    Ok(more)
   }
 
   /// For the places of the best agents at once; for the others what has waited for long enough.

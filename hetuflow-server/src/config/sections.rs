@@ -113,6 +113,8 @@ pub struct SchedulerConfig {
   pub early_dispatch: Duration,
   /// P: time between looks without a wake.
   pub task_poll_interval: Duration,
+  /// Most instants of one backfill.
+  pub backfill_max: i64,
   /// In which order agents that fit are given tasks, where a job does not say.
   pub agent_choice: AgentChoice,
   /// How long a due task waits for an agent that it likes more while others have room.
@@ -338,6 +340,7 @@ impl SchedulerConfig {
         Duration::ZERO..=SEC * 600,
       ),
       task_poll_interval: text.duration("scheduler.task_poll_interval", SEC, MS * 50..=SEC * 60),
+      backfill_max: text.integer("scheduler.backfill_max", 10_000, 1..=1_000_000),
       agent_choice: agent_choice(text),
       prefer_hold: text.duration("scheduler.prefer_hold", SEC * 2, Duration::ZERO..=SEC * 600),
       priority_ageing: text.duration(

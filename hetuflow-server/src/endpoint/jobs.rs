@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use hetuflow_core::{
   ApplyRequest, ApplyResponse, ErrorCode, JobEntity, JobFilter, JobForCreate, JobForUpdate,
-  JobSpec, JobStatus, Page, TaskEntity, TaskFilter, TaskForCreate,
+  JobPlan, JobPlanRequest, JobSpec, JobStatus, Page, TaskEntity, TaskFilter, TaskForCreate,
 };
 
 use super::auth::Caller;
@@ -31,6 +31,10 @@ pub(super) fn operations() -> Vec<Operation> {
       .summary("Make jobs as they are described, all or none")
       .body::<ApplyRequest>()
       .answers::<ApplyResponse>(),
+    Operation::post("/api/v1/jobs/plan", plan)
+      .summary("The fires that an apply would add, remove and move; changes nothing")
+      .body::<JobPlanRequest>()
+      .answers::<JobPlan>(),
     Operation::post("/api/v1/jobs/{ref}/enable", enable)
       .summary("Switch a job on")
       .in_namespace()
@@ -178,6 +182,14 @@ async fn apply(
   JsonBody(request): JsonBody<ApplyRequest, BULK_BYTES_MAX>,
 ) -> Answer<ApplyResponse> {
   Ok(Json(api.apply.apply(&caller.0, request).await?))
+}
+
+async fn plan(
+  State(api): Api,
+  caller: Caller,
+  JsonBody(request): JsonBody<JobPlanRequest, BULK_BYTES_MAX>,
+) -> Answer<JobPlan> {
+  Ok(Json(api.apply.fires(&caller.0, request).await?))
 }
 
 async fn enable(

@@ -7,6 +7,7 @@
 mod agents;
 mod artifacts;
 mod auth;
+mod backfills;
 mod calendars;
 mod control;
 mod docs;
@@ -29,6 +30,7 @@ mod router;
 mod schedules;
 mod secrets;
 mod semaphores;
+mod simulate;
 mod state;
 mod system;
 mod task_instances;

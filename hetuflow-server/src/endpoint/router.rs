@@ -10,8 +10,8 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, artifacts, calendars, control, docs, events, gateway_figures, jobs, logs, namespaces,
-  schedules, secrets, semaphores, system, task_instances, tasks, tokens, v0,
+  agents, artifacts, backfills, calendars, control, docs, events, gateway_figures, jobs, logs,
+  namespaces, schedules, secrets, semaphores, simulate, system, task_instances, tasks, tokens, v0,
 };
 
 /// Every route of this room.
@@ -20,6 +20,8 @@ pub(super) fn operations() -> Vec<Operation> {
     namespaces::operations(),
     jobs::operations(),
     schedules::operations(),
+    backfills::operations(),
+    simulate::operations(),
     tasks::operations(),
     control::operations(),
     task_instances::operations(),

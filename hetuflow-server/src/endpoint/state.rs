@@ -7,9 +7,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{
-  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, CalendarSvc, FeedSvc, FreezeSvc, JobSvc,
-  ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SystemSvc, TaskSvc,
-  TokenSvc, V0Svc, WatchSvc,
+  AgentCommandSvc, AgentSvc, ApplySvc, ArtifactSvc, BackfillSvc, CalendarSvc, FeedSvc, FreezeSvc,
+  JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc, SimulateSvc,
+  SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
 };
 
 /// Figures that another room keeps and this one shows.
@@ -25,6 +25,8 @@ pub struct ApiState {
   pub apply: ApplySvc,
   /// Schedules.
   pub schedules: ScheduleSvc,
+  /// Schedules run for instants of the past.
+  pub backfills: Arc<BackfillSvc>,
   /// Freezes of namespaces and of everything.
   pub freezes: FreezeSvc,
   /// Tasks and attempts.
@@ -53,6 +55,8 @@ pub struct ApiState {
   pub tokens: Arc<TokenSvc>,
   /// The older words for tasks, agents and cron jobs.
   pub v0: V0Svc,
+  /// A namespace in virtual time.
+  pub simulate: SimulateSvc,
   /// The server itself.
   pub system: SystemSvc,
   /// Counts of the gateway.

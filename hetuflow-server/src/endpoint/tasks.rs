@@ -166,6 +166,7 @@ async fn list(State(api): Api, caller: Caller, mut args: Args) -> Answer<Page<Ta
     schedule_id: args.value("schedule_id")?,
     status: status_filter(&mut args)?,
     agent_id: args.value("agent_id")?,
+    parent_id: args.value("parent_id")?,
   };
   args.finish()?;
   Ok(Json(api.tasks.list(&caller.0, &filter, &page).await?))

@@ -1,5 +1,6 @@
 //! Tests of the door as a whole, over a store in a temporary folder.
 
+mod answers;
 mod json_rows;
 mod routes;
 mod use_cases;
@@ -18,9 +19,10 @@ use super::{ApiState, router};
 use crate::infra::bus::Bus;
 use crate::infra::db::{Db, DbOptions, migrate};
 use crate::service::{
-  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, CalendarSvc, FeedSvc,
-  FreezeSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc, SecretSvc, SemaphoreSvc,
-  Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc, WatchSvc,
+  Actor, AgentCommandSvc, AgentSvc, ApplySvc, ArtifactLimits, ArtifactSvc, BackfillSvc,
+  CalendarSvc, FeedSvc, FreezeSvc, JobCache, JobSvc, ListSvc, LogSvc, NamespaceSvc, ScheduleSvc,
+  SecretSvc, SemaphoreSvc, SimulateSvc, Store, SubmitSvc, SystemSvc, TaskSvc, TokenSvc, V0Svc,
+  WatchSvc,
 };
 
 /// The whole room over an empty store.
@@ -59,6 +61,7 @@ impl House {
       jobs: JobSvc::new(store.clone()),
       apply: ApplySvc::new(store.clone()),
       schedules: ScheduleSvc::new(store.clone()),
+      backfills: BackfillSvc::new(store.clone(), Arc::clone(&tasks), 1000),
       freezes: FreezeSvc::new(store.clone()),
       v0: V0Svc::new(store.clone(), Arc::clone(&tasks)),
       v0_api: true,
@@ -72,6 +75,7 @@ impl House {
       tokens: Arc::clone(&tokens),
       artifacts: Arc::new(ArtifactSvc::new(store.clone(), limits)),
       secrets: Arc::new(SecretSvc::new(store.clone(), folder.path().join("secret.key"))),
+      simulate: SimulateSvc::new(store.clone()),
       calendars: CalendarSvc::new(store.clone()),
       semaphores: SemaphoreSvc::new(store.clone()),
       system: SystemSvc::new(store, (server_id.clone(), "0.0.0"), Ts::now()),

@@ -22,6 +22,10 @@ pub struct Bus {
   pub dispatch: Notify,
   /// A schedule changed, or a task of a gated one ended.
   pub plan: Notify,
+  /// A backfill changed, or a task ended while one is open.
+  pub backfill: Notify,
+  /// A backfill is open, as the loop over them has seen it.
+  pub backfills_open: AtomicBool,
   /// A task of a limit came or ended, or a limit changed.
   pub admit: Notify,
   /// A commit added to the journal.
@@ -50,6 +54,8 @@ impl Default for Bus {
       due: Mutex::new(DueMarks::new()),
       dispatch: Notify::new(),
       plan: Notify::new(),
+      backfill: Notify::new(),
+      backfills_open: AtomicBool::new(true),
       admit: Notify::new(),
       events: Notify::new(),
       control: Notify::new(),
@@ -127,6 +133,9 @@ impl Bus {
 
   /// These tasks ended.
   pub fn tasks_ended(&self, tasks: impl IntoIterator<Item = TaskId>) {
+    if self.backfills_open.load(Ordering::Acquire) {
+      self.backfill.notify_one();
+    }
     let waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
     if waiters.is_empty() {
       return;

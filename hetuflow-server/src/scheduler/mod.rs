@@ -1,7 +1,9 @@
-//! Loops that keep time: planning, signs of life, deadlines, hints between servers.
+//! Loops that keep time: planning, backfills, signs of life, deadlines, hints between servers.
 
 mod admission;
 mod artifact_sweep;
+mod backfiller;
+mod broadcast_sweep;
 mod deadline_sweep;
 mod liveness;
 mod planner;
@@ -11,6 +13,8 @@ mod upkeep;
 
 pub use admission::Admission;
 pub use artifact_sweep::ArtifactSweep;
+pub use backfiller::Backfiller;
+pub use broadcast_sweep::follow_broadcasts;
 pub use deadline_sweep::DeadlineSweep;
 pub use liveness::{Liveness, LivenessSettings};
 pub use planner::Planner;

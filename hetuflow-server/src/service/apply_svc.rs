@@ -34,18 +34,42 @@ impl ApplySvc {
   ///
   /// # Errors
   /// 403 below editor in one of the namespaces; every broken rule of every job, under `/jobs/N`.
-  pub async fn apply(&self, actor: &Actor, mut request: ApplyRequest) -> SvcResult<ApplyResponse> {
-    actor.require_role(Role::Editor)?;
-    let mut errors = Vec::new();
-    check(&mut request, actor, &mut errors)?;
-    let mut work = self.store.work().await?;
-    let planned = plan(&mut work, actor, (&request, errors)).await;
-    if request.dry_run {
+  pub async fn apply(&self, actor: &Actor, request: ApplyRequest) -> SvcResult<ApplyResponse> {
+    let dry_run = request.dry_run;
+    let (work, changes) = tried(&self.store, actor, request).await?;
+    if dry_run {
       work.roll_back().await;
-      return planned.map(|changes| ApplyResponse { applied: false, changes });
+      return Ok(ApplyResponse { applied: false, changes });
     }
-    let changes = work.end(planned).await?;
+    let changes = work.end(Ok(changes)).await?;
     Ok(ApplyResponse { applied: true, changes })
+  }
+
+  /// The store that it works on.
+  pub(super) fn store(&self) -> &Store {
+    &self.store
+  }
+}
+
+/// Everything in one transaction that is still open; rolled back where anything is wrong.
+///
+/// # Errors
+/// 403 below editor in one of the namespaces; every broken rule of every job.
+pub(super) async fn tried(
+  store: &Store,
+  actor: &Actor,
+  mut request: ApplyRequest,
+) -> SvcResult<(Work, Vec<ApplyChange>)> {
+  actor.require_role(Role::Editor)?;
+  let mut errors = Vec::new();
+  check(&mut request, actor, &mut errors)?;
+  let mut work = store.work().await?;
+  match plan(&mut work, actor, (&request, errors)).await {
+    Ok(changes) => Ok((work, changes)),
+    Err(error) => {
+      work.roll_back().await;
+      Err(error)
+    }
   }
 }
 

@@ -121,6 +121,28 @@ impl Ends {
     self.finished.push(end);
   }
 
+  /// Notes the end of a task that ran as the tasks that it made; its live row is gone.
+  pub(super) fn add_broadcast(
+    &mut self,
+    row: &HotRow,
+    (to, reason): (TaskStatus, &str),
+    outputs: Value,
+    now: Ts,
+  ) {
+    let status = match to {
+      TaskStatus::Succeeded => TaskInstanceStatus::Succeeded,
+      TaskStatus::Failed => TaskInstanceStatus::Failed,
+      TaskStatus::Skipped => TaskInstanceStatus::Skipped,
+      _ => TaskInstanceStatus::Cancelled,
+    };
+    let mut end = blank_end(row, TaskInstanceId::generate(), status, now);
+    (end.attempt, end.task_status) = (0, Some(to));
+    end.reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+    end.left.outputs = Some(outputs);
+    self.note_final(row, &end, to);
+    self.finished.push(end);
+  }
+
   fn note_final(&mut self, row: &HotRow, end: &FinishedAttempt, to: TaskStatus) {
     let event_type = match to {
       TaskStatus::Succeeded => "task.succeeded",

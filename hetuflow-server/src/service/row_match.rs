@@ -211,7 +211,8 @@ impl Fields for AgentRow {
   fn cell(&self, field: &FilterField, _now: Ts) -> Cell<'_> {
     match field {
       FilterField::State => {
-        if self.cordoned && self.status != hetuflow_core::AgentStatus::Offline {
+        use hetuflow_core::AgentStatus as S;
+        if self.cordoned && !matches!(self.status, S::Offline | S::Draining) {
           return text("cordoned");
         }
         text(self.status.as_str())

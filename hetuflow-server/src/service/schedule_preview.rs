@@ -1,9 +1,10 @@
 //! What a schedule would do next, with the same code that plans it.
 
 use hetuflow_core::{
-  FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate, ScheduleId,
-  SchedulePreview, Ts, cron_field_error,
+  ClockNote, FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate,
+  ScheduleId, SchedulePreview, Ts, cron_field_error,
 };
+use jiff::tz::TimeZone;
 
 use super::schedule_change::row_of;
 use super::schedule_cursor::Rhythm;
@@ -34,16 +35,22 @@ pub(super) fn preview_of(
   let mut skips = if first { schedule.skip_next } else { 0 };
   for _ in 0..count.min(left) {
     let Some((at, note)) = rhythm.next(after) else { break };
-    let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     let left_out = skips > 0 && schedule.next_run_at.is_some_and(|next| at >= next);
     skips -= i64::from(left_out);
     let wish = schedule.skip_reason.as_deref().filter(|_| left_out);
-    let note = wish.map(str::to_owned).or_else(|| note.map(|note| note.to_string()));
-    next.push(NextFire { at, local, note });
+    let mut fire = shown((at, note), &zone);
+    fire.note = wish.map(str::to_owned).or(fire.note);
+    next.push(fire);
     after = at;
   }
   let timezone = schedule.timezone.clone();
   Ok(SchedulePreview { description: rhythm.describe(), timezone, next })
+}
+
+/// An instant as people see it.
+pub(super) fn shown((at, note): (Ts, Option<ClockNote>), zone: &TimeZone) -> NextFire {
+  let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+  NextFire { at, local, note: note.map(|note| note.to_string()) }
 }
 
 /// The same for a checked request; nothing is stored, and `H` shows one possible place.

@@ -355,6 +355,7 @@ pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
     outputs: None,
     mark: None,
     unreachable_since: None,
+    parent_id: None,
     created_by: row.created_by.clone(),
     created_at: Ts::now(),
   }

@@ -87,6 +87,10 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
       let text = format!("{text}; how it ended is not known");
       (text, knob("max_retries and delivery (another attempt), disconnect.lost_after"))
     }
+    "broadcast" => {
+      let text = format!("its rule was not met: {}", inner(reason));
+      (text, knob("broadcast.success; hetuflowctl task tree names the tasks"))
+    }
     "cancelled" | "skipped" => (format!("asked for by {}", inner(reason)), None),
     "exit_unknown" => ("its process ended, and its code could not be read".to_owned(), None),
     _ if task.status == TaskStatus::Expired => expired(config),

@@ -16,9 +16,11 @@ use super::why_change::changes;
 use super::why_end::tell_end;
 use super::{Actor, JobCache, SvcResult};
 use crate::infra::bmc::hot::{self, WaitingRow};
-use crate::infra::bmc::{sticky_bmc, watch_agents};
+use crate::infra::bmc::{broadcast_bmc, sticky_bmc, watch_agents};
 use crate::infra::db::Conn;
 
+/// Tasks of a broadcast that one answer names.
+const FACTS_MAX: usize = 50;
 /// Agents that one answer names.
 const AGENTS_MAX: usize = 200;
 
@@ -38,6 +40,16 @@ impl TaskSvc {
     let now = conn.now().await?;
     let row = hot::waiting_row(&mut conn, task.id).await?;
     let mut why = told(&task, row.as_ref(), now);
+    if task.status.is_on_agent() && task.instance_id.is_none() {
+      let children = broadcast_bmc::children(&mut conn, task.id).await?;
+      let over = children.iter().filter(|one| one.status.is_final()).count();
+      let stops = if task.status == TaskStatus::Cancelling { "is being stopped" } else { "runs" };
+      why.text = format!("it {stops} as {} tasks, of which {over} are over", children.len());
+      let left = children.iter().filter(|one| !one.status.is_final()).take(FACTS_MAX);
+      why.facts = left
+        .map(|one| format!("{} is {} on {}", one.task_id.short(), one.status, one.agent_id))
+        .collect();
+    }
     if task.status.is_final() {
       let spec = self.jobs.spec(&mut conn, task.job_id, task.job_version).await?;
       tell_end(&mut why, &task, task.config.as_ref().unwrap_or(&spec.config));

@@ -81,7 +81,7 @@ pub async fn calendars_are_checked_and_kept(store: &TestStore) {
   for (put, expected) in [
     (
       serde_json::json!({ "rules": ["easter", "never"], "timezone": "Mars/Phobos" }),
-      vec![("calendar.rule", "/rules/1"), ("timezone.unknown", "/timezone")],
+      vec![("calendar.rule", "/rules/1"), ("tz.unknown", "/timezone")],
     ),
     (serde_json::json!({ "ics": "hello" }), vec![("calendar.ics", "/ics")]),
     (serde_json::json!({ "blackout": true }), vec![("calendar.empty", "/rules")]),

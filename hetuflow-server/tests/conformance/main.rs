@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod ageing;
+mod backfills;
 mod calendars;
 mod controls;
 mod dedup;
@@ -102,6 +103,10 @@ both_engines! {
   planner_faults::an_interval_waits_for_the_end,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
+  backfills::a_backfill_runs_what_is_missing,
+  backfills::two_servers_never_run_an_instant_twice,
+  backfills::a_backfill_is_held_goes_on_and_ends,
+  backfills::a_backfill_has_its_limits_and_holds_nothing_back,
   plans::hot_statements_use_their_indexes,
   watches::filters_mean_the_same,
   watches::figures_of_lists_are_read,

@@ -61,3 +61,17 @@ pub const NEXT: &str = "\
 Examples:
   hetuflowctl schedule next etl-daily --count 5
   hetuflowctl schedule next '30 2 * * *' --tz Europe/Berlin --from 2027-03-27";
+
+/// `schedule backfill`.
+pub const BACKFILL: &str = "\
+Examples:
+  hetuflowctl schedule backfill nightly --from 2026-01-01 --to 2026-01-31 --dry-run
+  hetuflowctl schedule backfill nightly --from 2026-01-01 --to 2026-01-31 --parallelism 4 --wait
+  hetuflowctl schedule backfill nightly --from 2026-01-01 --to 2026-01-31 --only failed --yes";
+
+/// `simulate`.
+pub const SIMULATE: &str = "\
+Examples:
+  hetuflowctl simulate
+  hetuflowctl simulate -f jobs/ --for 2d --slots 16
+  hetuflowctl simulate --for 7d --seed 2 -o json";

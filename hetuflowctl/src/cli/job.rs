@@ -1,14 +1,15 @@
 //! Jobs.
 
 use clap::{Args, Subcommand};
-use hetuflow_core::{JobStatus, Ts};
+use hetuflow_core::{HERD_DEFAULT, JobStatus, PLAN_DAYS_DEFAULT, PLAN_DAYS_MAX, Ts};
 
 use super::apply::ManifestArgs;
+use super::backfill::BackfillArgs;
 use super::examples;
 use super::list::{Paging, Watching};
 use super::object::{FileArgs, Many, ManyJobs, Name, Names};
 use super::run::RunArgs;
-use super::value::{read_pair, read_past};
+use super::value::{read_instant, read_pair, read_past};
 
 /// Verbs of jobs.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub enum JobVerb {
   Update(JobUpdate),
   /// Check manifests; nothing is changed
   Validate(JobValidate),
+  /// The fires that manifests would add, remove and move; nothing is changed
+  Plan(JobPlanArgs),
   /// Why a job fails, is late, or never runs
   Why(Name),
   /// Delete jobs with their schedules
@@ -54,8 +57,36 @@ pub enum JobVerb {
   Clone(JobClone),
   /// Give a job another name
   Rename(JobRename),
+  /// Run the schedule of a job for instants of the past
+  Backfill(BackfillArgs),
   /// Jobs with their schedules as manifests for apply
   Export(JobExport),
+}
+
+/// What to plan.
+#[derive(Debug, Clone, Args)]
+pub struct JobPlanArgs {
+  /// The manifests.
+  #[command(flatten)]
+  pub manifests: ManifestArgs,
+  /// How far to look, in days
+  #[arg(long, value_name = "N", default_value_t = PLAN_DAYS_DEFAULT, value_parser = clap::value_parser!(i64).range(1..=PLAN_DAYS_MAX))]
+  pub days: i64,
+  /// From this instant on; now where not given
+  #[arg(long, value_name = "TIME", value_parser = read_instant, allow_hyphen_values = true)]
+  pub from: Option<Ts>,
+  /// So many schedules in one minute are told
+  #[arg(long, value_name = "N", default_value_t = HERD_DEFAULT, value_parser = clap::value_parser!(i64).range(2..))]
+  pub herd: i64,
+  /// As apply --scope
+  #[arg(long, value_name = "K=V", value_parser = read_pair)]
+  pub scope: Vec<(String, String)>,
+  /// As apply --prune
+  #[arg(long, requires = "scope")]
+  pub prune: bool,
+  /// Exit 10 where a fire would change
+  #[arg(long)]
+  pub exit_code: bool,
 }
 
 /// Which job to edit.

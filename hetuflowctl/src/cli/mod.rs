@@ -2,6 +2,7 @@
 
 mod apply;
 mod artifact;
+mod backfill;
 mod bench;
 mod calendar;
 mod client;
@@ -23,12 +24,14 @@ mod place;
 mod run;
 mod schedule;
 mod semaphore;
+mod simulate;
 mod task;
 mod tui;
 mod value;
 
 pub use apply::*;
 pub use artifact::*;
+pub use backfill::*;
 pub use bench::*;
 pub use calendar::*;
 pub use client::*;
@@ -49,6 +52,7 @@ pub use place::*;
 pub use run::*;
 pub use schedule::*;
 pub use semaphore::*;
+pub use simulate::*;
 pub use task::*;
 pub use tui::*;
 pub use value::*;
@@ -126,6 +130,12 @@ pub enum Command {
   /// Schedules: when to run
   #[command(subcommand, visible_aliases = ["sched", "s"], alias = "schedules")]
   Schedule(ScheduleVerb),
+  /// Backfills: schedules run for instants of the past
+  #[command(subcommand, alias = "backfills")]
+  Backfill(BackfillVerb),
+  /// What would happen in virtual time: load, overlaps, lateness; nothing is changed
+  #[command(after_help = examples::SIMULATE)]
+  Simulate(SimulateArgs),
   /// Tasks: one planned piece of work each
   #[command(subcommand, visible_alias = "t", alias = "tasks")]
   Task(TaskVerb),

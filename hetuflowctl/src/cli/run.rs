@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use hetuflow_core::{ExecuteCommand, Selector, Ts};
+use hetuflow_core::{Broadcast, BroadcastSuccess, ExecuteCommand, Selector, Ts};
 
 use super::value::{read_duration, read_instant, read_pair, read_selector};
 
@@ -61,6 +61,15 @@ pub struct RunOptions {
   /// Only on agents that meet this: k=v, k!=v, 'k in (a,b)', k, '!k', 'k>=1.2'
   #[arg(long, value_name = "COND", value_parser = read_selector)]
   pub require: Vec<Selector>,
+  /// On many agents at once: all that fit, or so many
+  #[arg(long, value_name = "all|N", conflicts_with = "agent")]
+  pub broadcast: Option<Broadcast>,
+  /// Time between the starts on two agents of --broadcast
+  #[arg(long, value_name = "DUR", value_parser = read_duration, requires = "broadcast")]
+  pub stagger: Option<Duration>,
+  /// When --broadcast is a success: all, any or quorum of its tasks
+  #[arg(long, value_name = "RULE", requires = "broadcast")]
+  pub success: Option<BroadcastSuccess>,
   /// While we wait: Ctrl-C asks the task to stop
   #[arg(long)]
   pub cancel_on_interrupt: bool,

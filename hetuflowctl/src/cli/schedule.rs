@@ -7,6 +7,7 @@ use hetuflow_core::{
   DstGap, DstOverlap, IntervalFrom, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts,
 };
 
+use super::backfill::BackfillArgs;
 use super::examples;
 use super::list::Paging;
 use super::object::{Many, Name, Names};
@@ -49,6 +50,9 @@ pub enum ScheduleVerb {
   Check(CheckArgs),
   /// What a schedule has fired and skipped
   Fires(FiresArgs),
+  /// Run a schedule for instants of the past: counted first, then asked once
+  #[command(after_help = examples::BACKFILL)]
+  Backfill(BackfillArgs),
 }
 
 /// Which schedules.
@@ -309,13 +313,13 @@ fn read_overlap(text: &str) -> Result<DstOverlap, String> {
 /// # Errors
 /// The sentence for the person who typed it.
 pub fn read_from(text: &str, zone: &jiff::tz::TimeZone) -> Result<Ts, String> {
-  use jiff::civil::{Date, DateTime, Time};
+  use jiff::civil::{DateTime, Time};
   // The first instant of a day counts, so the search begins just before it.
   let just_before = |at: DateTime| {
     let instant = zone.to_timestamp(at).map_err(|error| error.to_string())?;
     Ok(Ts::from(instant).minus(Duration::from_micros(1)))
   };
-  if let Ok(date) = text.parse::<Date>() {
+  if let Some(date) = day_alone(text) {
     return just_before(date.to_datetime(Time::midnight()));
   }
   if text.parse::<Ts>().is_err()
@@ -324,4 +328,9 @@ pub fn read_from(text: &str, zone: &jiff::tz::TimeZone) -> Result<Ts, String> {
     return just_before(at);
   }
   read_instant(text)
+}
+
+/// A day without a time; a day with one reads as a day too, and its time would be lost.
+pub(super) fn day_alone(text: &str) -> Option<jiff::civil::Date> {
+  if text.contains(':') { None } else { text.parse().ok() }
 }

@@ -103,6 +103,9 @@ pub struct TaskList {
   /// On this agent
   #[arg(long)]
   pub agent: Option<String>,
+  /// Tasks of this broadcast, by id
+  #[arg(long, value_name = "TASK", conflicts_with_all = ["job", "schedule", "state", "agent"])]
+  pub parent: Option<String>,
   /// How many.
   #[command(flatten)]
   pub paging: Paging,

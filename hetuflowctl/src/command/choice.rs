@@ -1,8 +1,8 @@
 //! `-F`, `-l` and `--sort` go to commands that can use them; elsewhere they are refused, not ignored.
 
 use crate::cli::{
-  AgentVerb, AttemptVerb, Command, Global, JobVerb, NamespaceVerb, ScheduleVerb, ServerVerb,
-  TaskVerb, TokenVerb,
+  AgentVerb, AttemptVerb, BackfillVerb, Command, Global, JobVerb, NamespaceVerb, ScheduleVerb,
+  ServerVerb, TaskVerb, TokenVerb,
 };
 use crate::client::CtlError;
 
@@ -88,6 +88,7 @@ fn takes_sort(command: &Command) -> bool {
     Command::Namespace(verb) => matches!(verb, NamespaceVerb::List(_)),
     Command::Token(verb) => matches!(verb, TokenVerb::List(_)),
     Command::Server(verb) => matches!(verb, ServerVerb::List(_)),
+    Command::Backfill(BackfillVerb::List(_)) => true,
     Command::Context(_) | Command::Attempt(AttemptVerb::List(_)) => true,
     Command::Schedule(ScheduleVerb::Fires(_)) | Command::Agent(AgentVerb::Tasks(_)) => true,
     Command::Job(JobVerb::Versions(_) | JobVerb::History(_))

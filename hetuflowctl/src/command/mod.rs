@@ -4,6 +4,7 @@ mod again;
 mod agent;
 mod api;
 mod apply;
+mod backfill;
 mod bench;
 mod bulk;
 mod choice;
@@ -36,6 +37,7 @@ pub mod sample;
 mod schedule;
 mod service;
 mod session;
+mod simulate;
 mod status;
 mod task;
 mod top;
@@ -79,6 +81,8 @@ pub async fn run(session: &Session, command: &Command) -> Result<Outcome, CtlErr
     Command::Queue(verb) => queue::run(session, verb).await,
     Command::Job(verb) => job_verb(session, verb).await,
     Command::Schedule(verb) => schedule(session, verb).await,
+    Command::Backfill(verb) => backfill::run(session, verb).await,
+    Command::Simulate(args) => simulate::run(session, args).await,
     Command::Cluster(verb) => cluster::run(session, verb).await,
     Command::Task(verb) => task(session, verb).await,
     Command::Attempt(verb) => attempt(session, verb).await,
@@ -132,6 +136,7 @@ async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError
     JobVerb::Edit(args) => apply::edit(session, args).await,
     JobVerb::Update(args) => job::update::run(session, args).await,
     JobVerb::Validate(args) => apply::validate(session, args).await,
+    JobVerb::Plan(args) => apply::plan_fires(session, args).await,
     JobVerb::Why(args) => job::why::run(session, args).await,
     JobVerb::Delete(args) => object::delete::run(session, object::Kind::Job, args).await,
     JobVerb::Run(args) => task::run::run(session, args).await,
@@ -144,6 +149,7 @@ async fn job_verb(session: &Session, verb: &JobVerb) -> Result<Outcome, CtlError
     JobVerb::Stats(args) => job::stats::run(session, args).await,
     JobVerb::Clone(args) => job::change::clone(session, args).await,
     JobVerb::Rename(args) => job::change::rename(session, args).await,
+    JobVerb::Backfill(args) => backfill::of_job(session, args).await,
     JobVerb::Export(args) => job::export::run(session, args).await,
   }
 }
@@ -166,6 +172,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
     ScheduleVerb::Check(args) => schedule::check::run(session, args).await,
     ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
+    ScheduleVerb::Backfill(args) => backfill::create(session, args).await,
   }
 }
 

@@ -139,6 +139,7 @@ pub fn task() -> TaskEntity {
     outputs: None,
     mark: None,
     unreachable_since: None,
+    parent_id: None,
     created_by: None,
     created_at: at(-60),
   }

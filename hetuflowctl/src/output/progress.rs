@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,6 +24,36 @@ impl Progress {
   /// Nothing is shown with `-q`.
   pub fn new(look: &Look) -> Self {
     Self { tty: look.err_tty, quiet: look.quiet }
+  }
+
+  /// Shows a bar of how many of `total` are done; off a terminal as [`Progress::during`].
+  pub async fn counted<T>(
+    &self,
+    words: &str,
+    (done, total): (&AtomicU64, u64),
+    work: impl Future<Output = T>,
+  ) -> T {
+    if self.quiet || !self.tty {
+      return self.during(words, work).await;
+    }
+    let bar = ProgressBar::new(total);
+    let style = ProgressStyle::with_template("{msg}  {bar:30} {pos}/{len}  {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(words.to_owned());
+    let mut work = std::pin::pin!(work);
+    loop {
+      tokio::select! {
+        biased;
+        ended = &mut work => {
+          bar.finish_and_clear();
+          return ended;
+        }
+        () = tokio::time::sleep(SHOW_AFTER) => {
+          bar.set_position(done.load(Ordering::Relaxed));
+          bar.tick();
+        }
+      }
+    }
   }
 
   /// Shows `words` for as long as the work takes; erased at the end.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hetuflow_core::{AgentRow, AgentStatus, Selector, TaskDetail, TaskStatus, Ts};
+use hetuflow_core::{AgentRow, AgentStatus, Selector, TaskDetail, TaskStatus, Ts, WhyChange};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub struct Reason {
   pub ahead: i64,
   /// It is given up when it has not started by then.
   pub start_deadline_at: Option<Ts>,
+  /// What would let it start, the smallest change first.
+  pub changes: Vec<WhyChange>,
   /// Each agent that was looked at.
   pub agents: Vec<Fit>,
 }
@@ -61,7 +63,7 @@ pub struct Fit {
 impl Fit {
   /// Whether it could start the task now.
   pub fn is_free(&self) -> bool {
-    self.fits && self.rule != "no_free_slot"
+    self.fits && self.rule == "free"
   }
 }
 
@@ -76,6 +78,10 @@ impl Reason {
     let mut words = self.text.clone();
     if self.ahead > 0 {
       words.push_str(&format!(" {dot} {} before it", count(self.ahead.unsigned_abs())));
+    }
+    if let Some(change) = self.changes.first() {
+      let steps: Vec<&str> = change.steps.iter().map(|step| step.text.as_str()).collect();
+      words.push_str(&format!(" {dot} would start: {}", steps.join(" and ")));
     }
     if let Some(at) = self.start_deadline_at {
       words.push_str(&format!(" {dot} given up {}", ctx.in_words(at)));

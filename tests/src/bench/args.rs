@@ -18,14 +18,14 @@ usage: hetuflow-bench BENCH [options]
   idle      memory at rest, start-up time of hetuflowctl
   agent     one agent alone: processes, rest, precision, output, a server away, 200 deaths
   terminal  hetuflowctl on a terminal: first data, changes, rest, flood, a log of a million lines
-  time      next fires of schedules, beside other implementations
+  time      next fires of schedules, beside others; with --db postgres the planner under load
   held      claims beside 100,000 tasks that a semaphore holds
   limits    what the machine can do without server and agents
 
   --db postgres   a throw-away PostgreSQL with default durability (else SQLite)
   --db URL        this PostgreSQL, in a fresh database that is dropped at the end
   --tasks N       queue 100000 (SQLite 50000), latency 200, spawn 3000, held 100000
-  --seconds S     fire 120, idle 10, terminal 60
+  --seconds S     fire 120, idle 10, terminal 60, time 20
   --agents N      queue 2
   --mb N          logs 200
   -o FILE         writes JSON as well

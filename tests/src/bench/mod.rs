@@ -48,7 +48,7 @@ pub async fn run(options: &Options) -> Result<Report> {
     Bench::Idle => idle::run(options, &target, &mut report).await?,
     Bench::Agent => agent::run(options, &mut report).await?,
     Bench::Terminal => terminal::run(options, &mut report).await?,
-    Bench::Time => time::run(&mut report)?,
+    Bench::Time => time::run(options, &target, &mut report).await?,
     Bench::Held => held::run(options, &target, &mut report).await?,
     Bench::Limits => limits(&target, &mut report).await?,
   }

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 use crate::support::{LIMIT, attempts, submit, task, wait_status};
 
-both_engines!(selectors_choose_agents, needs_are_kept_to, some_agents_are_liked_more,);
+both_engines!(
+  selectors_choose_agents,
+  needs_are_kept_to,
+  some_agents_are_liked_more,
+  broadcasts_reach_every_agent,
+);
 
 async fn label(api: &Api, agent: &str, labels: Value) -> Result<()> {
   let (status, answer) =
@@ -208,5 +213,87 @@ async fn some_agents_are_liked_more(engine: Engine) -> Result<()> {
   let why = api.get_ok(&format!("/tasks/{stuck}/why")).await?;
   assert_eq!((&why["reason"], &why["agents"][0]["rule"]), (&json!("no_agent_fits"), &json!("pin")));
   assert_eq!(attempts(&api, &stuck).await?.len(), 0);
+  cluster.finish()
+}
+
+/// One task per agent that fits and is there; the whole ends by its rule; what is asked of the whole
+/// is asked of its tasks.
+async fn broadcasts_reach_every_agent(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).agents(3).start().await?;
+  let api = cluster.api();
+  for agent in ["agent-0", "agent-1"] {
+    label(&api, agent, json!({ "site": "a" })).await?;
+  }
+  let here = "echo $HETUFLOW_TASK_ID";
+  let all = json!({ "config": { "command": here, "broadcast": "all", "selector": "site=a" } });
+  let whole = submit(&api, &all).await?;
+  let done = wait_status(&api, &whole, &["succeeded"]).await?;
+  let agents = json!({ "agent-0": "succeeded", "agent-1": "succeeded" });
+  assert_eq!((&done["outputs"]["agents"], &done["outputs"]["total"]), (&agents, &json!(2)));
+  let tasks = crate::support::all(&api, &format!("/tasks?parent_id={whole}")).await?;
+  assert_eq!(tasks.len(), 2);
+  for one in &tasks {
+    assert_eq!((&one["parent_id"], &one["status"]), (&json!(whole), &json!("succeeded")));
+  }
+  let tree = ctl(&cluster, &["task", "tree", &whole]).await?;
+  ensure!(tree.contains("on agent-0") && tree.contains("on agent-1"), "{tree}");
+
+  // Rules: one of the two fails.
+  for (success, status) in [("all", "failed"), ("any", "succeeded"), ("quorum", "failed")] {
+    let broadcast = json!({ "agents": "all", "success": success });
+    let gate = cluster.dir().join(format!("once-{success}"));
+    // The first one to make the folder succeeds.
+    let command = format!("mkdir '{}'", gate.display());
+    let config = json!({ "command": command, "broadcast": broadcast, "selector": "site=a" });
+    let id = submit(&api, &json!({ "config": config })).await?;
+    let ended = wait_status(&api, &id, &[status]).await?;
+    assert_eq!(ended["outputs"]["succeeded"], 1, "{ended}");
+    if status == "failed" {
+      let why = api.get_ok(&format!("/tasks/{id}/why")).await?;
+      ensure!(why["text"].as_str().unwrap_or_default().contains("1 of 2 succeeded"), "{why}");
+    }
+  }
+
+  // A number of agents, one after the other; more than there are waits for them.
+  let args = ["run", "--cmd", "true", "--broadcast", "2", "--stagger", "1s", "--wait"];
+  ctl(&cluster, &args).await?;
+  let many = json!({ "config": { "command": "true", "broadcast": 4 } });
+  let many = submit(&api, &many).await?;
+
+  // A stop of the whole stops its tasks, and is over when they are.
+  let config = json!({ "command": "sleep 600", "broadcast": "all", "selector": "site=a" });
+  let stopped = submit(&api, &json!({ "config": config })).await?;
+  wait_status(&api, &stopped, &["running"]).await?;
+  let tasks = crate::support::all(&api, &format!("/tasks?parent_id={stopped}")).await?;
+  for one in &tasks {
+    wait_status(&api, one["id"].as_str().unwrap_or_default(), &["running"]).await?;
+  }
+  let why = api.get_ok(&format!("/tasks/{stopped}/why")).await?;
+  ensure!(
+    why["text"].as_str().unwrap_or_default().contains("2 tasks, of which 0 are over"),
+    "{why}"
+  );
+  api.post_ok(&format!("/tasks/{stopped}/cancel"), &json!({ "reason": "enough" })).await?;
+  let ended = wait_status(&api, &stopped, &["cancelled"]).await?;
+  assert_eq!(ended["reason"], "cancelled(enough)");
+  for one in &tasks {
+    assert_eq!(task(&api, one["id"].as_str().unwrap_or_default()).await?["status"], "cancelled");
+  }
+  assert_eq!(task(&api, &many).await?["status"], "pending");
+  api.post_ok(&format!("/tasks/{many}/cancel"), &json!({})).await?;
+
+  // One that is away is left out, and named.
+  cluster.kill9_agent(1)?;
+  wait::until_ok("agent-1 to be away", LIMIT, || async {
+    let agent = api.get_ok("/agents/agent-1").await.map_err(|error| format!("{error:#}"))?;
+    if agent["status"] == "offline" { Ok(()) } else { Err(agent.to_string()) }
+  })
+  .await?;
+  let whole = submit(&api, &all).await?;
+  let done = wait_status(&api, &whole, &["succeeded"]).await?;
+  assert_eq!(
+    (&done["outputs"]["away"], &done["outputs"]["total"]),
+    (&json!(["agent-1"]), &json!(1))
+  );
   cluster.finish()
 }

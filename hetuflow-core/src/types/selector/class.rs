@@ -50,6 +50,13 @@ pub struct SelectorClass {
   /// The order of agents; the server's where none is named.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub agent_choice: Option<AgentChoice>,
+  /// No agent claims it: it makes a task for each of many agents.
+  #[serde(default, skip_serializing_if = "is_false")]
+  pub broadcast: bool,
+}
+
+const fn is_false(flag: &bool) -> bool {
+  !*flag
 }
 
 impl SelectorClass {
@@ -64,12 +71,13 @@ impl SelectorClass {
       prefer: Vec::new(),
       sticky: None,
       agent_choice: None,
+      broadcast: false,
     }
   }
 
   /// Whether all agents that may serve it are alike to it, and none has to be counted.
   pub fn is_simple(&self) -> bool {
-    self.requests.is_none() && !self.is_choosy()
+    self.requests.is_none() && !self.is_choosy() && !self.broadcast
   }
 
   /// Whether it likes some agents more than others.

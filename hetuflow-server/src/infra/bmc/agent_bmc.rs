@@ -4,7 +4,7 @@ use hetuflow_core::{
   AgentCapabilities, AgentEntity, AgentFilter, AgentId, AgentStatus, Capacity, DrainThen, Labels,
   Page, ServerId, Ts,
 };
-use sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, Value};
+use sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SimpleExpr, Value};
 use serde_json::Value as Json;
 
 use super::page::{PageArgs, by_name};
@@ -141,9 +141,24 @@ pub async fn list(
   let mut select = Query::select();
   select.columns(COLUMNS).from(TABLE);
   if let Some(status) = filter.status {
-    select.and_where(is("status", text(status)));
+    select.and_where(in_state(status));
   }
   by_name(conn, &mut select, page, "id", |row: &AgentEntity| row.id.to_string()).await
+}
+
+/// A state as people see it: what people did to an agent counts above what it does itself.
+fn in_state(status: AgentStatus) -> SimpleExpr {
+  let there =
+    || Expr::col("status").is_not_in([text(AgentStatus::Offline), text(AgentStatus::Error)]);
+  let drains = || Expr::col("drain_since").is_not_null().and(Expr::col("drained_at").is_null());
+  match status {
+    AgentStatus::Draining => there().and(drains()),
+    AgentStatus::Cordoned => there().and(Expr::col("cordoned").eq(true)).and(drains().not()),
+    AgentStatus::Online => {
+      Expr::col("status").is_in([text(AgentStatus::Idle), text(AgentStatus::Busy)])
+    }
+    status => is("status", text(status)),
+  }
 }
 
 /// A sign of life and what came with it.

@@ -6,6 +6,8 @@ pub mod agent_drain_bmc;
 pub mod ahead_bmc;
 pub mod artifact_bmc;
 pub mod artifact_content_bmc;
+pub mod backfill_bmc;
+pub mod broadcast_bmc;
 pub mod calendar_bmc;
 pub mod dedup_bmc;
 pub mod event_bmc;

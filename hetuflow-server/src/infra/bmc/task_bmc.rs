@@ -10,7 +10,7 @@ use super::{is, text, ts, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_view";
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
   "id",
   "job_id",
   "job_name",
@@ -41,6 +41,7 @@ const COLUMNS: [&str; 32] = [
   "outputs",
   "mark",
   "unreachable_since",
+  "parent_id",
   "created_by",
   "created_at",
 ];
@@ -94,6 +95,11 @@ pub async fn list(
   }
   if let Some(agent) = &filter.agent_id {
     select.and_where(is("agent_id", text(agent)));
+  }
+  if let Some(parent) = filter.parent_id {
+    let mut children = Query::select();
+    children.column("task_id").from("sched_task_child").and_where(is("parent_id", uuid(parent.0)));
+    select.and_where(Expr::col("id").in_subquery(children));
   }
   if !statuses.is_empty() {
     select.and_where(Expr::col("status").is_in(statuses.iter().map(text)));

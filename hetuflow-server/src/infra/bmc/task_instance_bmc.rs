@@ -1,6 +1,8 @@
 //! `sched_task_instance_view`: attempts as people see them, live ones included.
 
-use hetuflow_core::{Page, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, Ts};
+use hetuflow_core::{
+  JobId, Page, TaskId, TaskInstanceEntity, TaskInstanceFilter, TaskInstanceId, Ts,
+};
 use sea_query::{Query, SelectStatement};
 
 use super::page::{PageArgs, by_id};
@@ -78,6 +80,20 @@ pub async fn list(
     select.and_where(is("agent_id", text(agent)));
   }
   by_id(conn, &mut select, page, |row: &TaskInstanceEntity| row.id.0).await
+}
+
+/// How long the newest runs of a job that succeeded took, in microseconds.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn last_durations(conn: &mut Conn, job: JobId, limit: i64) -> Result<Vec<i64>, DbError> {
+  let sql = "select i.started_at, i.completed_at from sched_task t \
+    join sched_task_instance i on i.task_id = t.id and i.task_status = 'succeeded' \
+    where t.job_id = $1 order by t.scheduled_at desc limit $2";
+  let values = vec![uuid(job.0), sea_query::Value::BigInt(Some(limit))];
+  let rows: Vec<(Option<Ts>, Option<Ts>)> = conn.fetch_sql(sql, values).await?;
+  let took = |(from, to): (Option<Ts>, Option<Ts>)| Some(to?.micros() - from?.micros());
+  Ok(rows.into_iter().filter_map(took).collect())
 }
 
 /// When the first attempt of a task that started did so.

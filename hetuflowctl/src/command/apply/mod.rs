@@ -4,6 +4,8 @@ mod convert;
 mod create;
 mod edit;
 mod files;
+mod fires;
+mod fires_text;
 mod locate;
 mod manifest;
 mod namespaces;
@@ -18,13 +20,15 @@ mod vars;
 
 pub use create::create;
 pub use edit::run as edit;
+pub use fires::run as plan_fires;
 use manifest::load;
 pub use plan::{diff, load_files, run, validate};
 pub use remove::run as delete;
 
-use hetuflow_core::ApplyResponse;
+use hetuflow_core::{ApplyResponse, JobForCreate};
 use serde_json::Value;
 
+use crate::cli::ManifestArgs;
 use crate::client::{Client, CtlError};
 use crate::command::session::Session;
 
@@ -51,6 +55,16 @@ pub async fn apply_with_consent(
   let mut loaded = load(sources)?;
   plan::put_in_namespace(&mut loaded, &session.client()?.place.namespace)?;
   plan::ask_and_send(session, &loaded).await
+}
+
+/// The jobs of manifests, those without a namespace in this one.
+///
+/// # Errors
+/// Invalid, with every problem.
+pub fn load_for(args: &ManifestArgs, namespace: &str) -> Result<Vec<JobForCreate>, CtlError> {
+  let mut loaded = load_files(args)?;
+  plan::put_in_namespace(&mut loaded, namespace)?;
+  Ok(loaded.jobs.into_iter().map(|(job, _)| job).collect())
 }
 
 /// The documents of a YAML or JSON text, as values.

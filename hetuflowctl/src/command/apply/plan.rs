@@ -49,6 +49,13 @@ pub async fn run(session: &Session, args: &ApplyArgs) -> Result<Outcome, CtlErro
   if args.dry_run.is_none() && !namespaces::settle(session, &loaded.namespaces).await? {
     return Ok(Outcome::from(View::Nothing).note("nothing was applied"));
   }
+  if args.dry_run.is_some() {
+    match super::fires::dry_run(session, &loaded, args).await {
+      // An older server knows what would change, but not of fires.
+      Err(error) if error.is_not_found() => {}
+      answer => return answer,
+    }
+  }
   let mut wish =
     Wish { scope: args.scope.iter().cloned().collect(), prune: args.prune, dry_run: true };
   let asking = send(client, &loaded, &wish);

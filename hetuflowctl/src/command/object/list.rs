@@ -165,6 +165,15 @@ pub async fn schedules(session: &Session, args: &ScheduleList) -> Result<Outcome
 /// # Errors
 /// When there is no client.
 pub fn tasks(session: &Session, args: &TaskList) -> Result<Outcome, CtlError> {
+  if let Some(parent) = &args.parent {
+    if args.watching.goes_on() || session.filter()?.is_some() || session.global.sort.is_some() {
+      return Err(CtlError::usage("--parent goes with neither --watch nor -F, -l or --sort"));
+    }
+    let call = Call::get("/tasks")
+      .query_some("namespace_id", session.list_namespace()?)
+      .query_some("parent_id", Some(parent));
+    return rows::<TaskEntity>(session, call, args.paging);
+  }
   let states = (!args.state.is_empty()).then(|| args.state.join(","));
   let job = args.job.as_deref().map(|job| bare(Kind::Job, job));
   let terms =

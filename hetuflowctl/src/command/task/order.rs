@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use hetuflow_core::{
-  Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts, split_words,
+  Broadcast, Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts,
+  split_words,
 };
 use serde_json::{Map, Value};
 
@@ -109,6 +110,7 @@ pub fn changes_settings(options: &RunOptions) -> bool {
     || options.run_as.is_some()
     || !options.secrets.is_empty()
     || options.agent.is_some()
+    || options.broadcast.is_some()
     || !options.require.is_empty()
     || options.job_version.is_some()
 }
@@ -132,6 +134,11 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
   }
   for selector in &options.require {
     config.selector.replace(selector.clone());
+  }
+  if let Some(broadcast) = options.broadcast {
+    let success = options.success.unwrap_or(broadcast.success);
+    config.broadcast = Some(Broadcast { success, ..broadcast });
+    config.stagger_secs = options.stagger.map(Seconds).or(config.stagger_secs);
   }
   if let Some(dir) = &options.dir {
     config.working_directory = Some(dir.clone());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::exit_code;
 use crate::cli::ExitStatus;
 use crate::client::{Call, CtlError, path_of};
+use crate::command::object::list::everything;
 use crate::command::object::{Kind, get};
 use crate::command::session::Session;
 use crate::output::{Outcome, View, describe, show_duration, visible};
@@ -35,10 +36,30 @@ pub async fn tree(session: &Session, target: &str) -> Result<Outcome, CtlError> 
     let mark = if at + 1 == attempts.len() { "└─" } else { "├─" };
     lines.push(format!("{indent}   {mark} {}", attempt_line(attempt)));
   }
+  let children = children(session, &task).await?;
+  for (at, child) in children.iter().enumerate() {
+    let mark = if at + 1 == children.len() { "└─" } else { "├─" };
+    let agent = child.config.as_ref().and_then(|config| config.pin.as_ref());
+    let agent = agent.map(|agent| format!("  on {agent}")).unwrap_or_default();
+    lines.push(format!("{indent}   {mark} task/{}  {}{agent}", child.id.short(), child.status));
+  }
   let text: String = lines.iter().map(|line| format!("{}\n", visible(line))).collect();
-  let value =
-    json!({ "job": task.job_name, "schedule": schedule, "task": task, "attempts": attempts });
+  let value = json!({
+    "job": task.job_name, "schedule": schedule, "task": task, "attempts": attempts,
+    "tasks": children,
+  });
   Ok(View::text(text, value).into())
+}
+
+/// The tasks that a broadcast made; it has no attempt of its own.
+async fn children(session: &Session, task: &TaskEntity) -> Result<Vec<TaskEntity>, CtlError> {
+  if task.attempt > 0 {
+    return Ok(Vec::new());
+  }
+  let call = Call::get("/tasks")
+    .query_some("namespace_id", Some(&task.namespace_id))
+    .query_some("parent_id", Some(task.id));
+  everything(session.client()?, call).await
 }
 
 fn attempt_line(attempt: &TaskInstanceEntity) -> String {

@@ -10,6 +10,8 @@ use crate::output::{Outcome, View, relative, visible};
 
 /// Agents that people are shown; `-o json` has all that the server names.
 const SHOWN_MAX: usize = 20;
+/// Columns of a line.
+const WIDTH: usize = 80;
 /// Widest name of an agent.
 const NAME_MAX: usize = 24;
 
@@ -42,7 +44,7 @@ pub async fn why(session: &Session, target: &str) -> Result<Outcome, CtlError> {
 
 fn told(why: &TaskWhy, now: Ts) -> String {
   let mut lines = vec![format!("task {}  {}", why.task_id.short(), why.status)];
-  lines.push(format!("why    {}", why.text));
+  lines.extend(wrapped("why", &why.text));
   if why.waiting {
     let start = match why.earliest_at {
       Some(at) if at > now => format!("not before {at} ({})", relative(at, now)),
@@ -54,8 +56,8 @@ fn told(why: &TaskWhy, now: Ts) -> String {
   if let Some(at) = why.start_deadline_at {
     lines.push(format!("until  {at} ({}); then it is given up", relative(at, now)));
   }
-  lines.extend(why.facts.iter().map(|fact| format!("fact   {fact}")));
-  lines.extend(why.knob.iter().map(|knob| format!("knob   {knob}")));
+  lines.extend(why.facts.iter().flat_map(|fact| wrapped("fact", fact)));
+  lines.extend(why.knob.iter().flat_map(|knob| wrapped("knob", knob)));
   if !why.changes.is_empty() {
     lines.push(String::new());
     lines.push("It would start if you did one of these, the smallest first:".to_owned());
@@ -70,6 +72,20 @@ fn told(why: &TaskWhy, now: Ts) -> String {
     }
   }
   lines.iter().map(|line| format!("{}\n", visible(line.trim_end()))).collect()
+}
+
+/// A sentence behind its head, in lines of 80 columns.
+fn wrapped(head: &str, text: &str) -> Vec<String> {
+  let (mut lines, mut line) = (Vec::new(), format!("{head:<6}"));
+  for word in text.split(' ') {
+    if line.chars().count() + word.chars().count() >= WIDTH && line.len() > 7 {
+      lines.push(std::mem::replace(&mut line, " ".repeat(6)));
+    }
+    line.push(' ');
+    line.push_str(word);
+  }
+  lines.push(line);
+  lines
 }
 
 fn change_lines(change: &WhyChange) -> Vec<String> {
@@ -152,7 +168,7 @@ mod tests {
     let now = "2026-11-21T14:04:00Z".parse().expect("an instant");
     let text = told(&why(), now);
     insta::assert_snapshot!(text);
-    let long = text.lines().filter(|line| !line.starts_with("why")).map(str::len).max();
+    let long = text.lines().map(str::len).max();
     assert!(long.is_some_and(|long| long <= 80), "{text}");
   }
 

@@ -41,6 +41,7 @@ fn what_the_server_says_is_shown_and_asked_for_again() {
   assert!(asks(&effects));
   let answer = json!({ "waiting": true, "since": "2025-11-21T14:02:00Z", "reason": "no_free_slot",
     "text": "both agents that fit are full", "ahead": 1204, "eligible_at": "2025-11-21T14:02:00Z",
+    "changes": [{ "agent_id": "gpu-01", "steps": [{ "text": "uncordon gpu-01" }] }],
     "start_deadline_at": "2025-11-21T14:07:31Z", "agents_total": 3, "status": "pending", "agents": [
       { "agent_id": "worker-01", "fits": true, "rule": "no_free_slot", "text": "40 of 40 slots are taken" },
       { "agent_id": "worker-02", "fits": true, "rule": "free", "text": "it is next" },
@@ -49,7 +50,7 @@ fn what_the_server_says_is_shown_and_asked_for_again() {
   update(&mut model, Msg::Why(data::id(4), Some(answer)), now);
   let text = picture(&mut model, 80, 24);
   for words in [
-    "why  both agents that fit are full · 1,204 before it · given up in 5m",
+    "why  both agents that fit are full · 1,204 before it · would start: uncordon",
     "· worker-01  40 of 40 slots",
     "✓ worker-02  it is next",
     "✗ gpu-01     it has no zone",

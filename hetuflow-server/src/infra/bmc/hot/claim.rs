@@ -129,7 +129,7 @@ const PG: &str = "with due as materialized ( \
     stop_grace_ms = null \
   from slot s join sched_task t on t.id = s.task_id \
   where h.task_id = s.task_id \
-  returning h.task_id, h.instance_id, h.job_id, h.job_version, h.namespace_id, h.schedule_id, \
+  returning h.task_id, h.instance_id, h.job_id, h.job_version, h.namespace_id, t.schedule_id, \
     h.scheduled_at, h.eligible_at, h.start_deadline_at, h.attempt, h.fence, h.agent_id, \
     t.trigger_source, t.parameters, t.environment, t.config";
 
@@ -189,7 +189,7 @@ const SQLITE_CLAIM: &str = "update sched_task_hot set status = 'locked', attempt
     and sched_task_hot.status in ('pending', 'waiting_retry') and sched_task_hot.gate <= 0";
 
 const SQLITE_READ: &str = "select h.task_id, h.instance_id, h.job_id, h.job_version, \
-    h.namespace_id, h.schedule_id, h.scheduled_at, h.eligible_at, h.start_deadline_at, \
+    h.namespace_id, t.schedule_id, h.scheduled_at, h.eligible_at, h.start_deadline_at, \
     h.attempt, h.fence, h.agent_id, t.trigger_source, t.parameters, t.environment, t.config \
   from json_each($1) s cross join sched_task_hot h on h.task_id = unhex(s.value) \
     cross join sched_task t on t.id = h.task_id";

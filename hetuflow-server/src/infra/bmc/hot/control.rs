@@ -91,7 +91,7 @@ pub async fn request_hold(
   let sql = "update sched_task_hot set updated_at = $4, \
       stop_reason = case when status = $2 and stop_kind is null then stop_reason else $3 end, \
       stop_kind = case when status = $2 and stop_kind is null then null else $1 end \
-    where task_id = $5 and status in ('running', 'paused') \
+    where task_id = $5 and instance_id is not null and status in ('running', 'paused') \
       and (stop_kind is null or stop_kind in ('pause', 'resume'))";
   let values = vec![text(kind), text(there), text_option(reason), ts(now), uuid(task.0)];
   Ok(conn.execute_sql(sql, values).await? == 1)
@@ -109,7 +109,8 @@ pub async fn request_signal(
   now: Ts,
 ) -> Result<bool, DbError> {
   let sql = "update sched_task_hot set stop_kind = $1, updated_at = $2 \
-    where task_id = $3 and status in ('running', 'paused') and (stop_kind is null \
+    where task_id = $3 and instance_id is not null and status in ('running', 'paused') \
+      and (stop_kind is null \
       or (status = 'running' and stop_kind = 'resume') \
       or (status = 'paused' and stop_kind = 'pause'))";
   let values = vec![text(format!("{SIGNAL}{signal}")), ts(now), uuid(task.0)];

@@ -289,6 +289,13 @@ pub async fn stored_tasks(conn: &mut Conn, tasks: &[NewTask]) -> Result<HashSet<
   Ok(stored)
 }
 
+impl NewTask {
+  /// The schedule whose overlap this task counts for; one of a backfill counts for none.
+  fn counts_for(&self) -> Option<ScheduleId> {
+    self.schedule_id.filter(|_| self.trigger_source != TriggerSource::Backfill)
+  }
+}
+
 fn column<'a, T>(tasks: &[&'a NewTask], value: impl Fn(&'a NewTask) -> T) -> Vec<T> {
   tasks.iter().map(|task| value(task)).collect()
 }
@@ -325,7 +332,7 @@ async fn pg(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<TaskI
     .bind(column(&live, |t| t.job_id.0))
     .bind(column(&live, |t| t.job_version))
     .bind(column(&live, |t| t.namespace_id.as_str()))
-    .bind(column(&live, |t| t.schedule_id.map(|id| id.0)))
+    .bind(column(&live, |t| t.counts_for().map(|id| id.0)))
     .bind(column(&live, |t| t.class_id))
     .bind(column(&live, |t| t.priority))
     .bind(column(&live, |t| t.scheduled_at))
@@ -396,7 +403,7 @@ async fn sqlite(conn: &mut Conn, tasks: &[NewTask], now: Ts) -> Result<HashSet<T
         hex(t.job_id.0),
         t.job_version,
         t.namespace_id,
-        t.schedule_id.map(|id| hex(id.0)),
+        t.counts_for().map(|id| hex(id.0)),
         t.class_id,
         t.priority,
         t.scheduled_at.micros(),

@@ -189,6 +189,7 @@ pub async fn mark_unreachable(conn: &mut Conn, agent: &AgentId, since: Ts) -> Re
 /// Any [`DbError`].
 pub async fn any_orphans(conn: &mut Conn) -> Result<bool, DbError> {
   let sql = "select task_id from sched_task_hot h where unreachable_since is null \
+      and agent_id is not null \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') \
       and not exists (select 1 from sched_agent a where a.id = h.agent_id \
         and a.status <> 'offline') limit 1";
@@ -202,6 +203,7 @@ pub async fn any_orphans(conn: &mut Conn) -> Result<bool, DbError> {
 /// Any [`DbError`].
 pub async fn mark_orphans(conn: &mut Conn, since: Ts) -> Result<u64, DbError> {
   let sql = "update sched_task_hot set unreachable_since = $1 where unreachable_since is null \
+      and agent_id is not null \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') \
       and not exists (select 1 from sched_agent a where a.id = sched_task_hot.agent_id \
         and a.status <> 'offline')";
@@ -270,6 +272,20 @@ pub async fn finish_unstarted(
     gone.extend(rows.into_iter().map(|row| Unstarted { row }));
   }
   Ok(gone)
+}
+
+/// Deletes the live row of a task that ran as the tasks that it made, and returns it as it was.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn finish_broadcast(conn: &mut Conn, task: TaskId) -> Result<Option<HotRow>, DbError> {
+  let columns = HOT_COLUMNS.replace("h.", "");
+  let sql = format!(
+    "delete from sched_task_hot where task_id = $1 and instance_id is null \
+       and status in ('running', 'cancelling') returning {columns}"
+  );
+  let rows: Vec<HotRow> = conn.fetch_text(sql, vec![uuid(task.0)]).await?;
+  Ok(rows.into_iter().next())
 }
 
 /// Waiting tasks whose start deadline has passed.

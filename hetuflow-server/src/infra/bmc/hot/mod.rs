@@ -39,9 +39,9 @@ pub use gate::{
 };
 pub use live::{
   LiveRow, LostCandidate, OpenClaim, Unstarted, any_orphans, clear_unreachable, count_live,
-  finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans, mark_row_unreachable,
-  mark_running, mark_unreachable, open_claims, reprioritise_if_waiting, return_claims,
-  unreachable_before, waiting_past_deadline,
+  finish_broadcast, finish_unstarted, live_of_agent, mark_acknowledged, mark_orphans,
+  mark_row_unreachable, mark_running, mark_unreachable, open_claims, reprioritise_if_waiting,
+  return_claims, unreachable_before, waiting_past_deadline,
 };
 pub use marks::due_marks;
 pub use progress::{ProgressRow, ProgressTold, note_progress};

@@ -4,6 +4,9 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
+/// Names with what is said of them.
+type Pairs<T> = Vec<(String, T)>;
+
 struct Stage {
   dir: tempfile::TempDir,
   places: Places,
@@ -29,7 +32,7 @@ impl Stage {
   }
 
   /// Names with sizes of what was taken, and with reasons of what was not.
-  fn collect(&self) -> (Vec<(String, u64)>, Vec<(String, String)>) {
+  fn collect(&self) -> (Pairs<u64>, Pairs<String>) {
     let (task_id, instance_id) = (TaskId::generate(), TaskInstanceId::generate());
     let whose = Whose { task_id, instance_id, fence: 7 };
     let base = self.dir.path().join("kept");

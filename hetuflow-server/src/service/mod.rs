@@ -76,6 +76,7 @@ mod token_cache;
 mod token_svc;
 mod v0;
 mod watch;
+mod why_blocked;
 mod why_change;
 mod why_end;
 mod why_svc;

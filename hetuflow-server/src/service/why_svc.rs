@@ -12,6 +12,7 @@ use super::admission::tell_limits;
 use super::agent_svc::serves;
 use super::fit::{Load, distance, judge, summary};
 use super::task_svc::TaskSvc;
+use super::why_blocked::tell_blocked;
 use super::why_change::changes;
 use super::why_end::tell_end;
 use super::{Actor, JobCache, SvcResult};
@@ -53,6 +54,9 @@ impl TaskSvc {
     if task.status.is_final() {
       let spec = self.jobs.spec(&mut conn, task.job_id, task.job_version).await?;
       tell_end(&mut why, &task, task.config.as_ref().unwrap_or(&spec.config));
+    }
+    if task.status == TaskStatus::Blocked {
+      tell_blocked(&mut conn, &mut why, &task).await?;
     }
     let due = matches!(task.status, TaskStatus::Pending | TaskStatus::WaitingRetry);
     let held = match &row {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  DEBOUNCE_LIMIT, Gate, LimitDemand, LimitOf, LimitUse, TaskEntity, TaskWhy, Ts, WhyReason,
-  format_duration,
+  DEBOUNCE_LIMIT, Gate, LimitDemand, LimitOf, LimitUse, TaskEntity, TaskWhy, Ts, WhyChange,
+  WhyReason, WhyStep, format_duration,
 };
 
 use super::board::{Board, Lack};
@@ -59,6 +59,7 @@ pub(in crate::service) async fn tell_limits(
     return Ok(false);
   }
   why.reason = WhyReason::Limit;
+  why.earliest_at = earliest(gate, &board, now);
   why.ahead = hot::count_held_ahead(conn, row, now).await?;
   let waited = format_duration(Duration::from_secs(now.since(row.eligible_at).as_secs()));
   let what = if lacking.is_empty() {
@@ -73,7 +74,50 @@ pub(in crate::service) async fn tell_limits(
     n => format!("; {n} tasks come first"),
   };
   why.text = format!("due for {waited}, {what}{behind}");
+  if why.ahead == 0 {
+    why.changes = more_slots(gate, (&board, &why.limits), task, now);
+  }
   Ok(true)
+}
+
+/// When limits alone let a task through: nobody knows when a slot is given back.
+fn earliest(gate: &Gate, board: &Board, now: Ts) -> Option<Ts> {
+  let mut at = now;
+  for demand in &gate.0 {
+    match board.lack(demand, now) {
+      None => {}
+      Some(Lack::Rate(next)) => at = at.max(next),
+      Some(Lack::TooBig | Lack::Slots) => return None,
+    }
+  }
+  Some(at)
+}
+
+/// The slots that would let the first of those that wait through at once.
+fn more_slots(
+  gate: &Gate,
+  (board, limits): (&Board, &[LimitUse]),
+  task: &TaskEntity,
+  now: Ts,
+) -> Vec<WhyChange> {
+  let mut steps = Vec::new();
+  for (demand, told) in gate.0.iter().zip(limits) {
+    match board.lack(demand, now) {
+      None => {}
+      Some(Lack::Rate(_)) => return Vec::new(),
+      Some(Lack::TooBig | Lack::Slots) => {
+        let (slots, name) = (told.taken + demand.slots, name_of(&demand.limit, task));
+        let command = match LimitOf::read(&demand.limit) {
+          Some(LimitOf::Semaphore { name, .. }) if told.slots.is_some() => {
+            Some(format!("hetuflowctl semaphore set {name} --slots {slots}"))
+          }
+          _ => None,
+        };
+        steps.push(WhyStep { text: format!("{slots} slots for {name}"), command });
+      }
+    }
+  }
+  if steps.is_empty() { Vec::new() } else { vec![WhyChange { agent_id: None, steps }] }
 }
 
 /// Why this demand is not met, for people.

@@ -49,7 +49,7 @@ fn told(why: &TaskWhy, now: Ts) -> String {
     let start = match why.earliest_at {
       Some(at) if at > now => format!("not before {at} ({})", relative(at, now)),
       Some(_) => "now".to_owned(),
-      None => "when nobody can say: see below".to_owned(),
+      None => "nobody can say when".to_owned(),
     };
     lines.push(format!("start  {start}"));
   }

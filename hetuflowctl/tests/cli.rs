@@ -47,7 +47,7 @@ fn words_that_make_no_sense() {
     (&["job", "list", "-o", "jsonpath=$.["], "jsonpath"),
     (&["version", "-F", "state=failed"], "-F is for lists"),
     (&["whoami", "--sort", "name"], "--sort is for lists"),
-    (&["task", "list", "-l", "a b"], "no label"),
+    (&["task", "list", "-l", "a b"], "at byte 2"),
     (&["cancel"], "nothing is named"),
     (&["logs", "x", "--grep", "("], "--grep is refused"),
     (&["logs", "x", "-i"], "--grep"),
@@ -214,6 +214,7 @@ fn off_a_terminal_apply_needs_a_yes() {
   };
   let manifest =
     "apiVersion: hetuflow/v1\nkind: Job\nmetadata: { name: a }\nspec: { config: { command: x } }\n";
+  // A server without plans of fires is asked for one first.
   for (action, args, exit, requests) in [
     ("create", &["apply", "-f", "a.yaml"][..], 2, 1),
     ("create", &["apply", "-f", "a.yaml", "--yes"], 0, 2),
@@ -221,9 +222,9 @@ fn off_a_terminal_apply_needs_a_yes() {
     ("unchanged", &["apply", "-f", "a.yaml"], 0, 1),
     ("update", &["apply", "-f", "a.yaml"], 2, 1),
     ("update", &["apply", "-f", "a.yaml", "-y"], 0, 2),
-    ("update", &["apply", "-f", "a.yaml", "--dry-run"], 0, 1),
-    ("update", &["apply", "-f", "a.yaml", "--dry-run", "--exit-code"], 10, 1),
-    ("unchanged", &["apply", "-f", "a.yaml", "--dry-run", "--exit-code"], 0, 1),
+    ("update", &["apply", "-f", "a.yaml", "--dry-run"], 0, 2),
+    ("update", &["apply", "-f", "a.yaml", "--dry-run", "--exit-code"], 10, 2),
+    ("unchanged", &["apply", "-f", "a.yaml", "--dry-run", "--exit-code"], 0, 2),
   ] {
     let fake = Fake::default().json("POST /jobs/apply", 200, &plan(action, false));
     let run = Run::against(&fake);

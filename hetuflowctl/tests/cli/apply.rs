@@ -29,8 +29,8 @@ fn deletions_need_a_yes() {
     (&["create", "unchanged"], &[], 2, 1),
     (&["create", "unchanged"], &["--yes"], 0, 2),
     (&["unchanged"], &[], 0, 1),
-    (&["unchanged", "delete"], &["--dry-run", "--exit-code"], 10, 1),
-    (&["unchanged"], &["--dry-run=server", "--exit-code"], 0, 1),
+    (&["unchanged", "delete"], &["--dry-run", "--exit-code"], 10, 2),
+    (&["unchanged"], &["--dry-run=server", "--exit-code"], 0, 2),
     (&["create"], &["--dry-run=client"], 0, 0),
   ] {
     let (fake, run) = planned(actions);

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{dial, is_loopback};
+use super::drift::Drift;
+use super::names::Names;
 use super::outbox::Outbox;
 use super::session::{End, live};
 use super::uploads::Uploads;
@@ -55,6 +57,10 @@ pub struct Link {
   pub(super) leave: CancellationToken,
   pub(super) outbox: Outbox,
   pub(super) uploads: Uploads,
+  pub(super) drift: Drift,
+  /// What was told of it last.
+  pub(super) drifts: bool,
+  names: Names,
   pub(super) connection_epoch: i64,
 }
 
@@ -86,6 +92,9 @@ impl Connection {
       leave,
       outbox,
       uploads,
+      drift: Drift::default(),
+      drifts: false,
+      names: Names::default(),
       connection_epoch: 0,
     };
     Self { link }
@@ -143,7 +152,8 @@ impl Connection {
 
   async fn once(&mut self, server: &url::Url) -> End {
     let leave = self.link.leave.clone();
-    let dialling = dial(&self.link.settings, server, &self.link.introduction.agent_id);
+    let Link { settings, names, introduction, .. } = &mut self.link;
+    let dialling = dial(settings, names, server, &introduction.agent_id);
     let dialled = tokio::select! {
       dialled = dialling => dialled,
       () = leave.cancelled() => return End::Left,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use hetuflow_core::{
-  CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus, Ts,
+  CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus,
 };
 use serde_json::json;
 
@@ -88,7 +88,7 @@ impl TaskSvc {
       reason: Some(reason.chars().filter(|c| !c.is_control()).take(200).collect()),
       grace_ms: request.grace_secs.map(|secs| (secs.clamp(0.0, 86_400.0) * 1000.0) as i64),
     };
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let stored = hot::request_stop(&mut tx, task.id, &mark, now).await?;
@@ -144,7 +144,7 @@ impl TaskSvc {
     to: TaskStatus,
     (reason, facts): (&str, &HashMap<TaskId, String>),
   ) -> SvcResult<usize> {
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let mut ends = Ends::default();

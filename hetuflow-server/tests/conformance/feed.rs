@@ -118,7 +118,9 @@ pub async fn a_journal_that_was_cut_is_told(store: &TestStore) {
   }
   // Dropped: it is told that there is a hole, and where to go on.
   let mut tx = store.db.begin().await.unwrap();
-  let gone = event_bmc::delete_before(&mut tx, Ts::now().plus(Duration::from_secs(60))).await;
+  let gone =
+    event_bmc::delete_part(&mut tx, (Ts::from_micros(0), Ts::now().plus(Duration::from_secs(60))))
+      .await;
   assert!(tx.end::<_, DbError>(gone).await.unwrap() > 0);
   append(store, std::iter::once("after".to_owned())).await;
   bus.events.notify_one();

@@ -120,8 +120,8 @@ pub async fn a_journal_that_was_cut_is_told(store: &TestStore) {
   let mut tx = store.db.begin().await.unwrap();
   let all = (Ts::from_micros(0), Ts::now().plus(Duration::from_secs(60)));
   let gone = event_bmc::delete_part(&mut tx, all).await;
-  let (gone, next) = tx.end::<_, DbError>(gone).await.unwrap();
-  assert!(gone > 0 && next.is_none(), "{gone} {next:?}");
+  let (gone, rest) = tx.end::<_, DbError>(gone).await.unwrap();
+  assert!(gone > 0 && rest.is_none(), "{gone} {rest:?}");
   append(store, std::iter::once("after".to_owned())).await;
   bus.events.notify_one();
   wait::until("the feed to see it", LIMIT, || {

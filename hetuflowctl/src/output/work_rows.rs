@@ -181,7 +181,10 @@ impl TableRow for TaskEntity {
       Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
       Cell::At(self.scheduled_at),
       took(self.started_at, self.completed_at, self.status.is_final()),
-      reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
+      match self.waits_for(Ts::now()) {
+        Some(words) => Cell::text(words),
+        None => reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
+      },
       Cell::Number(self.priority),
       Cell::text(self.trigger_source.as_str()),
       Cell::text(self.id.to_string()),

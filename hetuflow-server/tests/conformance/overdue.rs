@@ -21,7 +21,16 @@ fn service(store: &TestStore) -> OverdueSvc {
 async fn stored(store: &TestStore, name: &str) -> JobEntity {
   let job = job(name);
   let mut tx = store.db.begin().await.unwrap();
-  let made = job_bmc::create(&mut tx, &job).await;
+  let spec = JobSpec {
+    job_id: job.id,
+    job_version: 1,
+    job_name: job.name.clone(),
+    namespace_id: job.namespace_id.clone(),
+    config: job.config.clone(),
+    environment: Environment::default(),
+  };
+  job_bmc::create(&mut tx, &job).await.unwrap();
+  let made = job_bmc::create_version(&mut tx, &spec, None, Ts::now()).await;
   tx.end(made).await.unwrap();
   job
 }
@@ -64,7 +73,7 @@ pub async fn slower_than_usual_is_told_once(store: &TestStore) {
   ran(store, &new, &[1, 1, 1, 1]).await;
   let fine = running(store, &steady, 50).await;
   let slow = running(store, &steady, 70).await;
-  // Twice a second is no time to speak of.
+  // Twice a second is nothing to speak of.
   running(store, &quick, 8).await;
   let later = running(store, &quick, 15).await;
   running(store, &new, 600).await;

@@ -54,7 +54,10 @@ pub fn job_manifest(job: &JobEntity, schedules: &[ScheduleEntity]) -> Value {
     fields.insert("owner".into(), json!(job.owner));
   }
   if !schedules.is_empty() {
-    let schedules: Vec<Value> = schedules.iter().map(schedule_spec).collect();
+    // By name: the same text wherever the same schedules are.
+    let mut schedules: Vec<&ScheduleEntity> = schedules.iter().collect();
+    schedules.sort_by(|a, b| a.name.cmp(&b.name));
+    let schedules: Vec<Value> = schedules.into_iter().map(schedule_spec).collect();
     fields.insert("schedules".into(), json!(schedules));
   }
   json!({

@@ -131,8 +131,14 @@ async fn a_schedule_has_a_limit_of_its_own(engine: Engine) -> Result<()> {
     (tasks.len() == 6 && running == 2 && held.len() == 4).then_some(held)
   })
   .await?;
-  let why = api.get_ok(&format!("/tasks/{}/why", text(&held[0], "id")?)).await?;
-  ensure!(text(&why, "text")?.contains("max_concurrent of its schedule: 2 of 2 taken"), "{why}");
+  let path = format!("/tasks/{}/why", text(&held[0], "id")?);
+  wait::until_ok("the last one to be due, and held", LIMIT, || async {
+    let why = api.get_ok(&path).await.map_err(|error| error.to_string())?;
+    let words = why["text"].as_str().unwrap_or_default();
+    let held = words.contains("max_concurrent of its schedule: 2 of 2 taken");
+    if held { Ok(()) } else { Err(why.to_string()) }
+  })
+  .await?;
   let beside = submit(&api, &json!({ "job": "many" })).await?;
   wait_status(&api, &beside, &["running"]).await?;
   cluster.kill9_agent(0)?;

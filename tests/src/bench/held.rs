@@ -115,7 +115,7 @@ async fn set_slots(rig: &Rig, name: &str, slots: usize) -> Result<()> {
 }
 
 /// Single tasks of a job, planned a little ahead; how long each took from its insert to its claim.
-async fn claims(rig: &Rig, job: JobId) -> Result<Sample> {
+pub(super) async fn claims(rig: &Rig, job: JobId) -> Result<Sample> {
   let mut ids = Vec::with_capacity(CLAIMS);
   for _ in 0..CLAIMS {
     let scheduled_at = Some(Ts::now().plus(AHEAD));

@@ -31,6 +31,8 @@ mod agent_network;
 mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
+#[path = "stories/apply_whole.rs"]
+mod apply_whole;
 #[path = "stories/artifacts.rs"]
 mod artifacts;
 #[path = "stories/backfills.rs"]
@@ -59,6 +61,8 @@ mod feed;
 mod feed_socket;
 #[path = "stories/fleet_faults.rs"]
 mod fleet_faults;
+#[path = "stories/forced.rs"]
+mod forced;
 #[path = "stories/full_buffer.rs"]
 mod full_buffer;
 #[path = "stories/identity.rs"]
@@ -77,6 +81,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/overlap.rs"]
+mod overlap;
 #[path = "stories/placement.rs"]
 mod placement;
 #[path = "stories/policies.rs"]

@@ -53,6 +53,8 @@ mod feed_socket;
 mod full_buffer;
 #[path = "stories/identity.rs"]
 mod identity;
+#[path = "stories/inputs.rs"]
+mod inputs;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]

@@ -177,7 +177,7 @@ impl Downloads {
       }
     }
     if file.is_whole() {
-      self.finish();
+      self.finish(now);
       return None;
     }
     let (offset, asker) = (file.offset(), download.askers.front()?);
@@ -263,7 +263,7 @@ impl Downloads {
       self.pieces = (self.pieces / 2).max(1);
     }
     if file.is_whole() {
-      self.finish();
+      self.finish(now);
     } else {
       // The others have their turn.
       self.queue.rotate_left(1);
@@ -271,11 +271,11 @@ impl Downloads {
   }
 
   /// All of the first one is here.
-  fn finish(&mut self) {
+  fn finish(&mut self, now: Instant) {
     let Some(download) = self.queue.front_mut() else { return };
     let Some(file) = download.file.take() else { return };
     if file.hash() != download.hash {
-      return self.begin_anew(Instant::now());
+      return self.begin_anew(now);
     }
     if let Err(error) = self.cache.admit(download.hash) {
       return self.fail("input_failed", &format!("it cannot be kept: {error}"));

@@ -66,7 +66,7 @@ async fn leave(store: &TestStore, claimed: &ClaimedTask, (name, hash): (&str, Co
 
 pub async fn files_are_kept_for_their_time(store: &TestStore) {
   let files = service(store);
-  let bytes: Vec<u8> = (0..70_000_u32).map(|at| (at * at / 7) as u8).collect();
+  let bytes: Vec<u8> = (0..70_000_u64).map(|at| (at * at / 7) as u8).collect();
   let short = put(&files, file("short", &bytes, Some(3600)), &bytes).await;
   let same = put(&files, file("same", &bytes, Some(7200)), &bytes).await;
   let long = put(&files, file("long", b"x", None), b"x").await;

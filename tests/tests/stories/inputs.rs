@@ -112,9 +112,8 @@ async fn with_the_tool(cluster: &Cluster, task: &str, hash: &str) -> Result<()> 
   let data = cluster.dir().join("data");
   std::fs::write(&data, "from here\n")?;
   let (script, data) = (script.to_string_lossy(), format!("{}:sub/d", data.to_string_lossy()));
-  let out =
-    run(&["run", "--cmd", "./script.sh sub/d", "--file", &script, "--file", &data, "--logs"]);
-  assert_eq!(out.await?, "from here\n");
+  let words = ["run", "--cmd", "./script.sh sub/d", "--file", &script, "--file", &data, "--logs"];
+  assert_eq!(run(&words).await?, "from here\n");
   // A manifest comes back as it went in.
   let job = json!({ "apiVersion": "hetuflow/v1", "kind": "Job", "metadata": { "name": "eats" },
     "spec": { "config": { "command": "true", "artifacts": { "in": [
@@ -122,7 +121,7 @@ async fn with_the_tool(cluster: &Cluster, task: &str, hash: &str) -> Result<()> 
   let file = cluster.dir().join("job.yaml");
   std::fs::write(&file, job.to_string())?;
   let file = file.to_string_lossy().into_owned();
-  run(&["apply", "-f", &file]).await?;
+  run(&["apply", "-f", &file, "--yes"]).await?;
   let read = run(&["job", "get", "eats", "-o", "yaml"]).await?;
   ensure!(read.contains("to: bin/app") && read.contains("0755"), "{read}");
   std::fs::write(&file, &read)?;

@@ -12,7 +12,7 @@ use hetuflow_core::{
 
 use crate::cli::{ArtifactInputs, ArtifactPut};
 use crate::client::{Call, CtlError, path_of};
-use crate::command::object::{Kind, bare};
+use crate::command::object::{Kind, get};
 use crate::command::session::Session;
 use crate::output::{Outcome, Record, TableRow as _, View};
 
@@ -40,10 +40,9 @@ pub async fn put(session: &Session, args: &ArtifactPut) -> Result<Outcome, CtlEr
 /// # Errors
 /// When there is no such task.
 pub async fn inputs(session: &Session, args: &ArtifactInputs) -> Result<Outcome, CtlError> {
-  let client = session.client()?;
-  let call = Call::get(path_of(&["tasks", bare(Kind::Task, &args.task), "inputs"]));
-  let call = call.query("namespace_id", &client.place.namespace);
-  let files: Vec<TaskInputEntity> = client.fetch(call).await?;
+  let task = get::task(session, &args.task).await?;
+  let call = Call::get(path_of(&["tasks", &task.id.to_string(), "inputs"]));
+  let files: Vec<TaskInputEntity> = session.client()?.fetch(call).await?;
   let records = files.iter().map(Record::of).collect();
   Ok(View::Things(TaskInputEntity::COLUMNS, records).into())
 }

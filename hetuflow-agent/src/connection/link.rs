@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{dial, is_loopback};
+use super::downloads::Downloads;
 use super::drift::Drift;
+use super::file_cache::FileCache;
 use super::names::Names;
 use super::outbox::Outbox;
 use super::session::{End, live};
@@ -61,6 +63,7 @@ pub struct Link {
   /// What was told of it last.
   pub(super) drifts: bool,
   names: Names,
+  pub(super) downloads: Downloads,
   pub(super) connection_epoch: i64,
 }
 
@@ -80,6 +83,8 @@ impl Connection {
       parts;
     let (tell, outbox) = (Arc::new(tell), Outbox::default());
     let uploads = Uploads::new(settings.artifact_dir.clone());
+    let cache = FileCache::new(settings.input_dir.clone(), settings.input_cache_max);
+    let downloads = Downloads::new(cache);
     let link = Link {
       settings,
       introduction,
@@ -95,6 +100,7 @@ impl Connection {
       drift: Drift::default(),
       drifts: false,
       names: Names::default(),
+      downloads,
       connection_epoch: 0,
     };
     Self { link }

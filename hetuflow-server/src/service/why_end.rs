@@ -82,6 +82,10 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
         "its agent's clock does not run as fast as the server's".to_owned(),
         knob("the time service of the agent's host (exclusive delivery counts time on both)"),
       ),
+      why if why.starts_with("input_") => (
+        format!("it could not have a file that it is to find ({why})"),
+        knob("artifacts.in of the job, and agent.process.input_* of the agent"),
+      ),
       other => (format!("its agent did not start it ({other})"), retries(config, reason)),
     },
     "start deadline passed" => expired(config),

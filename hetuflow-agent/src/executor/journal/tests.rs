@@ -249,6 +249,7 @@ fn a_flush_that_failed_is_not_asked_again() {
   journal.starting(before, true).expect("flushed");
   let generation = journal.state().file.generation();
   journal.state().file = JournalFile::lost(generation);
+  journal.state().durable = 0;
   let lost = Identity::of(&start());
   let error = journal.starting(lost, true).expect_err("not flushed");
   assert!(error.to_string().contains("cannot be flushed"), "{error}");

@@ -33,7 +33,8 @@ pub async fn claims_that_nobody_handed_out_wait_again(store: &TestStore) {
     claim_lease: Duration::from_millis(400),
   };
   let ours = ServerId::new("s1").unwrap();
-  let service = Store::new(store.db.clone(), Arc::new(Bus::default()));
+  let bus = Arc::new(Bus::default());
+  let service = Store::new(store.db.clone(), Arc::clone(&bus));
   enqueue(store, &[task(&job, 0, Ts::now())]).await;
   let before = claim_as(store, "s1", &slots(1, "before")).await;
   let caches = (jobs, live.clone(), Arc::default());
@@ -41,7 +42,8 @@ pub async fn claims_that_nobody_handed_out_wait_again(store: &TestStore) {
   let stop = CancellationToken::new();
   let running = tokio::spawn(dispatcher.run(stop.clone()));
   // It notes when it began in its first turn; a claim after that is its own.
-  tokio::time::sleep(Duration::from_millis(300)).await;
+  let turned = || async { bus.is_quiet().then_some(()) };
+  wait::until("the first turn", Duration::from_secs(30), turned).await.unwrap();
   enqueue(store, &[1, 2, 3].map(|_| task(&job, 0, Ts::now()))).await;
   let lost = claim_as(store, "s1", &slots(1, "lost")).await;
   let known = claim_as(store, "s1", &slots(1, "known")).await;

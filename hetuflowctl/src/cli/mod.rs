@@ -86,7 +86,7 @@ pub enum Command {
   Status(StatusArgs),
   /// Start a task now: of a job, or a command without a job
   #[command(after_help = examples::RUN)]
-  Run(RunArgs),
+  Run(Box<RunArgs>),
   /// Print the output of a task, or follow it
   #[command(after_help = examples::LOGS)]
   Logs(LogsArgs),

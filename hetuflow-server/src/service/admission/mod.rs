@@ -15,7 +15,7 @@ use hetuflow_core::{DEBOUNCE_LIMIT, Gate, TaskId, Ts};
 
 use super::fit::may_run;
 use super::{JobCache, Store};
-use crate::infra::bmc::hot::{self, HeldRange};
+use crate::infra::bmc::hot::{self, HeldRange, HeldWish};
 use crate::infra::bmc::limit_bmc::{self, Lease};
 use crate::infra::bmc::{dedup_bmc, watch_agents};
 use crate::infra::db::{Conn, DbError};
@@ -28,8 +28,8 @@ pub(super) use told::tell_limits;
 const AHEAD: Duration = Duration::from_millis(1200);
 /// Tasks of one kind that one turn lets through.
 const ADMIT_MAX: i64 = 500;
-/// Kinds of tasks that one turn lets through.
-const KINDS_MAX: usize = 100;
+/// Tasks that one turn looks at.
+const LOOK_MAX: i64 = 4000;
 /// The most that one walk over what is held returns.
 const WALK_MAX: usize = 10_000;
 /// A task that has its slots for so long, and that no agent may run, loses them to those that wait.
@@ -193,24 +193,31 @@ async fn candidates<'a>(
 ) -> Result<Vec<Candidate<'a>>, DbError> {
   let mut order: Vec<&HeldRange> = due.iter().collect();
   order.sort_by_key(|range| (std::cmp::Reverse(range.priority), range.eligible_at, range.gate));
-  let (mut all, mut kinds) = (Vec::new(), 0);
+  let (mut all, mut wishes, mut gates, mut left) = (Vec::new(), Vec::new(), Vec::new(), LOOK_MAX);
   for range in order {
     let (priority, gate) = (range.priority, &range.limits.0);
     let room = board.room(gate, now, ADMIT_MAX);
-    if room == 0 || kinds >= KINDS_MAX {
+    if room == 0 || left <= 0 {
       *more |= room > 0;
       all.push(Candidate { priority, eligible_at: range.eligible_at, task: None, gate });
       continue;
     }
-    kinds += 1;
     // One more than there is room for, so that it is seen that something waits.
-    let held =
-      hot::held_due(tx, (range.gate, priority), now.plus(ahead_of(gate)), room + 1).await?;
-    *more |= room == ADMIT_MAX && held.len() as i64 > room;
-    all.extend(held.into_iter().map(|one| {
-      let task = Some((one.task_id, one.class_id));
-      Candidate { priority, eligible_at: one.eligible_at, task, gate }
-    }));
+    let most = (room + 1).min(left.max(2));
+    left -= most;
+    *more |= most <= room;
+    let until = now.plus(ahead_of(gate));
+    wishes.push(HeldWish { gate: range.gate, priority, until, most });
+    gates.push((gate, room));
+  }
+  let mut found = vec![0; wishes.len()];
+  for (nth, one) in hot::held_due(tx, &wishes).await? {
+    let Some((gate, room)) = gates.get(nth) else { continue };
+    found[nth] += 1;
+    *more |= *room == ADMIT_MAX && found[nth] > *room;
+    let task = Some((one.task_id, one.class_id));
+    let (priority, eligible_at) = (one.priority, one.eligible_at);
+    all.push(Candidate { priority, eligible_at, task, gate });
   }
   Ok(all)
 }

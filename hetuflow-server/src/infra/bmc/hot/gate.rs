@@ -86,21 +86,59 @@ pub struct Held {
   pub eligible_at: Ts,
 }
 
-/// The first tasks of a range that may start until `until`.
+/// How much of a range is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldWish {
+  /// The number of the demands.
+  pub gate: i64,
+  /// The priority.
+  pub priority: i64,
+  /// Only what may start until then.
+  pub until: Ts,
+  /// So many tasks at most.
+  pub most: i64,
+}
+
+/// The first tasks of each of these ranges, each with the place of its range among them.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn held_due(
-  conn: &mut Conn,
-  (gate, priority): (i64, i64),
-  until: Ts,
-  most: i64,
-) -> Result<Vec<Held>, DbError> {
-  let sql = "select task_id, class_id, priority, eligible_at from sched_task_hot \
-    where gate = $1 and priority = $2 and status in ('pending', 'waiting_retry') and gate > 0 \
-      and eligible_at <= $3 order by eligible_at limit $4";
-  let number = |value| Value::BigInt(Some(value));
-  conn.fetch_sql(sql, vec![number(gate), number(priority), ts(until), number(most)]).await
+pub async fn held_due(conn: &mut Conn, wishes: &[HeldWish]) -> Result<Vec<(usize, Held)>, DbError> {
+  let mut all = Vec::new();
+  if conn.is_sqlite() {
+    let sql = "select task_id, class_id, priority, eligible_at from sched_task_hot \
+      where gate = $1 and priority = $2 and status in ('pending', 'waiting_retry') and gate > 0 \
+        and eligible_at <= $3 order by eligible_at limit $4";
+    let number = |value| Value::BigInt(Some(value));
+    for (nth, one) in wishes.iter().enumerate() {
+      let values = vec![number(one.gate), number(one.priority), ts(one.until), number(one.most)];
+      all.extend(conn.fetch_sql(sql, values).await?.into_iter().map(|held| (nth, held)));
+    }
+    return Ok(all);
+  }
+  // One walk down the index for each range, in one statement for all of them.
+  let sql = "select r.nth, h.task_id, h.class_id, h.priority, h.eligible_at \
+    from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::bigint[]) with ordinality \
+      as r(gate, priority, until, most, nth) \
+    cross join lateral (select t.task_id, t.class_id, t.priority, t.eligible_at \
+      from sched_task_hot t where t.gate = r.gate and t.priority = r.priority \
+        and t.status in ('pending', 'waiting_retry') and t.gate > 0 and t.eligible_at <= r.until \
+      order by t.eligible_at limit r.most) h \
+    order by r.nth, h.eligible_at";
+  let pg = conn.pg().ok_or_else(wrong_engine)?;
+  let rows: Vec<(i64, TaskId, i64, i64, Ts)> = sqlx::query_as(sql)
+    .bind(wishes.iter().map(|one| one.gate).collect::<Vec<i64>>())
+    .bind(wishes.iter().map(|one| one.priority).collect::<Vec<i64>>())
+    .bind(wishes.iter().map(|one| one.until).collect::<Vec<Ts>>())
+    .bind(wishes.iter().map(|one| one.most).collect::<Vec<i64>>())
+    .fetch_all(pg)
+    .await?;
+  conn.done();
+  all.extend(rows.into_iter().map(|(nth, task_id, class_id, priority, eligible_at)| {
+    let nth = usize::try_from(nth - 1).unwrap_or_default();
+    (nth, Held { task_id, class_id, priority, eligible_at })
+  }));
+  Ok(all)
 }
 
 /// Lets tasks through that are still held; those that somebody is changing are left for the next

@@ -36,7 +36,7 @@ pub use finish::{
 };
 pub use force::force_if_held;
 pub use gate::{
-  Held, HeldRange, Stuck, admit_rows, any_held, held_due, held_ranges, stuck_claims,
+  Held, HeldRange, HeldWish, Stuck, admit_rows, any_held, held_due, held_ranges, stuck_claims,
   take_back_slots,
 };
 pub use live::{

@@ -129,25 +129,28 @@ impl Closings {
     None
   }
 
-  /// What leaves an instant out, and up to when at least.
+  /// What leaves an instant out, and up to when at least it is what does.
   fn first(&self, at: Ts) -> Option<(String, Ts)> {
     let instant = at.instant();
-    let until = |one: &Arc<NamedCalendar>| one.calendar.covered_until(instant).map(Ts::from);
-    for one in &self.blackouts {
-      if let Some(until) = until(one) {
-        return Some((format!("nothing fires during {}", one.name), until));
+    let all = self.blackouts.iter().chain(&self.exclude);
+    let covers = |(n, one): (usize, &Arc<NamedCalendar>)| {
+      let until = one.calendar.covered_until(instant)?;
+      Some((n, one.name.clone(), until))
+    };
+    let (before, reason, until) = match all.clone().enumerate().find_map(covers) {
+      Some((n, name, until)) if n < self.blackouts.len() => {
+        (n, format!("nothing fires during {name}"), until)
       }
-    }
-    for one in &self.exclude {
-      if let Some(until) = until(one) {
-        return Some((format!("left out by calendar {}", one.name), until));
+      Some((n, name, until)) => (n, format!("left out by calendar {name}"), until),
+      None => {
+        let until = self.included().map(|calendar| calendar.bare_until(instant)).min()?;
+        let covered = self.included().any(|calendar| calendar.covers(instant));
+        (usize::MAX, self.outside(), (!covered).then_some(until)?)
       }
-    }
-    if self.include.is_empty() || self.included().any(|calendar| calendar.covers(instant)) {
-      return None;
-    }
-    let until = self.included().map(|calendar| calendar.bare_until(instant)).min()?;
-    Some((self.outside(), Ts::from(until)))
+    };
+    // One that comes first in the order may begin in between, and is what is told then.
+    let others = all.take(before).map(|one| one.calendar.bare_until(instant));
+    Some((reason, Ts::from(others.fold(until, std::cmp::min))))
   }
 
   fn included(&self) -> impl Iterator<Item = &Calendar> {

@@ -65,7 +65,8 @@ fn tell_missed(
   why: (FireDecision, &str),
 ) {
   let mut at = from;
-  let one_row = why.0 == FireDecision::SkippedPaused || q.rhythm.waits_for_end();
+  let whole = [FireDecision::SkippedPaused, FireDecision::SkippedWindow].contains(&why.0);
+  let one_row = whole || q.rhythm.waits_for_end();
   let mut stretches = if one_row { 0 } else { STRETCHES_MAX };
   while stretches > 0 && at <= last && !q.closings.is_empty() {
     stretches -= 1;

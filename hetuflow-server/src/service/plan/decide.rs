@@ -169,6 +169,11 @@ impl Plan {
     if count == 0 {
       return;
     }
+    // The row stands at an instant, wherever the span begins.
+    let first = match q.rhythm.next(first.minus(Duration::from_micros(1))) {
+      Some((at, _)) if stored == 0 && at <= last && !q.rhythm.waits_for_end() => at,
+      _ => first,
+    };
     let just_after = last.plus(Duration::from_micros(1));
     let to = q.rhythm.previous(just_after).filter(|to| *to >= first);
     let one = q.rhythm.waits_for_end() || count == 1;

@@ -565,6 +565,7 @@ create view sched_task_view as
 select t.id, t.job_id, j.name as job_name, t.job_version, t.namespace_id,
   coalesce(h.status, i.task_status, 'lost') as status,
   coalesce(h.priority, t.priority) as priority, t.schedule_id, t.scheduled_at, h.eligible_at,
+  case when h.gate > 0 then h.limits end as held_by,
   t.trigger_source, t.parameters, t.environment, t.config, t.idempotency_key,
   coalesce(h.attempt, i.attempt, 0) as attempt,
   coalesce(h.instance_id, i.id) as instance_id,

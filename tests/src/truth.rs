@@ -103,6 +103,25 @@ exit "$code"
     Ok(self.starts()?.into_iter().filter(|(_, count)| *count > 1).map(|(key, _)| key).collect())
   }
 
+  /// The most payloads of these tasks that were alive at one instant.
+  ///
+  /// # Errors
+  /// As [`TruthLog::read`].
+  pub fn most_alive(&self, of: impl Fn(&str) -> bool) -> Result<i64> {
+    let mut moments: Vec<(u128, i64)> = self
+      .read()?
+      .into_iter()
+      .filter(|event| of(&event.task_id))
+      .map(|event| (event.at_ns, if event.moment == Moment::Start { 1 } else { -1 }))
+      .collect();
+    moments.sort_unstable();
+    let alive = moments.iter().scan(0, |alive, (_, step)| {
+      *alive += step;
+      Some(*alive)
+    });
+    Ok(alive.max().unwrap_or(0))
+  }
+
   /// Counts the lines of one moment by attempt.
   fn count(&self, moment: Moment) -> Result<BTreeMap<(String, String), usize>> {
     let mut counts = BTreeMap::new();

@@ -27,6 +27,8 @@ mod agent_network;
 mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
+#[path = "stories/apply_whole.rs"]
+mod apply_whole;
 #[path = "stories/artifacts.rs"]
 mod artifacts;
 #[path = "stories/backfills.rs"]
@@ -51,6 +53,8 @@ mod fail_over;
 mod feed;
 #[path = "stories/feed_socket.rs"]
 mod feed_socket;
+#[path = "stories/forced.rs"]
+mod forced;
 #[path = "stories/full_buffer.rs"]
 mod full_buffer;
 #[path = "stories/identity.rs"]
@@ -69,6 +73,8 @@ mod main_job;
 mod older;
 #[path = "stories/operate.rs"]
 mod operate;
+#[path = "stories/overlap.rs"]
+mod overlap;
 #[path = "stories/placement.rs"]
 mod placement;
 #[path = "stories/policies.rs"]

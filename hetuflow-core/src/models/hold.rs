@@ -70,7 +70,7 @@ impl SkipNextRequest {
   }
 }
 
-fn check_reason(reason: Option<&str>, errors: &mut Vec<FieldError>) {
+pub(super) fn check_reason(reason: Option<&str>, errors: &mut Vec<FieldError>) {
   let Some(reason) = reason else { return };
   if reason.len() > REASON_BYTES_MAX {
     let message = format!("{} bytes, at most {REASON_BYTES_MAX} are allowed", reason.len());

@@ -74,6 +74,7 @@ fn is_one(slots: &i64) -> bool {
 /// so that a change counts for what waits already; only a run with settings of its own brings its
 /// own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
 pub struct LimitDemand {
   /// Which: `job:ID`, `schedule:ID`, `semaphore:NAMESPACE/NAME` or that with `/KEY`.
   pub limit: String,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dedup::{Dedup, DedupMode};
+use super::limit::Gate;
+#[cfg(feature = "with-openapi")]
+use super::limit::LimitDemand;
 use super::mark::TaskMark;
 use super::schedule::check_priority;
 use super::task_config::{Environment, TaskConfig, check_environment, read_environment_option};
@@ -48,6 +51,11 @@ pub struct TaskEntity {
   pub scheduled_at: Ts,
   /// The instant it may start, while it waits.
   pub eligible_at: Option<Ts>,
+  /// The limits that it has not passed yet, while it waits.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  #[cfg_attr(feature = "with-db", sqlx(json(nullable)))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Option<Vec<LimitDemand>>))]
+  pub held_by: Option<Gate>,
   /// What made it.
   pub trigger_source: TriggerSource,
   /// Its parameters.
@@ -182,7 +190,16 @@ impl TaskForCreate {
 
 impl TaskForCreate {
   fn check_dedup(&self, errors: &mut Vec<FieldError>) {
-    let Some(dedup) = &self.dedup else { return };
+    let own = self.dedup.as_ref().map(|dedup| (dedup, "/dedup"));
+    let config = self.config.as_ref().and_then(|config| config.dedup.as_ref());
+    let Some((dedup, field)) = own.or(config.map(|dedup| (dedup, "/config/dedup"))) else { return };
+    if dedup.key.is_none() && self.job.is_none() && self.job_id.is_none() {
+      let message = "commands without a job have nothing in common but a key";
+      errors.push(FieldError::new("dedup.key", format!("{field}/key"), message));
+    }
+    if own.is_none() {
+      return;
+    }
     dedup.check("/dedup", errors);
     if self.idempotency_key.is_some() {
       let message = "a request with an idempotency key is a task of its own";

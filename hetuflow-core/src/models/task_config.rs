@@ -12,9 +12,9 @@ use super::identity_check::{check_secrets, check_user};
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
-  AgentChoice, AgentId, Backoff, BackoffStrategy, Broadcast, Delivery, ExecuteCommand, FieldError,
-  LogPolicy, Preference, Requests, RetryCondition, Selector, Sticky, TaskInstanceStatus,
-  check_conditions, parse_duration, pointer_part,
+  AgentChoice, AgentId, Backoff, BackoffStrategy, Broadcast, Delivery, DisconnectReconcile,
+  ExecuteCommand, FieldError, LogPolicy, Preference, Requests, RetryCondition, Selector, Sticky,
+  TaskInstanceStatus, check_conditions, parse_duration, pointer_part,
 };
 
 /// Longest inline script, in bytes.
@@ -158,6 +158,10 @@ pub struct DisconnectPolicy {
   /// yes where not said.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub replace: Option<bool>,
+  /// What becomes of both attempts when its agent comes back after it was replaced: the later one
+  /// goes on. There is no other choice in this build.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub reconcile: Option<DisconnectReconcile>,
 }
 
 /// Time between a stop and the kill where a job names none.
@@ -431,6 +435,19 @@ impl TaskConfig {
         .with_hint("TERM, INT, QUIT, HUP, USR1, USR2 or KILL"),
       );
     }
+    let reconcile = self.disconnect.as_ref().and_then(|policy| policy.reconcile);
+    if let Some(other) = reconcile.filter(|one| *one != DisconnectReconcile::KeepReplacement) {
+      errors.push(
+        FieldError::new(
+          "policy.unsupported",
+          format!("{field}/disconnect/reconcile"),
+          format!(
+            "{other}: an attempt that was called lost is over, and another one has its place"
+          ),
+        )
+        .with_hint("keep_replacement; or replace: false, which waits for a silent agent"),
+      );
+    }
     let stop_after = self.disconnect.as_ref().and_then(|policy| policy.stop_after);
     if self.delivery == Some(Delivery::Exclusive) && stop_after.is_none() {
       errors.push(
@@ -661,6 +678,7 @@ mod tests {
       (r#"{"command":"x","working_directory":"relative"}"#, "path.invalid"),
       (r#"{"command":"x","working_directory":"/etc/../root"}"#, "path.invalid"),
       (r#"{"command":"x","stop_signal":"NOPE"}"#, "signal.unknown"),
+      (r#"{"command":"x","disconnect":{"reconcile":"keep_original"}}"#, "policy.unsupported"),
       (r#"{"command":"x","selector":{"a b":"x"}}"#, "selector.syntax"),
     ] {
       assert_eq!(codes(json), [code], "{json}");

@@ -442,6 +442,20 @@ wire_enum! {
 }
 
 wire_enum! {
+  /// What becomes of two attempts of a task when the agent of the lost one is back.
+  pub enum DisconnectReconcile {
+    /// The later one goes on, the earlier one is stopped.
+    KeepReplacement = 1 => "keep_replacement" | "keep_newest",
+    /// The earlier one goes on.
+    KeepOriginal = 2 => "keep_original" | "keep_oldest",
+    /// The one on the agent that is liked more.
+    BestScore = 3 => "best_score",
+    /// The one that has run for longer.
+    LongestRunning = 4 => "longest_running",
+  }
+}
+
+wire_enum! {
   /// What a server tells a returning agent to do with an attempt.
   pub enum ReconcileAction {
     /// Go on.

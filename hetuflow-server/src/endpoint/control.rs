@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{CancelRequest, MarkRequest, TaskControlKind, TaskEntity};
+use hetuflow_core::{CancelRequest, ForceRequest, MarkRequest, TaskControlKind, TaskEntity};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -93,6 +93,12 @@ pub(super) fn operations() -> Vec<Operation> {
     )
     .body::<MarkRequest>()
     .status(200),
+    asked(
+      Operation::post("/api/v1/tasks/{ref}/force", force),
+      "Start a task now, past its instant, its retry, an earlier run and its limits",
+    )
+    .optional_body::<ForceRequest>()
+    .status(200),
     asked(Operation::post("/api/v1/tasks/{ref}/signal", signal), "Send a signal to a task")
       .body::<SignalRequest>(),
   ]
@@ -115,6 +121,17 @@ async fn mark(
 ) -> Told {
   let namespace = args.only_namespace()?;
   let task = api.tasks.mark(&caller.0, (namespace.as_ref(), &name), &request).await?;
+  Ok((StatusCode::OK, Json(task)))
+}
+
+async fn force(
+  State(api): Api,
+  caller: Caller,
+  (Ref(name), args): (Ref, Args),
+  MaybeJson(request): MaybeJson<ForceRequest>,
+) -> Told {
+  let namespace = args.only_namespace()?;
+  let task = api.tasks.force(&caller.0, (namespace.as_ref(), &name), &request).await?;
   Ok((StatusCode::OK, Json(task)))
 }
 

@@ -34,9 +34,16 @@ pub(super) struct Ends {
   limits_freed: bool,
   /// Failures of schedules' tasks that are not stored yet.
   pub(super) failures: Failures,
+  /// Who wanted these ends.
+  by: Option<String>,
 }
 
 impl Ends {
+  /// Ends that somebody asked for.
+  pub(super) fn asked_by(by: Option<&str>) -> Self {
+    Self { by: by.map(str::to_owned), ..Self::default() }
+  }
+
   /// Notes an end whose live row is deleted already: success, which needs no decision.
   pub(super) fn add_deleted(&mut self, row: &HotRow, mut end: FinishedAttempt) {
     end.task_status = Some(TaskStatus::Succeeded);
@@ -160,6 +167,7 @@ impl Ends {
       ("exit_code", end.exit_code.map(Value::from)),
       ("signal", end.signal.map(Value::from)),
       ("reason", end.reason.clone().map(Value::from)),
+      ("by", self.by.clone().map(Value::from)),
       ("schedule_id", row.schedule_id.map(|id| Value::from(id.to_string()))),
     ] {
       if let Some(value) = value {

@@ -210,9 +210,11 @@ fn choose(
 /// One task per agent, each a while after the one before.
 fn children_of(task: &TaskEntity, config: &TaskConfig, agents: &[AgentId]) -> Vec<NewTask> {
   let stagger = config.stagger_secs.map_or(Duration::ZERO, |secs| secs.0);
+  // A start that somebody forced comes before its planned instant.
+  let base = task.scheduled_at.min(task.eligible_at.unwrap_or(task.scheduled_at));
   let one = |(index, agent): (usize, &AgentId)| {
     let later = stagger.saturating_mul(u32::try_from(index).unwrap_or(u32::MAX));
-    let scheduled_at = task.scheduled_at.plus(later);
+    let scheduled_at = base.plus(later);
     let own = TaskConfig {
       broadcast: None,
       stagger_secs: None,

@@ -17,9 +17,12 @@ const KEPT_MAX: usize = 10_000;
 /// A calendar, or why it cannot be read.
 type Read = Result<Arc<NamedCalendar>, Arc<str>>;
 
+/// A calendar with the version and the instant that it was read at.
+type Kept = ((i64, Ts), Read);
+
 /// The calendars that this server has read, by namespace and name, with the version of each.
 #[derive(Debug, Default)]
-pub struct CalendarCache(Mutex<HashMap<(String, String), ((i64, Ts), Read)>>);
+pub struct CalendarCache(Mutex<HashMap<(String, String), Kept>>);
 
 /// The calendars that some schedules need, as they are in one transaction.
 #[derive(Debug, Default)]

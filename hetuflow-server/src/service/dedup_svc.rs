@@ -54,6 +54,12 @@ impl TaskSvc {
     let key = key_of(dedup, task)?;
     let mut decided = None;
     for _ in 0..TRIES_MAX {
+      if task.idempotency_key.is_some() {
+        let mut conn = self.store.read().await?;
+        if let Some(known) = self.task_of_key(&mut conn, task).await? {
+          return Ok((known, true));
+        }
+      }
       let mut tx = self.store.db.begin().await?;
       let outcome = match hot::check_jobs(&mut tx, guards).await {
         Ok(()) => decide(&mut tx, task.clone(), (dedup, &key)).await,
@@ -61,6 +67,8 @@ impl TaskSvc {
       };
       match tx.end::<_, DbError>(outcome).await {
         Err(error) if error.is_retry() => {}
+        // Another request took the key of this one in this moment.
+        Err(DbError::Unique { .. }) if task.idempotency_key.is_some() => {}
         outcome => decided = outcome?,
       }
       if decided.is_some() {
@@ -133,7 +141,9 @@ fn first_row(dedup: &Dedup, task: &mut NewTask, (key, now): (&str, Ts)) -> Dedup
 }
 
 async fn make(tx: &mut Conn, task: NewTask, now: Ts) -> Result<Decided, DbError> {
-  hot::enqueue(tx, std::slice::from_ref(&task), now).await?;
+  if !hot::enqueue(tx, std::slice::from_ref(&task), now).await?.contains(&task.id) {
+    return Err(DbError::Unique { constraint: "idempotency_key".to_owned() });
+  }
   let mut journal = Journal::default();
   journal.push(&task.namespace_id, created(&task, now));
   event_bmc::append(tx, &journal, now).await?;

@@ -32,6 +32,7 @@ mod fire_diff;
 mod fire_herds;
 mod fire_plan;
 mod fit;
+mod force_svc;
 mod freeze_svc;
 mod hidden_job;
 mod idle_agents;

@@ -64,7 +64,11 @@ impl OverdueSvc {
     self.learn(&mut conn, &running, now).await?;
     let mut warnings = Vec::new();
     for attempt in &running {
-      let spec = self.jobs.spec(&mut conn, attempt.job_id, attempt.job_version).await?;
+      let spec = match self.jobs.spec(&mut conn, attempt.job_id, attempt.job_version).await {
+        // A broken row keeps nobody from hearing of the others.
+        Err(DbError::Missing { .. }) => continue,
+        spec => spec?,
+      };
       let config = attempt.config.as_ref().map_or(&spec.config, |config| &config.0);
       let ran = now.since(attempt.started_at);
       if let Some(after) = config.warn_after_secs.filter(|after| ran >= after.0) {

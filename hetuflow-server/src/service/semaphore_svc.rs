@@ -96,7 +96,8 @@ impl SemaphoreSvc {
       let rate = semaphore.rate_limit();
       let starts = match rate {
         Some(rate) => {
-          limit_bmc::starts_since(&mut conn, &limit, now.minus(rate.per_secs.0)).await?
+          let since = now.minus(rate.per_secs.0);
+          limit_bmc::starts_since(&mut conn, &[(limit.as_str(), since)]).await?
         }
         None => Vec::new(),
       };
@@ -105,7 +106,7 @@ impl SemaphoreSvc {
         slots: semaphore.slots,
         taken,
         rate,
-        started: starts.iter().map(|(_, starts)| starts).sum(),
+        started: starts.iter().map(|(_, _, starts)| starts).sum(),
         holders: limit_bmc::holders(&mut conn, &limit, HOLDERS_MAX).await?,
         limit,
       });

@@ -18,6 +18,22 @@ use crate::infra::db::DbError;
 /// Tasks of one sweep of which it is said what held them.
 const EXPLAINED_MAX: usize = 50;
 
+/// What is said of tasks that end while they wait.
+struct Told<'a> {
+  /// Why.
+  reason: &'a str,
+  /// Who wanted it.
+  by: Option<&'a str>,
+  /// What held them.
+  facts: HashMap<TaskId, String>,
+}
+
+/// The reason of a request, else who asks.
+fn given_reason(actor: &Actor, request: &CancelRequest) -> String {
+  let given = request.reason.as_ref().unwrap_or(&actor.name);
+  given.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 impl TaskSvc {
   /// Cancels a task: at once while it waits; through its agent once it is on one, and then the
   /// task is `cancelling` until nothing of it lives. Cancelling a cancelled task changes nothing.
@@ -65,8 +81,9 @@ impl TaskSvc {
             TaskControlKind::Skip => TaskStatus::Skipped,
             _ => TaskStatus::Cancelled,
           };
-          let reason = format!("{to}({})", actor.name);
-          if self.end_unstarted(&[task.id], to, &reason).await? == 1 {
+          let reason = format!("{to}({})", given_reason(actor, request));
+          let told = Told { reason: &reason, by: Some(&actor.name), facts: HashMap::new() };
+          if self.end_waiting(&[task.id], to, &told).await? == 1 {
             break;
           }
         }
@@ -82,10 +99,9 @@ impl TaskSvc {
     kind: TaskControlKind,
     request: &CancelRequest,
   ) -> SvcResult<bool> {
-    let reason = request.reason.clone().unwrap_or_else(|| actor.name.clone());
     let mark = StopMark {
       kind: kind.to_string(),
-      reason: Some(reason.chars().filter(|c| !c.is_control()).take(200).collect()),
+      reason: Some(given_reason(actor, request)),
       grace_ms: request.grace_secs.map(|secs| (secs.clamp(0.0, 86_400.0) * 1000.0) as i64),
     };
     let now = Ts::now();
@@ -118,7 +134,7 @@ impl TaskSvc {
     to: TaskStatus,
     reason: &str,
   ) -> SvcResult<usize> {
-    self.end_waiting(tasks, to, (reason, &HashMap::new())).await
+    self.end_waiting(tasks, to, &Told { reason, by: None, facts: HashMap::new() }).await
   }
 
   /// Ends tasks whose start deadline has passed while they waited, and says what held them.
@@ -135,22 +151,23 @@ impl TaskSvc {
         facts.insert(*task, why.text);
       }
     }
-    self.end_waiting(tasks, TaskStatus::Expired, ("start deadline passed", &facts)).await
+    let told = Told { reason: "start deadline passed", by: None, facts };
+    self.end_waiting(tasks, TaskStatus::Expired, &told).await
   }
 
   async fn end_waiting(
     &self,
     tasks: &[TaskId],
     to: TaskStatus,
-    (reason, facts): (&str, &HashMap<TaskId, String>),
+    told: &Told<'_>,
   ) -> SvcResult<usize> {
     let now = Ts::now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
-      let mut ends = Ends::default();
+      let mut ends = Ends::asked_by(told.by);
       let gone = hot::finish_unstarted(&mut tx, tasks).await?;
       for one in &gone {
-        let why = (reason, facts.get(&one.row.task_id).map(String::as_str));
+        let why = (told.reason, told.facts.get(&one.row.task_id).map(String::as_str));
         ends.add_unstarted(&one.row, to, why, now);
       }
       ends.write(&mut tx, now).await?;

@@ -190,8 +190,8 @@ impl TaskSvc {
       check_semaphores(lookup.conn().await?, &namespace, (config, "/config")).await?;
     }
     let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
-    let natural = new.idempotency_key.is_none() && source != TriggerSource::Retry;
-    let dedup = new.dedup.clone().or_else(|| effective.dedup.clone()).filter(|_| natural);
+    let dedup = new.dedup.clone().or_else(|| effective.dedup.clone());
+    let dedup = dedup.filter(|_| source != TriggerSource::Retry);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));
     let row = NewTask {
       id: TaskId::generate(),
@@ -280,16 +280,30 @@ impl TaskSvc {
     let Some(key) = &row.idempotency_key else {
       return Err(SvcError::conflict("task.duplicate", "/", "this instant is planned already"));
     };
+    let earlier = self.task_of_key(conn, row).await?;
+    earlier.ok_or_else(|| SvcError::not_found("task", key))
+  }
+
+  /// The task that an earlier request with the same key has made.
+  ///
+  /// # Errors
+  /// 409 where that was another request.
+  pub(super) async fn task_of_key(
+    &self,
+    conn: &mut Conn,
+    row: &NewTask,
+  ) -> SvcResult<Option<TaskId>> {
+    let Some(key) = &row.idempotency_key else { return Ok(None) };
     let keys = std::slice::from_ref(key);
     let earlier = task_bmc::get_by_keys(conn, &row.namespace_id, keys).await?;
     match earlier.into_iter().next() {
-      Some((id, _, hash)) if hash == row.idempotency_hash => Ok(id),
+      Some((id, _, hash)) if hash == row.idempotency_hash => Ok(Some(id)),
       Some(_) => Err(SvcError::conflict(
         "idempotency.mismatch",
         "/idempotency_key",
         "this key came with another request before",
       )),
-      None => Err(SvcError::not_found("task", key)),
+      None => Ok(None),
     }
   }
 }
@@ -335,6 +349,7 @@ pub(super) fn entity_of(row: &NewTask, job_name: String) -> TaskEntity {
     schedule_id: row.schedule_id,
     scheduled_at: row.scheduled_at,
     eligible_at: Some(row.eligible_at()),
+    held_by: row.gate.clone(),
     trigger_source: row.trigger_source,
     parameters: row.parameters.clone(),
     environment: row.environment.clone(),

@@ -84,7 +84,7 @@ async fn claim(store: &TestStore, priority: i64, slots: &[ClaimSlot]) -> Vec<Cla
   tx.end(claimed).await.unwrap()
 }
 
-fn end_of(claimed: &ClaimedTask, status: TaskInstanceStatus) -> FinishedAttempt {
+pub fn end_of(claimed: &ClaimedTask, status: TaskInstanceStatus) -> FinishedAttempt {
   FinishedAttempt {
     id: claimed.instance_id,
     task_id: claimed.task_id,

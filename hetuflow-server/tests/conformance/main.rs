@@ -14,6 +14,7 @@ mod hand_out;
 mod hot_path;
 mod limits;
 mod named_calendars;
+mod overdue;
 mod placement;
 mod planner;
 mod planner_faults;
@@ -67,6 +68,7 @@ both_engines! {
   ageing::long_waiters_rise,
   dedup::many_requests_at_once_are_one_task,
   dedup::a_debounced_task_is_moved_until_it_goes,
+  dedup::keys_and_kinds_of_requests_meet,
   limits::held_tasks_wait_for_their_slot,
   limits::a_retry_waits_for_its_slot_anew,
   limits::all_or_nothing_over_several_limits,
@@ -75,6 +77,7 @@ both_engines! {
   limits::slots_that_nobody_uses_go_to_others,
   limits::the_numbers_of_now_count,
   limits::semaphores_are_kept_while_they_are_needed,
+  overdue::slower_than_usual_is_told_once,
   feed::a_slow_reader_starts_anew,
   feed::a_journal_that_was_cut_is_told,
   planner::skip_leaves_out_what_overlaps,

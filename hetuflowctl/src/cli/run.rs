@@ -94,6 +94,18 @@ pub struct RunOptions {
   /// A second run with this key answers with the first one's task
   #[arg(long, value_name = "K")]
   pub idempotency_key: Option<String>,
+  /// With others like it one task, which waits until none has come for so long
+  #[arg(long, value_name = "DUR", value_parser = read_duration, conflicts_with_all = ["idempotency_key", "at", "in_"])]
+  pub debounce: Option<Duration>,
+  /// With others like it within so long one task: the first one's
+  #[arg(long, value_name = "DUR", value_parser = read_duration, conflicts_with_all = ["idempotency_key", "debounce"])]
+  pub throttle: Option<Duration>,
+  /// What --debounce and --throttle take for the same: text with {{ params.NAME }}; without it every run of the job
+  #[arg(long, value_name = "TEXT")]
+  pub dedup_key: Option<String>,
+  /// The longest that --debounce puts off; ten times its own time where not said
+  #[arg(long, value_name = "DUR", value_parser = read_duration, requires = "debounce")]
+  pub max_wait: Option<Duration>,
   /// Program for --cmd
   #[arg(long, value_name = "R", value_parser = read_runtime, requires = "cmd")]
   pub runtime: Option<ExecuteCommand>,

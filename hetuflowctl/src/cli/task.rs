@@ -35,6 +35,9 @@ pub enum TaskVerb {
   Skip(SkipArgs),
   /// Say how the end of tasks is to count; their own states stay
   Mark(MarkArgs),
+  /// Start tasks now that wait for their time, a retry, an earlier run or a limit
+  #[command(alias = "run-now")]
+  Force(ForceArgs),
   /// Kill the process groups of tasks at once
   Kill(KillArgs),
   /// Send a signal to the process groups of tasks
@@ -232,6 +235,20 @@ pub struct MarkArgs {
   /// Why; it is kept with your name
   #[arg(long, value_name = "TEXT")]
   pub reason: String,
+  /// How many.
+  #[command(flatten)]
+  pub bulk: BulkOptions,
+}
+
+/// What is to start at once.
+#[derive(Debug, Clone, Args)]
+pub struct ForceArgs {
+  /// Which.
+  #[command(flatten)]
+  pub targets: Targets,
+  /// Why; it is kept with your name
+  #[arg(long, value_name = "TEXT")]
+  pub reason: Option<String>,
   /// How many.
   #[command(flatten)]
   pub bulk: BulkOptions,

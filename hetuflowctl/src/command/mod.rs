@@ -191,6 +191,7 @@ async fn task(session: &Session, verb: &TaskVerb) -> Result<Outcome, CtlError> {
     TaskVerb::Signal(args) => task::control::signal(session, args).await,
     TaskVerb::Mark(args) => task::mark::mark(session, args).await,
     TaskVerb::Skip(args) => task::mark::skip(session, args).await,
+    TaskVerb::Force(args) => task::mark::force(session, args).await,
     TaskVerb::Reprioritise(args) => task::retry::reprioritise(session, args).await,
     TaskVerb::Why(args) => task::why::why(session, &args.target).await,
     TaskVerb::Tree(args) => task::story::tree(session, &args.target).await,

@@ -120,6 +120,7 @@ pub fn task() -> TaskEntity {
     schedule_id: None,
     scheduled_at: at(-60),
     eligible_at: None,
+    held_by: None,
     trigger_source: TriggerSource::Manual,
     parameters: None,
     environment: None,

@@ -54,7 +54,10 @@ pub fn job_manifest(job: &JobEntity, schedules: &[ScheduleEntity]) -> Value {
     fields.insert("owner".into(), json!(job.owner));
   }
   if !schedules.is_empty() {
-    let schedules: Vec<Value> = schedules.iter().map(schedule_spec).collect();
+    // By name: the same text wherever the same schedules are.
+    let mut schedules: Vec<&ScheduleEntity> = schedules.iter().collect();
+    schedules.sort_by(|a, b| a.name.cmp(&b.name));
+    let schedules: Vec<Value> = schedules.into_iter().map(schedule_spec).collect();
     fields.insert("schedules".into(), json!(schedules));
   }
   json!({
@@ -182,7 +185,10 @@ impl TableRow for TaskEntity {
       Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
       Cell::At(self.scheduled_at),
       took(self.started_at, self.completed_at, self.status.is_final()),
-      reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
+      match self.waits_for(Ts::now()) {
+        Some(words) => Cell::text(words),
+        None => reason_cell(self.reason.as_deref(), self.progress, self.progress_note.as_deref()),
+      },
       Cell::Number(self.priority),
       Cell::text(self.trigger_source.as_str()),
       Cell::text(self.id.to_string()),

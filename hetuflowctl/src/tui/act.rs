@@ -20,6 +20,8 @@ pub enum Verb {
   Cancel,
   /// Kill tasks.
   Kill,
+  /// Start tasks past what they wait for.
+  Force,
   /// Switch jobs off.
   Disable,
   /// Switch jobs on.
@@ -50,6 +52,7 @@ impl Verb {
       Self::Retry => ("Retry", "task"),
       Self::Cancel => ("Cancel", "task"),
       Self::Kill => ("Kill", "task"),
+      Self::Force => ("Force", "task"),
       Self::Disable => ("Disable", "job"),
       Self::Enable => ("Enable", "job"),
       Self::Cordon => ("Cordon", "agent"),
@@ -70,6 +73,7 @@ impl Verb {
       Self::Retry => "Makes one new task of each, with the same job and arguments.",
       Self::Cancel => "TERM, then KILL after the grace period. Their retries stop too.",
       Self::Kill => "KILL at once, without grace. Their retries stop too.",
+      Self::Force => "Starts now, past its time, retry, earlier run or limit.",
       Self::Disable => "No schedule of theirs fires until they are enabled. Running tasks go on.",
       Self::Enable => "Their schedules fire again.",
       Self::Cordon => "They finish what they run and take nothing new.",
@@ -89,6 +93,7 @@ impl Verb {
       Self::Retry => "task retry",
       Self::Cancel => "task cancel",
       Self::Kill => "task cancel --force",
+      Self::Force => "task force",
       Self::Disable => "job disable",
       Self::Enable => "job enable",
       Self::Cordon => "agent cordon",
@@ -109,6 +114,7 @@ impl Verb {
       Self::Retry => "retried",
       Self::Cancel => "asked to stop",
       Self::Kill => "asked to be killed",
+      Self::Force => "let go",
       Self::Disable => "disabled",
       Self::Enable | Self::EnableSchedule => "enabled",
       Self::PauseSchedule => "paused",
@@ -131,6 +137,7 @@ impl Verb {
       Self::Retry => "retry",
       Self::Cancel => "cancel",
       Self::Kill => "kill",
+      Self::Force => "force",
       Self::Disable => "disable",
       Self::Enable | Self::EnableSchedule => "enable",
       Self::PauseSchedule => "pause",
@@ -203,6 +210,7 @@ impl Plan {
       Verb::Retry => post(&["tasks", id, "retry"]).json(&json!({})),
       Verb::Cancel => post(&["tasks", id, "cancel"]).json(&cancel(false)),
       Verb::Kill => post(&["tasks", id, "cancel"]).json(&cancel(true)),
+      Verb::Force => post(&["tasks", id, "force"]).json(&json!({ "reason": "hetuflowctl tui" })),
       Verb::Disable => post(&["jobs", id, "disable"]).json(&json!({})),
       Verb::Enable => post(&["jobs", id, "enable"]).json(&json!({})),
       Verb::Cordon => post(&["agents", id, "cordon"]).json(&json!({})),
@@ -242,6 +250,10 @@ pub fn verb_for(action: Action, row: &Row) -> Result<(Verb, Target), &'static st
     }
     (Action::Cancel, Row::Task(_)) => Ok((Verb::Cancel, target_of(row))),
     (Action::Kill, Row::Task(_)) => Ok((Verb::Kill, target_of(row))),
+    (Action::Force, Row::Task(task)) if task.status.is_final() || task.status.is_on_agent() => {
+      Err("it does not wait: nothing to force")
+    }
+    (Action::Force, Row::Task(_)) => Ok((Verb::Force, target_of(row))),
     (Action::Pause, Row::Job(job)) => {
       Ok((if job.enabled { Verb::Disable } else { Verb::Enable }, target_of(row)))
     }
@@ -380,5 +392,7 @@ mod tests {
     assert_eq!(verb_for(Action::Retry, &row("failed")).expect("fine").0, Verb::Retry);
     assert_eq!(verb_for(Action::Run, &row("failed")).expect("fine").1.label, "etl");
     assert!(verb_for(Action::Cordon, &row("failed")).is_err());
+    assert!(verb_for(Action::Force, &row("running")).is_err());
+    assert_eq!(verb_for(Action::Force, &row("waiting_retry")).expect("fine").0, Verb::Force);
   }
 }

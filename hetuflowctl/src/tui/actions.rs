@@ -28,7 +28,15 @@ pub fn run(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     A::PrevAttempt => screen::task::turn(model, -1),
     A::NextAttempt => screen::task::turn(model, 1),
     A::RowMenu => menus::action_menu(model),
-    A::Run | A::Retry | A::Cancel | A::Kill | A::Pause | A::Cordon | A::Drain | A::Delete => {
+    A::Run
+    | A::Retry
+    | A::Cancel
+    | A::Kill
+    | A::Force
+    | A::Pause
+    | A::Cordon
+    | A::Drain
+    | A::Delete => {
       ask(model, action);
     }
     A::Up | A::Down | A::HalfUp | A::HalfDown | A::PageUp | A::PageDown | A::Top | A::Bottom => {

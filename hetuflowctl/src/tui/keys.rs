@@ -119,6 +119,7 @@ actions! {
   Retry "retry" ["R"] WORK, Acting, "retry", "run ended tasks once more";
   Cancel "cancel" ["X"] WORK.or(Place::DASH), Acting, "cancel", "stop tasks: TERM, then KILL";
   Kill "kill" ["K"] WORK.or(Place::DASH), Acting, "", "kill tasks at once";
+  Force "force" ["F"] WORK.or(Place::DASH), Acting, "", "start tasks past what they wait for";
   Pause "pause" ["P"] Place::JOBS.or(Place::DASH), Acting, "pause", "disable or enable jobs, pause the schedule of a fire";
   Cordon "cordon" ["C"] Place::AGENTS, Acting, "cordon", "take no new tasks, or take them again";
   Drain "drain" ["D"] Place::AGENTS, Acting, "drain", "empty agents: nothing new, and wait for what runs";

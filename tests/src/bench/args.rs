@@ -28,6 +28,7 @@ usage: hetuflow-bench BENCH [options]
   --seconds S     fire 120, idle 10, terminal 60, time 20
   --agents N      queue 2
   --mb N          logs 200
+  --part NAME     agent: processes, rest, precision, output, away or deaths alone
   -o FILE         writes JSON as well
 
 exit code: 0; 1 when work was lost, done twice or wrong; 2 when the bench could not run";
@@ -106,6 +107,8 @@ pub struct Options {
   pub agents: Option<usize>,
   /// How many megabytes (10^6 bytes).
   pub megabytes: Option<usize>,
+  /// The only part of a bench that is wanted.
+  pub part: Option<String>,
   /// Where JSON goes.
   pub output: Option<PathBuf>,
 }
@@ -125,6 +128,7 @@ impl Options {
       seconds: None,
       agents: None,
       megabytes: None,
+      part: None,
       output: None,
     };
     while let Some(flag) = words.next() {
@@ -135,6 +139,7 @@ impl Options {
         "--seconds" => options.seconds = Some(number(&flag, &value)? as u64),
         "--agents" => options.agents = Some(number(&flag, &value)?),
         "--mb" => options.megabytes = Some(number(&flag, &value)?),
+        "--part" => options.part = Some(value),
         "-o" => options.output = Some(value.into()),
         _ => bail!("unknown option {flag}"),
       }

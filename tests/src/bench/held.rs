@@ -1,11 +1,13 @@
-//! What a backlog that a limit holds costs those that nothing limits: the time from a task's insert
-//! to its claim, alone and beside 100,000 held tasks of one semaphore.
+//! What limits cost: how fast tasks of thousands of keys go through, and what a backlog that a limit
+//! holds costs those that nothing limits: the time from a task's insert to its claim, alone and
+//! beside 100,000 held tasks of one semaphore.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hetuflow_core::{
-  JobForCreate, JobId, SemaphoreUse, TaskConfig, TaskForCreate, TaskInstanceEntity, Ts,
+  JobForCreate, JobId, SemaphoreUse, TaskBulkCreate, TaskConfig, TaskForCreate, TaskInstanceEntity,
+  Ts,
 };
 
 use super::args::Options;
@@ -20,6 +22,11 @@ const CLAIMS: usize = 300;
 const REST: Duration = Duration::from_millis(10);
 /// So far ahead tasks are planned, so that they are claimed and not born on the agent.
 const AHEAD: Duration = Duration::from_millis(30);
+/// Keys of one semaphore, each with one slot, and tasks of each.
+const KEYS: usize = 5000;
+const OF_A_KEY: usize = 4;
+/// Tasks that one request brings.
+const BULK: usize = 1000;
 
 /// Measures claims with and without the backlog.
 ///
@@ -29,14 +36,13 @@ pub async fn run(options: &Options, target: &Target, report: &mut Report) -> Res
   let held = options.tasks.unwrap_or(100_000);
   let settings = "[agent.process]\nnoop = true\n";
   let setup = Setup { agents: options.agents.unwrap_or(1), slots: 100, agent_settings: settings };
-  let rig = Rig::start(target, setup).await?;
+  let mut rig = Rig::start(target, setup).await?;
   let job = rig.create_true_job().await?;
   claims(&rig, job).await?;
   let alone = claims(&rig, job).await?;
+  keys(&mut rig, report).await?;
 
-  let semaphore = serde_json::json!({ "slots": 1 });
-  let (status, told) = rig.api().put("/semaphores/held", &semaphore).await?;
-  ensure!(status.is_success(), "{told}");
+  set_slots(&rig, "held", 1).await?;
   let limited = TaskConfig {
     command: Some("true".to_owned()),
     semaphores: vec![SemaphoreUse { name: "held".to_owned(), slots: 1, key: None }],
@@ -69,8 +75,47 @@ pub async fn run(options: &Options, target: &Target, report: &mut Report) -> Res
   Ok(())
 }
 
+/// Tasks of thousands of keys with one slot each: all are there and held when the semaphore opens.
+async fn keys(rig: &mut Rig, report: &mut Report) -> Result<()> {
+  set_slots(rig, "keyed", 0).await?;
+  let key = Some("{{ params.k }}".to_owned());
+  let config = TaskConfig {
+    command: Some("true".to_owned()),
+    semaphores: vec![SemaphoreUse { name: "keyed".to_owned(), slots: 1, key }],
+    ..TaskConfig::default()
+  };
+  let job = JobForCreate { name: "keyed".to_owned(), config, ..Default::default() };
+  let job = rig.create_job(&job).await?;
+  let tasks = KEYS * OF_A_KEY;
+  let task = |n: usize| {
+    let parameters = Some(serde_json::json!({ "k": n % KEYS }));
+    TaskForCreate { job_id: Some(job), parameters, ..TaskForCreate::default() }
+  };
+  let all: Vec<TaskForCreate> = (0..tasks).map(task).collect();
+  for part in all.chunks(BULK) {
+    let items = TaskBulkCreate { items: part.to_vec() };
+    let answer = rig.api().post_ok("/tasks/bulk", &serde_json::to_value(items)?).await?;
+    ensure!(answer["failed"] == 0, "{answer}");
+  }
+  let before = rig.cpu_us()?;
+  set_slots(rig, "keyed", 1).await?;
+  let started = Instant::now();
+  rig.wait_final(tasks, started).await?;
+  let rate = tasks as f64 / started.elapsed().as_secs_f64();
+  report.value("tasks of 5,000 keys with one slot each, end to end", rate, "/s");
+  rig.report_cpu(&before, (tasks, "us/keyed task"), report)?;
+  rig.check(job, tasks, report).await
+}
+
+async fn set_slots(rig: &Rig, name: &str, slots: usize) -> Result<()> {
+  let semaphore = serde_json::json!({ "slots": slots });
+  let (status, told) = rig.api().put(&format!("/semaphores/{name}"), &semaphore).await?;
+  ensure!(status.is_success(), "{told}");
+  Ok(())
+}
+
 /// Single tasks of a job, planned a little ahead; how long each took from its insert to its claim.
-async fn claims(rig: &Rig, job: JobId) -> Result<Sample> {
+pub(super) async fn claims(rig: &Rig, job: JobId) -> Result<Sample> {
   let mut ids = Vec::with_capacity(CLAIMS);
   for _ in 0..CLAIMS {
     let scheduled_at = Some(Ts::now().plus(AHEAD));

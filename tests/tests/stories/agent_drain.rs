@@ -24,6 +24,13 @@ async fn until_drained(api: &Api, agent: &str) -> Result<Value> {
   .await
 }
 
+/// The agents of a status, as the list names them.
+async fn of_status(cluster: &Cluster, status: &str) -> Result<String> {
+  let out = cluster.ctl(&["agent", "list", "--status", status, "-o", "name"]).await?;
+  ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+  Ok(String::from_utf8(out.stdout)?.trim().to_owned())
+}
+
 /// Also when agent and server die in between. What had not started is given back.
 async fn a_drain_waits_for_what_runs(engine: Engine) -> Result<()> {
   let mut cluster = Cluster::builder().engine(engine).slots(1).start().await?;
@@ -45,6 +52,7 @@ async fn a_drain_waits_for_what_runs(engine: Engine) -> Result<()> {
   let told = api.post_ok("/agents/agent-0/drain", &request).await?;
   assert_eq!((&told["cordoned"], &told["drain_reason"]), (&json!(true), &json!("new kernel")));
   assert_eq!(told["drain_then"], "leave");
+  assert_eq!(of_status(&cluster, "draining").await?, "agent/agent-0");
   let given_back = |id: String| {
     let api = &api;
     async move {
@@ -78,6 +86,8 @@ async fn a_drain_waits_for_what_runs(engine: Engine) -> Result<()> {
   wait_status(&api, &runs, &["succeeded"]).await?;
   until_drained(&api, "agent-0").await?;
   assert_eq!(truth.starts()?.len(), 1, "nothing new was started");
+  assert_eq!(of_status(&cluster, "draining").await?, "", "it is drained, not draining");
+  assert_eq!(of_status(&cluster, "cordoned").await?, "agent/agent-0");
   let list = cluster.ctl(&["agent", "list"]).await?;
   ensure!(String::from_utf8_lossy(&list.stdout).contains("drained"), "the list says so");
 

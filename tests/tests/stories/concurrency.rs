@@ -15,25 +15,10 @@ use crate::support::{LIMIT, submit, submit_all, text, wait_status};
 both_engines!(
   limits_hold_while_agents_and_servers_are_killed,
   keys_are_counted_apart,
+  a_schedule_has_a_limit_of_its_own,
   a_rate_spreads_starts,
   why_names_the_limit_and_its_holder,
 );
-
-/// The most payloads of these tasks that were alive at one instant, by the log that they wrote.
-fn most_alive(truth: &TruthLog, of: impl Fn(&str) -> bool) -> Result<i64> {
-  let mut moments: Vec<(u128, i64)> = truth
-    .read()?
-    .into_iter()
-    .filter(|event| of(&event.task_id))
-    .map(|event| (event.at_ns, if event.moment == Moment::Start { 1 } else { -1 }))
-    .collect();
-  moments.sort_unstable();
-  let alive = moments.iter().scan(0, |alive, (_, step)| {
-    *alive += step;
-    Some(*alive)
-  });
-  Ok(alive.max().unwrap_or(0))
-}
 
 async fn all_succeed(api: &Api, ids: &[String]) -> Result<()> {
   for id in ids {
@@ -112,12 +97,60 @@ async fn keys_are_counted_apart(engine: Engine) -> Result<()> {
   }
   for (customer, ids) in &of {
     all_succeed(&api, ids).await?;
-    assert_eq!(most_alive(&truth, |id| ids.iter().any(|own| own == id))?, 1, "{customer}");
+    assert_eq!(truth.most_alive(|id| ids.iter().any(|own| own == id))?, 1, "{customer}");
   }
-  ensure!(most_alive(&truth, |_| true)? == 2, "two customers run side by side");
+  ensure!(truth.most_alive(|_| true)? == 2, "two customers run side by side");
   // Without its parameter there is no key.
   let (status, told) = api.post("/tasks", &json!({ "job": "export" })).await?;
   assert_eq!((status.as_u16(), &told["errors"][0]["code"]), (422, &json!("semaphore.key")));
+  cluster.finish()
+}
+
+/// Runs of one schedule side by side, as many as it allows, also while an agent is killed; the job
+/// itself may run beside them.
+async fn a_schedule_has_a_limit_of_its_own(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).slots(8).start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let gate = cluster.dir().join("gate");
+  let hold = format!("until [ -e '{}' ]; do sleep 0.05; done", gate.display());
+  let schedule = json!({ "name": "often", "interval_secs": 1, "max_count": 6,
+    "overlap_policy": "allow_all", "max_concurrent": 2 });
+  let job = json!({ "name": "many", "config": { "script": truth.payload(&hold) },
+    "schedules": [schedule] });
+  api.post_ok("/jobs", &job).await?;
+  let of_schedule = async || -> Result<Vec<Value>> {
+    let mut tasks = crate::support::all(&api, "/tasks?job=many").await?;
+    tasks.retain(|task| task["schedule_id"].is_string());
+    Ok(tasks)
+  };
+  let held = wait::until("six runs, four of them held", LIMIT, || async {
+    let tasks = of_schedule().await.ok()?;
+    let held: Vec<Value> =
+      tasks.iter().filter(|task| task["held_by"].is_array()).cloned().collect();
+    let running = tasks.iter().filter(|task| task["status"] == "running").count();
+    (tasks.len() == 6 && running == 2 && held.len() == 4).then_some(held)
+  })
+  .await?;
+  let path = format!("/tasks/{}/why", text(&held[0], "id")?);
+  wait::until_ok("the last one to be due, and held", LIMIT, || async {
+    let why = api.get_ok(&path).await.map_err(|error| error.to_string())?;
+    let words = why["text"].as_str().unwrap_or_default();
+    let held = words.contains("max_concurrent of its schedule: 2 of 2 taken");
+    if held { Ok(()) } else { Err(why.to_string()) }
+  })
+  .await?;
+  let beside = submit(&api, &json!({ "job": "many" })).await?;
+  wait_status(&api, &beside, &["running"]).await?;
+  cluster.kill9_agent(0)?;
+  cluster.restart_agent(0)?;
+  cluster.wait_agent(0).await?;
+  std::fs::write(&gate, "")?;
+  let ids: Vec<String> =
+    of_schedule().await?.iter().map(|task| text(task, "id")).collect::<Result<_>>()?;
+  all_succeed(&api, &ids).await?;
+  all_succeed(&api, &[beside]).await?;
+  assert_eq!(truth.most_alive(|id| ids.iter().any(|own| own == id))?, 2);
+  assert_eq!(truth.started_twice()?, []);
   cluster.finish()
 }
 

@@ -10,6 +10,8 @@ use crate::support::{LIMIT, attempts, submit, text, wait_status};
 
 both_engines!(
   only_the_named_ends_are_tried_again,
+  ends_that_the_process_did_not_choose,
+  a_lost_agent_is_an_end_of_its_own,
   a_whole_time_bounds_all_attempts,
   an_expired_task_says_what_held_it,
   failures_in_a_row_pause_the_schedule,
@@ -48,6 +50,76 @@ async fn only_the_named_ends_are_tried_again(engine: Engine) -> Result<()> {
   let odd = json!({ "config": retrying("true", json!({ "retry_on": ["exit_code(1"] })) });
   let (status, told) = api.post("/tasks", &odd).await?;
   assert_eq!((status.as_u16(), &told["errors"][0]["code"]), (422, &json!("retry.condition")));
+  cluster.finish()
+}
+
+/// The ends that are no exit of the process's own: each list names one of them, and another one that
+/// must not be taken for it.
+async fn ends_that_the_process_did_not_choose(engine: Engine) -> Result<()> {
+  let cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let retry = |lists: Value| retrying("", lists)["retry"].clone();
+  let over = json!({ "command": "sleep 600", "timeout": 0.3, "stop_grace_secs": 0 });
+  let absent = json!({ "cmd": "exec", "args": ["/no/such/program"] });
+  let big = json!({ "command": "exec head -c 3000000 /dev/zero > \"$HETUFLOW_OUTPUT.big\"",
+    "resource_limits": { "max_file_mb": 1 } });
+  let hungry = json!({ "cmd": "python", "script": "import time\nx = b\"x\" * (300 << 20)\ntime.sleep(600)",
+    "resource_limits": { "max_memory_mb": 64 } });
+  let ends = [
+    (over, "timeout", "agent_lost"),
+    (absent, "spawn_error", "exit_code"),
+    (big, "limit(file_size)", "timeout"),
+    (hungry, "oom", "timeout"),
+  ];
+  let mut runs = Vec::new();
+  for (config, own, other) in ends {
+    for (lists, wanted) in [
+      (json!({ "retry_on": [own] }), 2),
+      (json!({ "no_retry_on": [own] }), 1),
+      (json!({ "retry_on": [other] }), 1),
+    ] {
+      let mut config = config.clone();
+      (config["max_retries"], config["retry"]) = (json!(1), retry(lists.clone()));
+      let id = submit(&api, &json!({ "config": config })).await?;
+      runs.push((id, own, lists, wanted));
+    }
+  }
+  for (id, own, lists, wanted) in runs {
+    let task = wait_status(&api, &id, &["failed"]).await?;
+    let all = attempts(&api, &id).await?;
+    assert_eq!(all.len(), wanted, "{own} {lists} {}: {all:?}", task["reason"]);
+  }
+  cluster.finish()
+}
+
+/// An agent that does not come back, for a task that wants another attempt then and for one that
+/// does not.
+async fn a_lost_agent_is_an_end_of_its_own(engine: Engine) -> Result<()> {
+  let quick = "[agents]\nagent_heartbeat_interval = '250ms'\nagent_heartbeat_ttl = '1500ms'\n\
+     lost_after = '1500ms'";
+  let mut cluster =
+    Cluster::builder().engine(engine).agents(2).server_settings(quick).start().await?;
+  let api = cluster.api();
+  let command = "[ $HETUFLOW_ATTEMPT -gt 1 ] || exec sleep 600";
+  let mut runs = Vec::new();
+  for (lists, status) in [
+    (json!({ "retry_on": ["agent_lost"] }), "succeeded"),
+    (json!({ "no_retry_on": ["agent_lost"] }), "lost"),
+    (json!({ "retry_on": ["exit_code", "timeout"] }), "lost"),
+  ] {
+    let mut config = retrying(command, lists);
+    config["prefer"] = json!([{ "selector": "agent=agent-0", "weight": 100 }]);
+    let id = submit(&api, &json!({ "config": config })).await?;
+    let task = wait_status(&api, &id, &["running"]).await?;
+    assert_eq!(task["agent_id"], "agent-0");
+    runs.push((id, status));
+  }
+  cluster.kill9_agent(0)?;
+  cluster.agent(0).kill9_executor()?;
+  for (id, status) in runs {
+    let task = wait_status(&api, &id, &[status]).await?;
+    assert_eq!(task["attempt"], if status == "lost" { 1 } else { 2 }, "{task}");
+  }
   cluster.finish()
 }
 
@@ -121,23 +193,30 @@ async fn a_long_run_is_told_once(engine: Engine) -> Result<()> {
   let command = format!("until [ -e '{}' ]; do sleep 0.05; done", gate.display());
   let job = json!({ "name": "long", "config": { "command": command, "warn_after_secs": 1 } });
   api.post_ok("/jobs", &job).await?;
-  let id = submit(&api, &json!({ "job": "long" })).await?;
-  let told = async || -> Result<usize> {
+  let told = async |id: &str| -> Result<usize> {
     let out =
       cluster.ctl(&["events", "--type", "task.overdue", "--from-seq", "0", "-o", "jsonl"]).await?;
-    Ok(String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains(&id)).count())
+    Ok(String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains(id)).count())
   };
-  wait::until("the word of it", LIMIT, || async { (told().await.ok()? > 0).then_some(()) }).await?;
-  // It is looked for every two seconds.
-  tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-  assert_eq!(told().await?, 1);
+  let until_told = async |id: &str| {
+    wait::until("the word of it", LIMIT, || async { (told(id).await.ok()? > 0).then_some(()) })
+      .await
+  };
+  let id = submit(&api, &json!({ "job": "long" })).await?;
+  until_told(&id).await?;
+  // When a second one is told of, the first one was looked at again.
+  let second = submit(&api, &json!({ "job": "long" })).await?;
+  until_told(&second).await?;
+  assert_eq!((told(&id).await?, told(&second).await?), (1, 1));
   assert_eq!(
     api.get_ok(&format!("/tasks/{id}")).await?["status"],
     "running",
     "nothing is done to it"
   );
   std::fs::write(&gate, "")?;
-  wait_status(&api, &id, &["succeeded"]).await?;
+  for id in [&id, &second] {
+    wait_status(&api, id, &["succeeded"]).await?;
+  }
   cluster.finish()
 }
 

@@ -1,6 +1,8 @@
 //! `sched_limit_lease` and `sched_limit_start`: what is taken of limits. Leases are written by the
 //! admission alone, one at a time in the whole cluster.
 
+use std::collections::HashMap;
+
 use hetuflow_core::{JobId, LimitHolder, ScheduleId, TaskConfig, TaskId, Ts};
 use sea_query::Value;
 use sqlx::types::Json;
@@ -107,17 +109,30 @@ pub async fn sweep_all(conn: &mut Conn, started_before: Ts) -> Result<u64, DbErr
   Ok(gone)
 }
 
-/// Starts of a limit since an instant, the oldest first.
+/// Starts of each of these limits since its own instant, of each limit the oldest first.
 ///
 /// # Errors
 /// Any [`DbError`].
 pub async fn starts_since(
   conn: &mut Conn,
-  limit: &str,
-  since: Ts,
-) -> Result<Vec<(Ts, i64)>, DbError> {
-  let sql = "select at, starts from sched_limit_start where limit_key = $1 and at > $2 order by at";
-  conn.fetch_sql(sql, vec![text(limit), ts(since)]).await
+  limits: &[(&str, Ts)],
+) -> Result<Vec<(String, Ts, i64)>, DbError> {
+  let mut all = Vec::new();
+  for part in limits.chunks(KEYS_MAX) {
+    let since: HashMap<&str, Ts> = part.iter().copied().collect();
+    let Some(first) = since.values().min().copied() else { continue };
+    let mut sql =
+      SqlText::new("select limit_key, at, starts from sched_limit_start where limit_key in ");
+    sql.bind_list(part.iter().map(|(limit, _)| text(limit))).push(" and at > ").bind(ts(first));
+    sql.push(" order by limit_key, at");
+    let rows: Vec<(String, Ts, i64)> = sql.fetch(conn).await?;
+    all.extend(
+      rows
+        .into_iter()
+        .filter(|(limit, at, _)| since.get(limit.as_str()).is_some_and(|since| at > since)),
+    );
+  }
+  Ok(all)
 }
 
 /// Notes starts of a limit, and forgets those that its rate no longer counts.

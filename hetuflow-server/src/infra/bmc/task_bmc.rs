@@ -10,7 +10,7 @@ use super::{is, text, ts, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const VIEW: &str = "sched_task_view";
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 34] = [
   "id",
   "job_id",
   "job_name",
@@ -21,6 +21,7 @@ const COLUMNS: [&str; 33] = [
   "schedule_id",
   "scheduled_at",
   "eligible_at",
+  "held_by",
   "trigger_source",
   "parameters",
   "environment",

@@ -2,7 +2,7 @@
 
 use hetuflow_core::filter::{FilterValue, Meaning, Term, Test};
 use hetuflow_core::{
-  AgentId, Filter, FilterField, JobId, NamespaceId, TaskId, TaskInstanceId, TaskStatus,
+  AgentId, Filter, FilterField, Gate, JobId, NamespaceId, TaskId, TaskInstanceId, TaskStatus,
   TriggerSource, Ts,
 };
 use serde_json::Value as Json;
@@ -54,6 +54,9 @@ pub struct ListedTask {
   pub scheduled_at: Ts,
   /// The instant it may start, while it waits.
   pub eligible_at: Option<Ts>,
+  /// The limits that it has not passed yet, while it waits.
+  #[sqlx(json(nullable))]
+  pub held_by: Option<Gate>,
   /// When it started.
   pub started_at: Option<Ts>,
   /// When it ended.
@@ -84,6 +87,7 @@ const COLUMNS: &str = "select t.id, t.namespace_id, t.job_id, j.name as job_name
   coalesce(h.status, i.task_status, 'lost') as status, coalesce(h.attempt, i.attempt, 0) as attempt, \
   coalesce(h.instance_id, i.id) as instance_id, coalesce(h.agent_id, i.agent_id) as agent_id, \
   t.trigger_source, coalesce(h.priority, t.priority) as priority, t.scheduled_at, h.eligible_at, \
+  case when h.gate > 0 then h.limits end as held_by, \
   coalesce(h.started_at, i.started_at) as started_at, i.completed_at, i.exit_code, i.signal, \
   coalesce(i.reason, h.stop_reason) as reason, i.error_message, h.progress, \
   h.progress_note, h.unreachable_since, j.labels, \

@@ -1,9 +1,10 @@
 //! What limits allow and what is taken of them, at one instant: read once, then reckoned with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use hetuflow_core::{
-  Gate, JobId, LimitDemand, LimitOf, LimitUse, RateLimit, ScheduleId, TaskId, Ts,
+  Gate, JobId, LimitDemand, LimitOf, LimitUse, RateLimit, ScheduleId, SemaphoreEntity, TaskId, Ts,
 };
 
 use crate::infra::bmc::{limit_bmc, semaphore_bmc};
@@ -24,6 +25,8 @@ pub(crate) struct LimitState {
   pub(crate) missing: bool,
   /// A task that comes first waits for more of it.
   pub(crate) kept: bool,
+  /// The longest span of the rates that are known of it.
+  pub(crate) span: Duration,
 }
 
 /// Why a demand is not met.
@@ -90,19 +93,15 @@ impl Board {
     now: Ts,
   ) -> Result<Self, DbError> {
     let mut board = Self::default();
-    let mut spans: BTreeMap<String, RateLimit> = BTreeMap::new();
     for demand in gates.into_iter().flat_map(|gate| &gate.0) {
-      board.limits.entry(demand.limit.clone()).or_default();
-      if let Some(rate) = demand.rate {
-        note_span(&mut spans, &demand.limit, rate);
+      if !board.limits.contains_key(&demand.limit) {
+        board.limits.insert(demand.limit.clone(), LimitState::default());
+      }
+      if let (Some(rate), Some(state)) = (demand.rate, board.limits.get_mut(&demand.limit)) {
+        state.span = state.span.max(rate.per_secs.0);
       }
     }
     board.read_numbers(conn).await?;
-    for (limit, state) in &board.limits {
-      if let Some(rate) = state.rate {
-        note_span(&mut spans, limit, rate);
-      }
-    }
     let names: Vec<String> = board.limits.keys().cloned().collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (limit, taken) in limit_bmc::taken(conn, &names).await? {
@@ -110,13 +109,30 @@ impl Board {
         state.taken = taken;
       }
     }
-    for (limit, rate) in spans {
-      let starts = limit_bmc::starts_since(conn, &limit, now.minus(rate.per_secs.0)).await?;
+    let mut rated = Vec::new();
+    for (limit, state) in &mut board.limits {
+      state.span = state.span.max(state.rate.map_or(Duration::ZERO, |rate| rate.per_secs.0));
+      if !state.span.is_zero() {
+        rated.push((limit.as_str(), now.minus(state.span)));
+      }
+    }
+    for (limit, at, starts) in limit_bmc::starts_since(conn, &rated).await? {
       if let Some(state) = board.limits.get_mut(&limit) {
-        state.starts = starts;
+        state.starts.push((at, starts));
       }
     }
     Ok(board)
+  }
+
+  /// Whether starts of this limit are counted.
+  pub(crate) fn is_rated(&self, demand: &LimitDemand) -> bool {
+    let rate = || self.limits.get(&demand.limit).and_then(|state| state.rate);
+    demand.rate.or_else(rate).is_some()
+  }
+
+  /// Starts from longer ago are of no use to any rate that is known of it.
+  pub(crate) fn longest_span(&self, limit: &str) -> Duration {
+    self.limits.get(limit).map_or(Duration::ZERO, |state| state.span)
   }
 
   /// What the limits are now: of the jobs, the schedules and the semaphores themselves.
@@ -149,14 +165,15 @@ impl Board {
     let names: Vec<(&str, &str)> =
       semaphores.keys().map(|(namespace, name)| (namespace.as_str(), name.as_str())).collect();
     let found = semaphore_bmc::get_all(conn, &names).await?;
+    let found: BTreeMap<(&str, &str), &SemaphoreEntity> =
+      found.iter().map(|one| ((one.namespace_id.as_str(), one.name.as_str()), one)).collect();
     for ((namespace, name), limits) in &semaphores {
-      let known =
-        found.iter().find(|one| one.namespace_id.as_str() == namespace && one.name == *name);
+      let known = found.get(&(namespace.as_str(), name.as_str()));
       for limit in limits {
         let Some(state) = self.limits.get_mut(limit) else { continue };
         state.missing = known.is_none();
         state.slots = known.map_or(Some(0), |one| one.slots);
-        state.rate = known.and_then(hetuflow_core::SemaphoreEntity::rate_limit);
+        state.rate = known.and_then(|one| one.rate_limit());
       }
     }
     Ok(())
@@ -220,17 +237,6 @@ pub(crate) fn key_of(limit: &str) -> Option<String> {
     Some(LimitOf::Semaphore { key, .. }) => key,
     _ => None,
   }
-}
-
-fn note_span(spans: &mut BTreeMap<String, RateLimit>, limit: &str, rate: RateLimit) {
-  spans
-    .entry(limit.to_owned())
-    .and_modify(|known| {
-      if rate.per_secs > known.per_secs {
-        *known = rate;
-      }
-    })
-    .or_insert(rate);
 }
 
 /// Tasks in the order in which they are let through.

@@ -233,37 +233,52 @@ async fn admit(
     return Ok(marks);
   }
   let ids: Vec<TaskId> = chosen.keys().copied().collect();
-  let (mut leases, mut starts) = (Vec::new(), BTreeMap::<&str, i64>::new());
+  let mut through = Vec::with_capacity(ids.len());
   for id in hot::admit_rows(tx, &ids, now).await? {
     let Some((candidate, class)) = chosen.get(&id) else { continue };
     *admitted += 1;
     let mark = marks.entry((*class, candidate.priority)).or_insert(candidate.eligible_at);
     *mark = (*mark).min(candidate.eligible_at);
-    for demand in &candidate.gate.0 {
-      if demand.limit.starts_with(DEBOUNCE_LIMIT) {
-        continue;
-      }
+    through.push((id, candidate.gate));
+  }
+  write_taken(tx, board, &through, now).await?;
+  Ok(marks)
+}
+
+/// Writes what these tasks have of their limits from now on.
+async fn write_taken(
+  tx: &mut Conn,
+  board: &Board,
+  through: &[(TaskId, &Gate)],
+  now: Ts,
+) -> Result<(), DbError> {
+  let (mut leases, mut starts) = (Vec::new(), BTreeMap::<&str, i64>::new());
+  for (id, gate) in through {
+    for demand in gate.0.iter().filter(|demand| !demand.limit.starts_with(DEBOUNCE_LIMIT)) {
       let (limit, slots) = (demand.limit.clone(), demand.slots);
-      leases.push(Lease { limit, task_id: id, slots });
-      let limited = board.limits.get(&demand.limit).is_some_and(|state| state.rate.is_some());
-      if limited || demand.rate.is_some() {
+      leases.push(Lease { limit, task_id: *id, slots });
+      if board.is_rated(demand) {
         *starts.entry(demand.limit.as_str()).or_default() += 1;
       }
     }
   }
   limit_bmc::write_leases(tx, &leases, now).await?;
   for (limit, count) in starts {
-    let since = oldest_that_counts(board, candidates, limit, now);
+    let since = now.minus(board.longest_span(limit));
     limit_bmc::note_starts(tx, (limit, count), (now, since)).await?;
   }
-  Ok(marks)
+  Ok(())
 }
 
-/// Starts from before are of no use to any of the rates that were met.
-fn oldest_that_counts(board: &Board, candidates: &[Candidate<'_>], limit: &str, now: Ts) -> Ts {
-  let own = candidates.iter().flat_map(|one| &one.gate.0).filter(|demand| demand.limit == limit);
-  let rates = own.filter_map(|demand| demand.rate);
-  let rates = rates.chain(board.limits.get(limit).and_then(|state| state.rate));
-  let longest = rates.map(|rate| rate.per_secs.0).max().unwrap_or_default();
-  now.minus(longest)
+/// Gives a task what it needs of its limits, whether there is room for it or not.
+///
+/// # Errors
+/// Any [`DbError`].
+pub(super) async fn take_regardless(
+  tx: &mut Conn,
+  (task, gate): (TaskId, &Gate),
+  now: Ts,
+) -> Result<(), DbError> {
+  let board = Board::load(tx, [gate], now).await?;
+  write_taken(tx, &board, &[(task, gate)], now).await
 }

@@ -85,16 +85,25 @@ pub(super) fn why(task: &ListedTask, now: Option<Ts>) -> String {
     TaskStatus::Running => progress_words(task.progress, task.progress_note.as_deref()),
     TaskStatus::Pending => match now {
       Some(now) if task.scheduled_at > now => "waits for its time".to_owned(),
-      _ => String::new(),
+      _ => held(task),
     },
+    TaskStatus::WaitingRetry if task.held_by.is_some() => {
+      format!("attempt {} failed; {}", task.attempt, held(task))
+    }
     TaskStatus::WaitingRetry => format!("attempt {} failed; waits for the next", task.attempt),
-    TaskStatus::Blocked => "waits for others".to_owned(),
+    TaskStatus::Blocked => "waits for an earlier run".to_owned(),
     TaskStatus::Locked => "on its way to the agent".to_owned(),
     TaskStatus::Dispatched => "on the agent, not started yet".to_owned(),
     _ => {
       end_words(task.exit_code, task.signal, task.reason.as_deref(), task.error_message.as_deref())
     }
   }
+}
+
+/// The limits that it waits behind.
+fn held(task: &ListedTask) -> String {
+  let words = task.held_by.as_ref().map(|gate| format!("held by {}", gate.words()));
+  clip(&words.unwrap_or_default())
 }
 
 /// How far it says it is: `40%`, or `40% loading`.

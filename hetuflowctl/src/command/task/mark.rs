@@ -1,9 +1,10 @@
-//! `task mark` and `task skip`.
+//! `task mark`, `task skip` and `task force`: words of a person about a task.
 
-use hetuflow_core::{CancelRequest, MarkRequest, MarkedAs};
+use hetuflow_core::{CancelRequest, ForceRequest, MarkRequest, MarkedAs};
+use serde::Serialize;
 
 use super::deed::{self, OnTasks};
-use crate::cli::{MarkArgs, SkipArgs};
+use crate::cli::{BulkOptions, ForceArgs, MarkArgs, SkipArgs, Targets};
 use crate::client::{Call, CtlError};
 use crate::command::bulk::Deed;
 use crate::command::object::Kind;
@@ -14,6 +15,8 @@ const MARK: Deed<'static> =
   Deed { verb: "mark", command: "task mark", what: "task", done: "marked" };
 const SKIP: Deed<'static> =
   Deed { verb: "skip", command: "task skip", what: "task", done: "skipped" };
+const FORCE: Deed<'static> =
+  Deed { verb: "force", command: "task force", what: "task", done: "started" };
 
 /// Says how tasks are to count.
 ///
@@ -22,17 +25,7 @@ const SKIP: Deed<'static> =
 pub async fn mark(session: &Session, args: &MarkArgs) -> Result<Outcome, CtlError> {
   let status = if args.succeeded { MarkedAs::Succeeded } else { MarkedAs::Failed };
   let request = MarkRequest { status, reason: args.reason.clone() };
-  let what = OnTasks {
-    deed: MARK,
-    targets: &args.targets.targets,
-    options: args.bulk,
-    together: None,
-    lines: false,
-  };
-  let done = deed::run(session, what, |task| {
-    Call::post(format!("{}/mark", Kind::Task.path_of(&task.id.to_string()))).json(&request)
-  });
-  done.await
+  each(session, MARK, (&args.targets, args.bulk), &request).await
 }
 
 /// Ends tasks as skipped.
@@ -41,15 +34,29 @@ pub async fn mark(session: &Session, args: &MarkArgs) -> Result<Outcome, CtlErro
 /// As [`mark`].
 pub async fn skip(session: &Session, args: &SkipArgs) -> Result<Outcome, CtlError> {
   let request = CancelRequest { reason: args.reason.clone(), ..CancelRequest::default() };
-  let what = OnTasks {
-    deed: SKIP,
-    targets: &args.targets.targets,
-    options: args.bulk,
-    together: None,
-    lines: false,
-  };
+  each(session, SKIP, (&args.targets, args.bulk), &request).await
+}
+
+/// Starts tasks now, past what they wait for.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn force(session: &Session, args: &ForceArgs) -> Result<Outcome, CtlError> {
+  let request = ForceRequest { reason: args.reason.clone() };
+  each(session, FORCE, (&args.targets, args.bulk), &request).await
+}
+
+/// Asks the route of the verb for each task.
+async fn each(
+  session: &Session,
+  deed: Deed<'_>,
+  (targets, options): (&Targets, BulkOptions),
+  request: &impl Serialize,
+) -> Result<Outcome, CtlError> {
+  let what = OnTasks { deed, targets: &targets.targets, options, together: None, lines: false };
   let done = deed::run(session, what, |task| {
-    Call::post(format!("{}/skip", Kind::Task.path_of(&task.id.to_string()))).json(&request)
+    let place = Kind::Task.path_of(&task.id.to_string());
+    Call::post(format!("{place}/{}", deed.verb)).json(request)
   });
   done.await
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use hetuflow_core::{
-  Broadcast, Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig, TaskForCreate, Ts,
-  split_words,
+  Broadcast, Dedup, DedupMode, Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig,
+  TaskForCreate, Ts, split_words,
 };
 use serde_json::{Map, Value};
 
@@ -28,8 +28,23 @@ pub fn task(options: &RunOptions, namespace: NamespaceId) -> Result<TaskForCreat
     priority: options.prio,
     parameters: parameters(options)?,
     environment: (!environment.is_empty()).then_some(environment),
+    dedup: dedup(options)?,
     ..TaskForCreate::default()
   })
+}
+
+/// Which requests are to become one task.
+fn dedup(options: &RunOptions) -> Result<Option<Dedup>, CtlError> {
+  let (mode, window) = match (options.debounce, options.throttle) {
+    (Some(window), _) => (DedupMode::Debounce, window),
+    (None, Some(window)) => (DedupMode::Throttle, window),
+    (None, None) if options.dedup_key.is_some() => {
+      return Err(CtlError::usage("--dedup-key needs --debounce or --throttle"));
+    }
+    (None, None) => return Ok(None),
+  };
+  let (window_secs, key) = (Seconds(window), options.dedup_key.clone());
+  Ok(Some(Dedup { mode, key, window_secs, max_wait_secs: options.max_wait.map(Seconds) }))
 }
 
 /// `K=V` per line; empty lines and lines that begin with # are left out.
@@ -181,6 +196,19 @@ mod tests {
 
   fn of(pairs: &[(String, String)]) -> RunOptions {
     RunOptions { param: pairs.to_vec(), ..RunOptions::default() }
+  }
+
+  #[test]
+  fn many_requests_as_one_need_a_window() {
+    let key = Some("{{ params.who }}".to_owned());
+    let alone = RunOptions { dedup_key: key.clone(), ..RunOptions::default() };
+    assert_eq!(dedup(&alone).expect_err("no window").exit, 2);
+    let minute = std::time::Duration::from_secs(60);
+    let both =
+      RunOptions { throttle: Some(minute), dedup_key: key.clone(), ..RunOptions::default() };
+    let wanted =
+      Dedup { mode: DedupMode::Throttle, key, window_secs: Seconds(minute), max_wait_secs: None };
+    assert_eq!(dedup(&both).expect("fine"), Some(wanted));
   }
 
   #[test]

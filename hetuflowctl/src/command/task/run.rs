@@ -127,19 +127,21 @@ pub fn finished(task: &TaskEntity, which: ExitStatus) -> Outcome {
 
 async fn start(session: &Session, args: &RunArgs) -> Result<TaskEntity, CtlError> {
   let client = session.client()?;
-  // Every start has a key, so that a repeat after a broken connection starts nothing twice.
-  let key = match &args.options.idempotency_key {
-    Some(key) => key.clone(),
-    None => format!("ctl-{}", uuid::Uuid::now_v7()),
-  };
   let order = wanted(session, args).await?;
+  // Every start has a key, so that a repeat after a broken connection starts nothing twice. One that
+  // becomes one task with others is no task of its own, and has none.
+  let keyed = |call: Call| match (&order.dedup, &args.options.idempotency_key) {
+    (Some(_), _) => call,
+    (None, Some(key)) => call.idempotency_key(key),
+    (None, None) => call.idempotency_key(&format!("ctl-{}", uuid::Uuid::now_v7())),
+  };
   let Some(job) = &args.job else {
-    return client.fetch(Call::post("/tasks").json(&order).idempotency_key(&key)).await;
+    return client.fetch(keyed(Call::post("/tasks").json(&order))).await;
   };
   let job = bare(Kind::Job, job);
   let call =
     Call::post(path_of(&["jobs", job, "run"])).query("namespace_id", &client.place.namespace);
-  match client.fetch(call.json(&order).idempotency_key(&key)).await {
+  match client.fetch(keyed(call.json(&order))).await {
     Ok(task) => Ok(task),
     Err(error) => Err(with_suggestion(session, Kind::Job, job, error).await),
   }

@@ -28,17 +28,27 @@ const ROUNDS: usize = 200;
 /// Memory for output while the server is away.
 const BUFFER: u64 = 64 << 20;
 
-/// Measures everything.
+/// Measures everything, or the part that is wanted.
 ///
 /// # Errors
-/// When something does not start or answer.
+/// When something does not start or answer, or there is no such part.
 pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
-  processes(options.tasks.unwrap_or(5000), report).await?;
-  rest(options.seconds.unwrap_or(10), report).await?;
-  precision(report).await?;
-  output(options.megabytes.unwrap_or(400), report).await?;
-  away(report).await?;
-  deaths(ROUNDS, report).await
+  let parts = ["processes", "rest", "precision", "output", "away", "deaths"];
+  let wanted = options.part.as_deref();
+  if let Some(part) = wanted {
+    ensure!(parts.contains(&part), "--part {part}: one of {} is needed", parts.join(", "));
+  }
+  for part in parts.into_iter().filter(|part| wanted.is_none_or(|wanted| wanted == *part)) {
+    match part {
+      "processes" => processes(options.tasks.unwrap_or(5000), report).await?,
+      "rest" => rest(options.seconds.unwrap_or(10), report).await?,
+      "precision" => precision(report).await?,
+      "output" => output(options.megabytes.unwrap_or(400), report).await?,
+      "away" => away(report).await?,
+      _ => deaths(ROUNDS, report).await?,
+    }
+  }
+  Ok(())
 }
 
 /// Most members of a process group of tasks alive at one moment, and open files of a process.

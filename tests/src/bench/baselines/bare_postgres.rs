@@ -31,7 +31,7 @@ const ENQUEUE_HOT: &str = "insert into sched_task_hot (task_id, job_id, job_vers
 
 const CLAIM: &str = "with due as (select task_id from sched_task_hot \
     where class_id = 1 and priority = 0 and status = 'pending' \
-      and eligible_at <= (select clock_timestamp() + interval '5 seconds') \
+      and gate <= 0 and eligible_at <= (select clock_timestamp() + interval '5 seconds') \
     order by eligible_at limit $2 for update skip locked), \
   numbered as (select task_id, row_number() over () as n from due) \
   update sched_task_hot h set status = 'dispatched', attempt = attempt + 1, \

@@ -78,7 +78,7 @@ async fn claim(conn: &mut SqliteConnection, fence: i64) -> Result<Vec<Uuid>> {
       instance_id = randomblob(16), agent_id = 'agent-0', agent_epoch = 1, \
       server_id = 'server-0', locked_at = {NOW}, updated_at = {NOW} \
     where task_id in (select task_id from sched_task_hot \
-      where class_id = 1 and priority = 0 and status = 'pending' and eligible_at <= {NOW} + 5000000 \
+      where class_id = 1 and priority = 0 and status = 'pending' and gate <= 0 and eligible_at <= {NOW} + 5000000 \
       order by eligible_at limit {BATCH}) returning task_id"
   );
   run(conn, "begin immediate").await?;

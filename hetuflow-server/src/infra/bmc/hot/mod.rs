@@ -11,6 +11,7 @@ mod claim;
 mod control;
 mod enqueue;
 mod finish;
+mod force;
 mod gate;
 mod live;
 mod marks;
@@ -33,6 +34,7 @@ pub use finish::{
   DeadLetter, FinishedAttempt, HotRow, LeftBehind, attempt_is_stored, delete_finished,
   insert_dead_letters, insert_finished, lock_rows, reschedule_retry,
 };
+pub use force::force_if_held;
 pub use gate::{
   Held, HeldRange, Stuck, admit_rows, any_held, held_due, held_ranges, stuck_claims,
   take_back_slots,

@@ -8,6 +8,7 @@ drop table sched_secret;
 drop sequence sched_fence;
 drop table sched_event_batch;
 drop sequence sched_event_seq;
+drop table sched_task_input;
 drop table sched_artifact_chunk;
 drop table sched_artifact_content;
 drop table sched_artifact;

@@ -447,14 +447,16 @@ create table sched_log_chunk (
 );
 alter table sched_log_chunk alter column data set storage external;
 
--- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+-- Files that attempts leave, or that were put there by hand (then without a job): a name and a state
+-- here, the bytes once for each content of a namespace.
 create table sched_artifact (
   id uuid primary key,
   namespace_id varchar(40) not null,
-  job_id uuid not null,
-  task_id uuid not null,
-  instance_id uuid not null,
+  job_id uuid,
+  task_id uuid,
+  instance_id uuid,
   agent_id varchar(40),
+  created_by text,
   name text not null,
   size bigint not null check (size >= 0),
   content_hash text,
@@ -466,6 +468,7 @@ create table sched_artifact (
 create unique index sched_artifact_name on sched_artifact (instance_id, name);
 create index sched_artifact_job on sched_artifact (job_id, id);
 create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_named on sched_artifact (namespace_id, name, id);
 create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
 
 create table sched_artifact_content (
@@ -488,6 +491,19 @@ create table sched_artifact_chunk (
   primary key (content_id, file_offset)
 );
 alter table sched_artifact_chunk alter column data set storage external;
+
+-- Files that tasks find when they start: what their sources were when the task was first handed out.
+create table sched_task_input (
+  task_id uuid not null,
+  target text not null,
+  namespace_id varchar(40) not null,
+  content_hash text not null,
+  size bigint not null check (size >= 0),
+  artifact_id uuid,
+  created_at timestamptz not null,
+  primary key (task_id, target)
+);
+create index sched_task_input_content on sched_task_input (namespace_id, content_hash);
 
 -- The journal of changes: one row per namespace and commit; seq order is commit order.
 create sequence sched_event_seq cache 1;

@@ -6,6 +6,7 @@ drop table sched_dead_letter;
 drop table sched_token;
 drop table sched_secret;
 drop table sched_event_batch;
+drop table sched_task_input;
 drop table sched_artifact_chunk;
 drop table sched_artifact_content;
 drop table sched_artifact;

@@ -451,14 +451,16 @@ create table sched_log_chunk (
   primary key (instance_id, log_offset)
 ) strict;
 
--- Files that attempts leave: a name and a state here, the bytes once for each content of a namespace.
+-- Files that attempts leave, or that were put there by hand (then without a job): a name and a state
+-- here, the bytes once for each content of a namespace.
 create table sched_artifact (
   id blob primary key,
   namespace_id text not null,
-  job_id blob not null,
-  task_id blob not null,
-  instance_id blob not null,
+  job_id blob,
+  task_id blob,
+  instance_id blob,
   agent_id text,
+  created_by text,
   name text not null,
   size integer not null check (size >= 0),
   content_hash text,
@@ -470,6 +472,7 @@ create table sched_artifact (
 create unique index sched_artifact_name on sched_artifact (instance_id, name);
 create index sched_artifact_job on sched_artifact (job_id, id);
 create index sched_artifact_task on sched_artifact (task_id);
+create index sched_artifact_named on sched_artifact (namespace_id, name, id);
 create index sched_artifact_content_hash on sched_artifact (namespace_id, content_hash);
 
 create table sched_artifact_content (
@@ -491,6 +494,19 @@ create table sched_artifact_chunk (
   data blob not null,
   primary key (content_id, file_offset)
 ) strict;
+
+-- Files that tasks find when they start: what their sources were when the task was first handed out.
+create table sched_task_input (
+  task_id blob not null,
+  target text not null,
+  namespace_id text not null,
+  content_hash text not null,
+  size integer not null check (size >= 0),
+  artifact_id blob,
+  created_at integer not null,
+  primary key (task_id, target)
+) strict;
+create index sched_task_input_content on sched_task_input (namespace_id, content_hash);
 
 -- The journal of changes: one row per namespace and commit; seq order is commit order.
 insert into sched_sequence (name, value) values ('sched_event_seq', 0);

@@ -59,6 +59,8 @@ mod forced;
 mod full_buffer;
 #[path = "stories/identity.rs"]
 mod identity;
+#[path = "stories/inputs.rs"]
+mod inputs;
 #[path = "stories/interruptions.rs"]
 mod interruptions;
 #[path = "stories/limits.rs"]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::live_settings::LiveSettings;
 use super::restart;
 use crate::config::{Settings, TasksOnStop};
-use crate::connection::Report;
+use crate::connection::{Report, clear_file_cache};
 use crate::scheduler::{InHand, Order};
 
 /// How long the executor may take to show that it moves.
@@ -169,14 +169,18 @@ impl Commander {
     Ok(json!({ "changed": change.changed, "until": "the agent starts anew" }))
   }
 
-  /// Removes the folders of attempts that are in nobody's hand any more.
+  /// Removes the folders of attempts that are in nobody's hand any more, and the files that were
+  /// fetched for tasks and that none waits for.
   async fn clear_cache(&self) -> Outcome {
     let dir = self.settings.process.run_base_dir.clone();
     // First the folders, then the attempts: a folder that is made in between is not looked at.
     let folders = folders_of(dir.clone()).await?;
     let in_hand = self.in_hand().await?;
+    let cache = self.settings.input_dir();
+    let clearing = tokio::task::spawn_blocking(move || clear_file_cache(&cache, &in_hand.inputs));
+    let (files, kept) = clearing.await.map_err(|error| error.to_string())?;
     let names: Vec<String> = in_hand.attempts.iter().map(ToString::to_string).collect();
-    let (mut removed, mut failed) = (0_u64, 0_u64);
+    let (mut removed, mut failed) = (0_u64, kept);
     for (name, path) in folders {
       if names.contains(&name) {
         continue;
@@ -190,7 +194,9 @@ impl Commander {
         }
       }
     }
-    Ok(json!({ "removed": removed, "failed": failed, "folder": dir.display().to_string() }))
+    Ok(json!({
+      "removed": removed, "files": files, "failed": failed, "folder": dir.display().to_string(),
+    }))
   }
 
   async fn health(&self) -> Outcome {

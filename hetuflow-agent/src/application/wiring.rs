@@ -34,6 +34,12 @@ pub fn tell(orders: UnboundedSender<Order>, commands: Sender<AgentCommand>) -> c
         time: Duration::from_secs(config.task_timeout),
         output_bytes: config.max_output_size,
       }),
+      Told::Fetched(connection::Fetched { instance_id, content_hash, outcome }) => {
+        let outcome = outcome.map_err(|connection::NotFetched { reason, message }| {
+          scheduler::NotFetched { reason, message }
+        });
+        Order::Fetched { instance_id, content_hash, outcome }
+      }
       Told::Command(command) => match command.command_type {
         CommandKind::Drain => Order::GiveBack,
         kind if Commander::knows(kind) => return commands.try_send(command).is_ok(),
@@ -57,6 +63,17 @@ pub fn reports(
       scheduler::Report::Output(frame, hold) => {
         connection::Report::Output(frame, OnStored::then(|| hold.release()))
       }
+      scheduler::Report::Fetch(files) => {
+        let wanted = files.into_iter().map(|file| connection::WantedFile {
+          task_id: file.task_id,
+          instance_id: file.instance_id,
+          fence: file.fence,
+          content_hash: file.content_hash,
+          file_size: file.file_size,
+        });
+        connection::Report::Fetch(wanted.collect())
+      }
+      scheduler::Report::LetGo(instance_id) => connection::Report::LetGo(instance_id),
       scheduler::Report::Refused { message_id, code, message } => {
         connection::Report::Refused { message_id, code, message }
       }
@@ -99,6 +116,8 @@ pub fn connection_settings(settings: &Settings) -> connection::ConnectionSetting
     reconnect_base: section.reconnect_base,
     reconnect_max: section.reconnect_max,
     artifact_dir: settings.artifact_dir(),
+    input_dir: settings.input_dir(),
+    input_cache_max: settings.process.input_cache_max,
   }
 }
 
@@ -125,6 +144,7 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     log_policy: settings.process.log_policy,
     result_size_max: settings.process.result_size_max,
     mask_secrets: settings.process.mask_secrets,
+    input_dir: settings.input_dir(),
     artifact_dir: settings.artifact_dir(),
     artifact_size_max: settings.process.artifact_size_max,
     artifact_total_max: settings.process.artifact_total_max,
@@ -138,6 +158,11 @@ pub fn scheduler_settings(settings: &Settings) -> scheduler::SchedulerSettings {
     max_concurrent: settings.polling.max_concurrent_tasks,
     queue_depth_max: settings.polling.queue_depth_max,
     takeover_grace: settings.connection.takeover_grace,
+    inputs: scheduler::InputLimits {
+      file_bytes: settings.process.input_size_max,
+      total_bytes: settings.process.input_total_max,
+      wait: settings.process.input_fetch_timeout,
+    },
   }
 }
 

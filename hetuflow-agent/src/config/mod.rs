@@ -41,6 +41,11 @@ impl Settings {
   pub fn artifact_dir(&self) -> PathBuf {
     self.agent.state_dir.join("artifacts")
   }
+
+  /// Where files are that tasks find when they start.
+  pub fn input_dir(&self) -> PathBuf {
+    self.agent.state_dir.join("inputs")
+  }
 }
 
 /// `[agent]`
@@ -146,6 +151,14 @@ pub struct ProcessSection {
   pub artifact_size_max: u64,
   /// Most bytes of all files that an attempt leaves.
   pub artifact_total_max: u64,
+  /// Most bytes of one file that a task finds when it starts.
+  pub input_size_max: u64,
+  /// Most bytes of all files that an attempt finds.
+  pub input_total_max: u64,
+  /// Bytes of such files that are kept for the next task.
+  pub input_cache_max: u64,
+  /// Longest time that an attempt waits for them.
+  pub input_fetch_timeout: Duration,
   /// Longest time that output waits to be sent.
   pub output_flush_interval: Duration,
   /// How tasks are held together, measured and limited.

@@ -203,6 +203,14 @@ fn process(
     mask_secrets: text.flag("agent.process.mask_secrets", true),
     artifact_size_max: text.size("agent.process.artifact_size_max", 256 << 20),
     artifact_total_max: text.size("agent.process.artifact_total_max", 1 << 30),
+    input_size_max: text.size("agent.process.input_size_max", 256 << 20),
+    input_total_max: text.size("agent.process.input_total_max", 1 << 30),
+    input_cache_max: text.size("agent.process.input_cache_max", 1 << 30),
+    input_fetch_timeout: text.duration(
+      "agent.process.input_fetch_timeout",
+      Duration::from_secs(600),
+      Duration::from_secs(1)..=Duration::from_secs(86_400),
+    ),
     output_flush_interval: text.duration(
       "agent.process.output_flush_interval",
       Duration::from_millis(50),

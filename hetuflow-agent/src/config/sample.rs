@@ -104,6 +104,22 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
     "Most bytes of all files that an attempt leaves; they are kept in state_dir until a server has them.",
     None,
   ),
+  (
+    "agent.process.input_size_max",
+    "Most bytes of one file that a task finds when it starts.",
+    None,
+  ),
+  ("agent.process.input_total_max", "Most bytes of all files that an attempt finds.", None),
+  (
+    "agent.process.input_cache_max",
+    "Bytes of such files that are kept in state_dir for the next task that finds them.",
+    None,
+  ),
+  (
+    "agent.process.input_fetch_timeout",
+    "Longest time that an attempt waits for its files; it takes no slot meanwhile.",
+    None,
+  ),
   ("agent.process.output_flush_interval", "Longest time that output waits to be sent.", None),
   (
     "agent.process.cgroups",

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AcquireTaskResponse, AgentCommand, AgentRegisterResponse, DispatchTaskRequest,
-  DispatchTaskResponse, Envelope, FileTransferStatus, HeartbeatResponse, MessageError, MessageKind,
-  Nack, RawMessage, TaskControl, read_message,
+  DispatchTaskResponse, Envelope, FILE_FRAME, FileFrame, FileTransferStatus, HeartbeatResponse,
+  MessageError, MessageKind, Nack, RawMessage, TaskControl, read_message,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::tungstenite::Message;
@@ -17,7 +17,7 @@ use super::salvage::Salvage;
 use super::{Clock, Tell, Told};
 
 /// What the session itself must hear. The queue is bounded by what was sent: one answer to a
-/// heartbeat, an ack to a report.
+/// heartbeat, an ack to a report, the pieces of one question.
 #[derive(Debug)]
 pub enum Heard {
   /// A registration is answered.
@@ -28,6 +28,8 @@ pub enum Heard {
   Heartbeat(HeartbeatResponse, i64),
   /// How far a file is.
   File(Box<FileTransferStatus>),
+  /// A piece of a file that a task is to find.
+  Piece(Box<FileFrame>),
   /// The grant should be repeated.
   GrantWanted,
   /// An answer to send.
@@ -82,6 +84,14 @@ impl Inbox<'_> {
 
   fn take(&self, message: Message) {
     self.hear(Heard::Life);
+    if let Message::Binary(bytes) = &message
+      && bytes.first() == Some(&FILE_FRAME)
+    {
+      return match FileFrame::decode(bytes) {
+        Ok(piece) => self.hear(Heard::Piece(Box::new(piece))),
+        Err(error) => self.answer(refusal(None, "invalid", &chain(&error))),
+      };
+    }
     let text = match text_of(message) {
       Ok(Some(text)) => text,
       Ok(None) => return,

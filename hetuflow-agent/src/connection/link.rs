@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::{dial, is_loopback};
+use super::downloads::Downloads;
+use super::file_cache::FileCache;
 use super::outbox::Outbox;
 use super::session::{End, live};
 use super::uploads::Uploads;
@@ -55,6 +57,7 @@ pub struct Link {
   pub(super) leave: CancellationToken,
   pub(super) outbox: Outbox,
   pub(super) uploads: Uploads,
+  pub(super) downloads: Downloads,
   pub(super) connection_epoch: i64,
 }
 
@@ -74,6 +77,8 @@ impl Connection {
       parts;
     let (tell, outbox) = (Arc::new(tell), Outbox::default());
     let uploads = Uploads::new(settings.artifact_dir.clone());
+    let cache = FileCache::new(settings.input_dir.clone(), settings.input_cache_max);
+    let downloads = Downloads::new(cache);
     let link = Link {
       settings,
       introduction,
@@ -86,6 +91,7 @@ impl Connection {
       leave,
       outbox,
       uploads,
+      downloads,
       connection_epoch: 0,
     };
     Self { link }

@@ -6,8 +6,11 @@
 mod answer;
 mod clock_offset;
 mod dial;
+mod downloads;
+mod file_cache;
 mod frames;
 mod inbox;
+mod incoming_file;
 mod link;
 mod outbox;
 mod register;
@@ -20,12 +23,13 @@ use std::time::Duration;
 
 use hetuflow_core::{
   AckMessage, AcquireTaskRequest, AcquireTaskResponse, AgentCapabilities, AgentCommand,
-  AgentConfig, AgentRegisterRequest, OutputFrame, Reconcile, RunningInstance, TaskControl,
-  TaskInstanceUpdate,
+  AgentConfig, AgentRegisterRequest, ContentHash, OutputFrame, Reconcile, RunningInstance,
+  TaskControl, TaskId, TaskInstanceId, TaskInstanceUpdate,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub use file_cache::clear as clear_file_cache;
 pub use link::{Connection, Parts, Superseded};
 
 /// How the connection is made and kept.
@@ -45,6 +49,45 @@ pub struct ConnectionSettings {
   pub reconnect_max: Duration,
   /// Where files are that a server must still get.
   pub artifact_dir: std::path::PathBuf,
+  /// Where files are that tasks find when they start.
+  pub input_dir: std::path::PathBuf,
+  /// Bytes of such files that are kept for the next task.
+  pub input_cache_max: u64,
+}
+
+/// A file that an attempt is to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedFile {
+  /// The task.
+  pub task_id: TaskId,
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its fence.
+  pub fence: i64,
+  /// The content.
+  pub content_hash: ContentHash,
+  /// Its bytes.
+  pub file_size: u64,
+}
+
+/// What became of a file that an attempt is to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// The content.
+  pub content_hash: ContentHash,
+  /// It is here, whole, or why it does not come.
+  pub outcome: Result<(), NotFetched>,
+}
+
+/// Why a file does not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFetched {
+  /// In one word, for programs.
+  pub reason: &'static str,
+  /// For people.
+  pub message: String,
 }
 
 /// The two clocks of this host, in microseconds since 1970.
@@ -96,6 +139,8 @@ pub enum Told {
   Contact(i64),
   /// Settings.
   Settings(AgentConfig),
+  /// A file has come that an attempt is to find, or does not come.
+  Fetched(Fetched),
   /// An order to the agent as a whole; false from [`Tell`] means that it is not known here.
   Command(AgentCommand),
 }
@@ -141,6 +186,10 @@ pub enum Report {
   Answered(AckMessage),
   /// What the agent can do has changed.
   Capabilities(Box<AgentCapabilities>),
+  /// Files that an attempt is to find.
+  Fetch(Vec<WantedFile>),
+  /// An attempt has its files, or needs them no more.
+  LetGo(TaskInstanceId),
   /// Register anew: say what is in hand and hear what is to become of it.
   Renew,
   /// A message that could not be followed; not kept when there is no connection.

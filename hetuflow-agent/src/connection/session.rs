@@ -18,7 +18,7 @@ use super::link::Link;
 use super::outbox::Next;
 use super::register::{capabilities_update, farewell, heartbeat, registration};
 use super::uploads::Said;
-use super::{Report, Told};
+use super::{Report, Told, WantedFile};
 
 /// How long a server may take to answer a registration.
 const REGISTER_LIMIT: Duration = Duration::from_secs(10);
@@ -151,6 +151,7 @@ impl Session<'_> {
     tracing::info!(server = %answer.server_id, session = %answer.session_id, "registered");
     self.link.outbox.resume(answer.acked_seq);
     self.link.uploads.connected(Instant::now());
+    self.link.downloads.connected(Instant::now());
     if answer.config.heartbeat_interval > 0.0
       && let Ok(interval) = Duration::try_from_secs_f64(answer.config.heartbeat_interval)
     {
@@ -184,7 +185,8 @@ impl Session<'_> {
     let mut reports = Vec::with_capacity(TURN);
     loop {
       let held_until = self.link.outbox.next_wake().filter(|_| !self.link.outbox.is_all_sent());
-      let held_until = held_until.into_iter().chain(self.link.uploads.next_wake()).min();
+      let files = self.link.uploads.next_wake().into_iter().chain(self.link.downloads.next_wake());
+      let held_until = held_until.into_iter().chain(files).min();
       let mut beats = false;
       tokio::select! {
         heard = self.heard.recv() => match heard {
@@ -242,6 +244,8 @@ impl Session<'_> {
         Report::Update(update, on_stored) => self.link.outbox.update(update, on_stored, now),
         Report::Output(frame, on_stored) => self.link.outbox.output(frame, on_stored),
         Report::Capabilities(capabilities) => self.link.introduction.capabilities = *capabilities,
+        Report::Fetch(files) => self.want(files),
+        Report::LetGo(instance_id) => self.link.downloads.let_go(instance_id),
         // The connection is gone that it was for, or is new anyway.
         Report::Answered(_) | Report::Renew | Report::Refused { .. } => {}
       }
@@ -269,6 +273,8 @@ impl Session<'_> {
           self.sink.feed(told).await?;
         }
       }
+      Report::Fetch(files) => self.want(files),
+      Report::LetGo(instance_id) => self.link.downloads.let_go(instance_id),
       Report::Renew => self.renew = true,
       Report::Refused { message_id, code, message } => {
         if let Some(answer) = refusal(Some(message_id), code, &message) {
@@ -309,7 +315,12 @@ impl Session<'_> {
           (self.link.tell)(Told::Clock(offset));
         }
       }
-      Heard::File(status) => self.link.uploads.hear(&status, Instant::now()),
+      // One attempt never fetches and sends at the same time: it is one or the other's.
+      Heard::File(status) => {
+        self.link.uploads.hear(&status, Instant::now());
+        self.link.downloads.hear(&status, Instant::now());
+      }
+      Heard::Piece(piece) => self.link.downloads.take(&piece, Instant::now()),
       Heard::GrantWanted => self.repeat_grant = true,
       Heard::Answer(answer) => self.sink.feed(answer).await?,
       Heard::Registered(_) => tracing::debug!("a second answer to the registration is ignored"),
@@ -366,6 +377,7 @@ impl Session<'_> {
       }
     }
     self.send_files(now).await?;
+    self.fetch_files(now).await?;
     let reported = sent || self.link.outbox.is_all_sent();
     if let Some(poll) = self.grant(reported) {
       self.sink.feed(poll).await?;
@@ -410,6 +422,27 @@ impl Session<'_> {
       }
       // On the same thread tasks are started and reports are made.
       tokio::task::yield_now().await;
+    }
+    Ok(())
+  }
+
+  fn want(&mut self, files: Vec<WantedFile>) {
+    let now = Instant::now();
+    files.into_iter().for_each(|file| self.link.downloads.want(file, now));
+  }
+
+  /// Asks for the next part of a file that a task waits for, and tells which have come.
+  async fn fetch_files(
+    &mut self,
+    now: Instant,
+  ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+    if let Some(question) = self.link.downloads.question(now)
+      && let Some(message) = message(MessageKind::FileDownload, question, false)
+    {
+      self.sink.feed(message).await?;
+    }
+    for fetched in self.link.downloads.take_told() {
+      (self.link.tell)(Told::Fetched(fetched));
     }
     Ok(())
   }

@@ -18,6 +18,7 @@ mod frames;
 mod held;
 mod hold;
 mod housekeeping;
+mod inputs;
 mod journal;
 mod launch;
 mod mask;

@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde_json::{Map, Value};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::artifacts::Record;
 use super::confine::grip_of_orphan;
 use super::folder::{clear_one, run_folder};
 use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
-use super::{Cause, Ended, Event, Hold, Said};
+use super::supervise::take_artifacts;
+use super::{Cause, Ended, Event, Hold, Identity, Said};
 use crate::process::{start_ticks, watch};
 
 /// What became of a process that was started before.
@@ -72,10 +73,11 @@ pub fn find(instance_id: TaskInstanceId, now_us: i64) -> Found {
 /// Follows it to its end, which is said then.
 pub async fn follow(
   shared: Arc<Shared>,
-  instance_id: TaskInstanceId,
+  identity: Identity,
   found: Found,
   mut controls: UnboundedReceiver<Control>,
 ) {
+  let instance_id = identity.instance_id;
   let found = match found {
     Found::Unsure => {
       tokio::time::sleep(START_LIMIT).await;
@@ -95,23 +97,30 @@ pub async fn follow(
     }
   };
   let at_us = shared.clock.now_us();
-  let said = Said { outputs: results(&shared, instance_id), ..Said::default() };
+  let said = leavings(&shared, identity).await;
   let ended = Ended { said, ..Ended::new(instance_id, cause, at_us) };
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 
-/// What it has left on the disk is not lost; its folder goes.
-fn results(shared: &Shared, instance_id: TaskInstanceId) -> Option<Map<String, Value>> {
+/// What it has left on the disk is not lost: its results and its files; its folder goes.
+async fn leavings(shared: &Arc<Shared>, identity: Identity) -> Said {
+  let id = identity.instance_id;
   let surroundings = shared.surroundings.get();
   let settings = &surroundings.settings;
-  let run_dir = run_folder(settings, instance_id);
-  let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
-  let found = ResultFile::new(instance_id, place, settings.result_size_max).take();
-  clear_one(settings, instance_id);
-  match found {
-    Left::Values(values, _) => Some(values),
-    _ => None,
+  let Record { places, keep_secs } = Record::of_orphan(settings, id);
+  let mut said = Said::default();
+  if places.may_hold() {
+    said.artifacts = take_artifacts(shared, identity, places).await;
+    said.artifacts_keep_secs = keep_secs;
   }
+  let run_dir = run_folder(settings, id);
+  let place = (run_dir.as_deref(), settings.run_base_dir.as_path());
+  if let Left::Values(values, _) = ResultFile::new(id, place, settings.result_size_max).take() {
+    said.outputs = Some(values);
+  }
+  Record::forget(&settings.artifact_dir, id);
+  clear_one(settings, id);
+  said
 }
 
 async fn wait(

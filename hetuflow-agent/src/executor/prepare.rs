@@ -10,6 +10,7 @@ use super::artifacts;
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
 use super::environment::{Own, search_path};
 use super::folder::{Folder, Purpose, artifacts_beside, remove};
+use super::inputs;
 use super::result_file::ResultFile;
 use super::run_as::account;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start, effective};
@@ -17,6 +18,8 @@ use crate::process::{Account, Launch, SpawnError, find_program};
 
 /// Names the file in which a task leaves its results.
 const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
+/// Names the folder in which it finds files.
+const INPUTS_VARIABLE: &str = "HETUFLOW_INPUTS";
 /// Names the folder in which it leaves files.
 const ARTIFACTS_VARIABLE: &str = "HETUFLOW_ARTIFACTS";
 
@@ -52,6 +55,7 @@ pub fn prepare(
   let built = rooms
     .make(start, settings, (&line, for_whom))
     .and_then(|()| rooms.put_secrets(start, config, (settings, for_whom)))
+    .and_then(|()| rooms.put_inputs(start, given.is_some(), (settings, for_whom)))
     .and_then(|()| {
       let payload = payload(start, config);
       let own = Own {
@@ -63,6 +67,9 @@ pub fn prepare(
       let results = ResultFile::new(start.task.task_instance.id, place, settings.result_size_max);
       let mut environment = base.of_task(&start.task, &start.spec, &own);
       environment.push((RESULT_VARIABLE.into(), results.path().into()));
+      if let Some(inputs) = &rooms.inputs {
+        environment.push((INPUTS_VARIABLE.into(), inputs.into()));
+      }
       let own = rooms.artifacts(start, settings);
       environment.push((ARTIFACTS_VARIABLE.into(), own.clone().into()));
       check_nul(&line, &environment, given.as_deref())?;
@@ -108,6 +115,8 @@ fn payload(start: &Start, config: &TaskConfig) -> Option<String> {
 struct Rooms {
   folder: Option<Folder>,
   secrets: Option<Folder>,
+  /// Where its files are that it finds.
+  inputs: Option<PathBuf>,
   home: Option<PathBuf>,
   /// It runs in its own folder where its job names no other: what it makes there is its own.
   is_place: bool,
@@ -131,6 +140,25 @@ impl Rooms {
         folder.folder(artifacts::NAME).map_err(|error| spawn_failed(&error))?;
       }
     }
+    Ok(())
+  }
+
+  /// Puts the files where the attempt finds them: where it runs, or beside it where its job names
+  /// the folder, which may be another attempt's as well.
+  fn put_inputs(
+    &mut self,
+    start: &Start,
+    runs_elsewhere: bool,
+    (settings, account): (&ExecutorSettings, Option<&Account>),
+  ) -> Result<(), Cause> {
+    let files = &start.task.inputs;
+    let Some(folder) = self.folder.as_ref().filter(|_| !files.is_empty()) else { return Ok(()) };
+    let root = match runs_elsewhere {
+      true => folder.folder(inputs::NAME).map_err(|error| spawn_failed(&error))?,
+      false => folder.path().to_owned(),
+    };
+    inputs::place(&root, files, (&settings.input_dir, account))?;
+    self.inputs = Some(root);
     Ok(())
   }
 

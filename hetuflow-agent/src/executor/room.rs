@@ -20,7 +20,7 @@ use super::orphan::{self, Found};
 use super::pieces::Pieces;
 use super::running::Control;
 use super::supervise::supervise;
-use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
+use super::{BaseEnvironment, Command, Event, Identity, SteadyClock, StopOrder};
 use crate::config::{ConfineSection, TaskType};
 use crate::process::Cgroups;
 
@@ -85,6 +85,9 @@ pub struct ExecutorSettings {
   /// Whether values of secrets are masked in the output of their task.
   #[serde(default)]
   pub mask_secrets: bool,
+  /// Where files are that attempts find when they start.
+  #[serde(default)]
+  pub input_dir: PathBuf,
   /// Where files of attempts are kept until a server has them.
   #[serde(default)]
   pub artifact_dir: PathBuf,
@@ -215,12 +218,13 @@ impl Executor {
   }
 
   /// Follows a process that an executor before this one has started.
-  pub(super) fn adopt(&mut self, instance_id: TaskInstanceId, found: Found) {
+  pub(super) fn adopt(&mut self, identity: Identity, found: Found) {
+    let instance_id = identity.instance_id;
     let (sender, controls) = mpsc::unbounded_channel();
     self.running.insert(instance_id, sender);
     let (shared, ended) = (Arc::clone(&self.shared), self.ended.0.clone());
     self.shared.tracker.spawn(async move {
-      orphan::follow(shared, instance_id, found, controls).await;
+      orphan::follow(shared, identity, found, controls).await;
       let _executor_gone = ended.send(instance_id);
     });
   }

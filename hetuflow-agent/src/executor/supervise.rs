@@ -60,28 +60,50 @@ pub async fn supervise(
   };
   if let Some(places) = rest.artifacts.take().filter(artifacts::Places::may_hold) {
     rest.folders.push(places.own.clone());
-    ended.said.artifacts = take_artifacts(&shared, &start, places).await;
-    let retention = config.artifacts.as_ref().and_then(|wanted| wanted.retention);
-    ended.said.artifacts_keep_secs = retention.map(|time| time.0.as_secs().max(1));
+    ended.said.artifacts = take_artifacts(&shared, Identity::of(&start), places).await;
+    ended.said.artifacts_keep_secs = keep_secs(&config);
   }
   if !rest.folders.is_empty() {
-    let cleaning = shared.tracker.spawn_blocking(move || remove(&rest.folders));
+    let record = config.artifacts.is_some().then(|| shared.surroundings.get());
+    let cleaning = shared.tracker.spawn_blocking(move || {
+      if let Some(surroundings) = record {
+        artifacts::Record::forget(&surroundings.settings.artifact_dir, instance_id);
+      }
+      remove(&rest.folders);
+    });
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
 }
 
+/// The executor that sees the end of an attempt may be another one; a job that says nothing of files
+/// costs nothing.
+fn write_down(
+  shared: &Shared,
+  (start, config): (&Start, &TaskConfig),
+  places: &artifacts::Places,
+) -> std::io::Result<()> {
+  if config.artifacts.is_none() || shared.journal.is_none() {
+    return Ok(());
+  }
+  let record = artifacts::Record { places: places.clone(), keep_secs: keep_secs(config) };
+  let base = &shared.surroundings.get().settings.artifact_dir;
+  record.write(base, start.task.task_instance.id).map(drop)
+}
+
+/// How long a job wants its files to be kept.
+fn keep_secs(config: &TaskConfig) -> Option<u64> {
+  let retention = config.artifacts.as_ref().and_then(|wanted| wanted.retention);
+  retention.map(|time| time.0.as_secs().max(1))
+}
+
 /// The files are safe before the end is told: whoever hears of the end can see what there is.
-async fn take_artifacts(
+pub(super) async fn take_artifacts(
   shared: &Arc<Shared>,
-  start: &Start,
+  Identity { task_id, instance_id, fence, .. }: Identity,
   places: artifacts::Places,
 ) -> Vec<ArtifactNote> {
-  let whose = artifacts::Whose {
-    task_id: start.task.task.id,
-    instance_id: start.task.task_instance.id,
-    fence: start.task.fence,
-  };
+  let whose = artifacts::Whose { task_id, instance_id, fence };
   let surroundings = shared.surroundings.get();
   let taking = shared.tracker.spawn_blocking(move || {
     let settings = &surroundings.settings;
@@ -103,6 +125,10 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
   let Prepared { launch, folders, results, artifacts } = prepared;
   let instance_id = start.task.task_instance.id;
+  if let Err(error) = write_down(shared, (start, config), &artifacts) {
+    remove(&folders);
+    return Err(refused(format!("where it leaves files cannot be written down: {error}")));
+  }
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {

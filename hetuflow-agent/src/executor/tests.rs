@@ -91,6 +91,7 @@ impl Bench {
         log_policy: LogPolicy::Block,
         result_size_max: 1 << 10,
         mask_secrets: true,
+        input_dir: dir.path().join("inputs"),
         artifact_dir: dir.path().join("artifacts"),
         artifact_size_max: 1 << 20,
         artifact_total_max: 1 << 20,
@@ -148,6 +149,7 @@ impl Bench {
       attempt: 2,
       deadline_at: None,
       secrets: BTreeMap::new(),
+      inputs: Vec::new(),
     };
     change(&mut task);
     let start = Start { task, spec: Arc::new(spec), limits: DefaultLimits::default(), executor: 0 };

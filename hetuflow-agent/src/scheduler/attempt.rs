@@ -4,6 +4,7 @@ use hetuflow_core::{
   RunningInstance, TaskId, TaskInstanceId, TaskInstanceStatus, TaskInstanceUpdate, Ts,
 };
 
+use super::inputs::Inputs;
 use crate::executor::{Held, HeldPhase, Identity, Start, StopWhy, effective};
 
 /// Where an attempt stands here.
@@ -43,6 +44,8 @@ pub struct Attempt {
   pub phase: Phase,
   /// It was asked to end.
   pub stop: Option<StopWhy>,
+  /// The files that it finds when it starts, while it has not started.
+  pub inputs: Option<Box<Inputs>>,
   /// The server does not want to hear of it any more.
   pub forgotten: bool,
   /// The server knows that it waits here, and the executor remembers it.
@@ -69,6 +72,7 @@ impl Attempt {
       deadline: start.task.deadline_at,
       phase: Phase::Queued(Box::new(start)),
       stop: None,
+      inputs: None,
       forgotten: false,
       acknowledged: false,
     }
@@ -99,6 +103,7 @@ impl Attempt {
       deadline,
       phase,
       stop: held.stop,
+      inputs: None,
       forgotten: false,
       acknowledged: true,
     }

@@ -41,6 +41,7 @@ impl Scheduler {
 
   fn note_start(&mut self, instance_id: TaskInstanceId, pid: Option<u32>, at_us: i64) {
     let at = self.server_time(at_us);
+    self.note_placed(instance_id);
     let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
     attempt.phase = Phase::Running { started_us: at.micros(), pid, paused: false };
     if attempt.forgotten {
@@ -51,6 +52,14 @@ impl Scheduler {
     update.start_skew_us = Some(at.micros() - attempt.due_us);
     update.pid = pid;
     (self.reports)(Report::Update(update));
+  }
+
+  /// What has started has its files.
+  fn note_placed(&mut self, instance_id: TaskInstanceId) {
+    let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
+    if attempt.inputs.take().is_some() {
+      (self.reports)(Report::LetGo(instance_id));
+    }
   }
 
   fn pass_output(&self, mut frame: Box<hetuflow_core::OutputFrame>, hold: Hold) {
@@ -89,7 +98,7 @@ impl Scheduler {
     let Some(mut attempt) = self.attempts.remove(&ended.instance_id) else {
       return hold.release();
     };
-
+    self.let_inputs_go(ended.instance_id, &mut attempt);
     if attempt.is_queued() {
       self.queued -= 1;
     } else {
@@ -133,11 +142,17 @@ impl Scheduler {
         continue;
       }
       self.seen.judge(held.identity.task_id, held.identity.fence);
-      let attempt = Attempt::of_held(held, |at_us| at_us + offset);
+      let mut attempt = Attempt::of_held(held, |at_us| at_us + offset);
       if attempt.is_queued() {
         self.queued += 1;
-        if !self.unsure.keeps(id) {
+        let refused = self.ask_for_inputs(id, &mut attempt).err();
+        if !self.unsure.keeps(id) && attempt.has_inputs() {
           self.agenda.add(id, attempt.due_us, now_us);
+        }
+        if let Some(failure) = refused {
+          self.attempts.insert(id, attempt);
+          self.refuse_inputs(id, &failure);
+          continue;
         }
       } else {
         self.active += 1;
@@ -151,7 +166,8 @@ impl Scheduler {
   pub(super) fn be_sure(&mut self) {
     let now_us = self.clock.now_us() + self.offset();
     for id in self.unsure.end() {
-      if let Some(attempt) = self.attempts.get(&id).filter(|attempt| attempt.is_queued()) {
+      let ready = |attempt: &&Attempt| attempt.is_queued() && attempt.has_inputs();
+      if let Some(attempt) = self.attempts.get(&id).filter(ready) {
         self.agenda.add(id, attempt.due_us, now_us);
       }
     }
@@ -165,7 +181,8 @@ impl Scheduler {
     let missing: Vec<_> = missing.map(|(id, _)| *id).collect();
     let now = self.server_time(self.clock.now_us());
     for instance_id in missing {
-      let Some(attempt) = self.attempts.remove(&instance_id) else { continue };
+      let Some(mut attempt) = self.attempts.remove(&instance_id) else { continue };
+      self.let_inputs_go(instance_id, &mut attempt);
       self.active -= 1;
       self.taken -= attempt.slots;
       let (status, reason) = match attempt.phase {

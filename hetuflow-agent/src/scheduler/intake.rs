@@ -55,12 +55,21 @@ impl Scheduler {
       (self.reports)(Report::Update(update));
       return;
     }
+    if let Err(failure) = self.ask_for_inputs(instance_id, &mut attempt) {
+      let mut update = attempt.update(instance_id, TaskInstanceStatus::NotStarted, now);
+      update.reason = Some(format!("not_started({})", failure.reason));
+      update.error_message = Some(failure.message);
+      (self.reports)(Report::Update(update));
+      return;
+    }
     if attempt.due_us > now_us + ACKNOWLEDGE_AFTER_US {
       self.acknowledge(instance_id, &mut attempt, now);
     } else {
       self.waiting.push_back((now_us, instance_id));
     }
-    self.agenda.add(instance_id, attempt.due_us, now_us);
+    if attempt.has_inputs() {
+      self.agenda.add(instance_id, attempt.due_us, now_us);
+    }
     self.queued += 1;
     self.attempts.insert(instance_id, attempt);
   }
@@ -126,7 +135,8 @@ impl Scheduler {
     at: Ts,
     fill: impl FnOnce(&mut TaskInstanceUpdate),
   ) {
-    let Some(attempt) = self.attempts.remove(&instance_id) else { return };
+    let Some(mut attempt) = self.attempts.remove(&instance_id) else { return };
+    self.let_inputs_go(instance_id, &mut attempt);
     self.queued -= 1;
     if attempt.acknowledged {
       self.command(Command::Forget(instance_id));

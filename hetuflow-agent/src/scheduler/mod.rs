@@ -8,6 +8,7 @@ mod attempt;
 mod control;
 mod counters;
 mod events;
+mod inputs;
 mod intake;
 mod rate;
 mod reports;
@@ -21,8 +22,8 @@ mod unsure;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AcquireTaskRequest, AcquireTaskResponse, OutputFrame, Reconcile, RunningInstance, TaskControl,
-  TaskInstanceId, TaskInstanceUpdate,
+  AcquireTaskRequest, AcquireTaskResponse, ContentHash, OutputFrame, Reconcile, RunningInstance,
+  TaskControl, TaskInstanceId, TaskInstanceUpdate,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 use crate::executor::Hold;
 
 pub use counters::Counters;
+pub use inputs::{InputLimits, NotFetched, WantedFile};
 pub use room::{Parts, Scheduler, SchedulerSettings};
 
 /// What the scheduler can be told.
@@ -73,6 +75,15 @@ pub enum Order {
   Contact(i64),
   /// The server's limits for jobs that name none.
   Limits(crate::executor::DefaultLimits),
+  /// A file has come that an attempt is to find, or does not come.
+  Fetched {
+    /// The attempt.
+    instance_id: TaskInstanceId,
+    /// The content.
+    content_hash: ContentHash,
+    /// Why it does not come.
+    outcome: Result<(), NotFetched>,
+  },
   /// Give back what waits; what runs goes on. The server sends nothing new.
   GiveBack,
   /// As many processes at the same time, and as many that wait, from now on.
@@ -95,6 +106,8 @@ pub struct InHand {
   pub running: u32,
   /// Of them, those that wait.
   pub waiting: u32,
+  /// Contents of files that they need which have not started yet.
+  pub inputs: Vec<ContentHash>,
 }
 
 /// What the scheduler says, in order.
@@ -104,6 +117,10 @@ pub enum Report {
   Update(Box<TaskInstanceUpdate>),
   /// An attempt has ended; held until that is stored.
   End(Box<TaskInstanceUpdate>, Hold),
+  /// Files that an attempt is to find.
+  Fetch(Vec<WantedFile>),
+  /// An attempt has its files, or needs them no more.
+  LetGo(TaskInstanceId),
   /// Output of an attempt; held until it is stored.
   Output(Box<OutputFrame>, Hold),
   /// A message could not be followed.

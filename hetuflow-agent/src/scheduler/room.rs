@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::agenda::Agenda;
 use super::attempt::{Attempt, Phase};
+use super::inputs::InputLimits;
 use super::rate::Rate;
 use super::seen::Seen;
 use super::timer::Timer;
@@ -34,6 +35,8 @@ pub struct SchedulerSettings {
   pub queue_depth_max: u32,
   /// What waited with an agent before this one starts without a server's word only after this.
   pub takeover_grace: Duration,
+  /// How many bytes of files attempts may find, and how long they may wait for them.
+  pub inputs: InputLimits,
 }
 
 /// What a [`Scheduler`] is made of.
@@ -159,6 +162,7 @@ impl Scheduler {
         () = self.timer.fired() => {}
         _ = second.tick() => {
           self.expire_waiting();
+          self.expire_fetches();
           if self.unsure.is_over() {
             self.be_sure();
           }
@@ -197,11 +201,15 @@ impl Scheduler {
       Order::Clock(offset_us) => self.offset_us = offset_us,
       Order::Limits(limits) => self.limits = limits,
       Order::GiveBack => self.give_back("not_started(agent_drain)"),
+      Order::Fetched { instance_id, content_hash, outcome } => {
+        self.note_fetched(instance_id, content_hash, outcome);
+      }
       Order::Slots(settings) => self.settings = settings,
       Order::InHand(reply) => {
         let attempts = self.attempts.keys().copied().collect();
-        let _asker_gone =
-          reply.send(InHand { attempts, running: self.active, waiting: self.queued });
+        let inputs = self.inputs_in_use();
+        let (running, waiting) = (self.active, self.queued);
+        let _asker_gone = reply.send(InHand { attempts, running, waiting, inputs });
       }
       Order::Leave { grace } => self.leave(grace),
     }

@@ -27,6 +27,11 @@ impl Unsure {
     self.until.is_some()
   }
 
+  /// Whether this one is kept back.
+  pub fn has(&self, id: TaskInstanceId) -> bool {
+    self.attempts.contains(&id)
+  }
+
   /// Whether no server has said anything for long enough.
   pub fn is_over(&self) -> bool {
     self.until.is_some_and(|until| Instant::now() >= until)

@@ -1,7 +1,8 @@
-//! Files that attempts leave.
+//! Files that attempts leave, and which of them other tasks find.
 
 use serde::{Deserialize, Serialize};
 
+use super::input_file::{InputFile, check_inputs};
 use super::task_config::{Seconds, TIMEOUT_SECS_MAX};
 use crate::types::{
   AgentId, ArtifactId, ArtifactState, FieldError, JobId, NamespaceId, TaskId, TaskInstanceId, Ts,
@@ -10,11 +11,15 @@ use crate::types::{
 /// Most patterns of files.
 pub const ARTIFACT_PATTERNS_MAX: usize = 64;
 
-/// Which files a task leaves, and for how long.
+/// Which files a task finds, which it leaves, and for how long.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
 pub struct ArtifactConfig {
+  /// Files that are there when it starts, below `$HETUFLOW_INPUTS`: the folder that it runs in where
+  /// it names no `working_directory`.
+  #[serde(rename = "in", skip_serializing_if = "Vec::is_empty")]
+  pub inputs: Vec<InputFile>,
   /// Files below the folder that the task runs in: paths with `*`, `?` and `**`. What the task
   /// puts into the folder `$HETUFLOW_ARTIFACTS` is taken as well.
   #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -27,6 +32,7 @@ pub struct ArtifactConfig {
 impl ArtifactConfig {
   /// Checks every rule and names each that is broken; `field` is where the config stands.
   pub fn check(&self, field: &str, errors: &mut Vec<FieldError>) {
+    check_inputs(&self.inputs, &format!("{field}/in"), errors);
     if self.out.len() > ARTIFACT_PATTERNS_MAX {
       let message =
         format!("{} patterns, at most {ARTIFACT_PATTERNS_MAX} are allowed", self.out.len());
@@ -55,14 +61,14 @@ impl ArtifactConfig {
 }
 
 /// Whether a path leads down, and nowhere else.
-fn is_inner_path(path: &str) -> bool {
+pub(super) fn is_inner_path(path: &str) -> bool {
   !path.is_empty()
     && path.len() <= 1024
     && !path.contains('\0')
     && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// A file that an attempt has left, in `sched_artifact`.
+/// A file that an attempt has left, or that was put there by hand, in `sched_artifact`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "with-db", derive(sqlx::FromRow))]
 #[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
@@ -71,15 +77,21 @@ pub struct ArtifactEntity {
   pub id: ArtifactId,
   /// Its namespace.
   pub namespace_id: NamespaceId,
-  /// The job.
-  pub job_id: JobId,
-  /// The task.
-  pub task_id: TaskId,
-  /// The attempt.
-  pub instance_id: TaskInstanceId,
+  /// The job; none where it was put there by hand.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub job_id: Option<JobId>,
+  /// The task; none where it was put there by hand.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub task_id: Option<TaskId>,
+  /// The attempt; none where it was put there by hand.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub instance_id: Option<TaskInstanceId>,
   /// The agent that it was left on.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub agent_id: Option<AgentId>,
+  /// Who has put it there by hand.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub created_by: Option<String>,
   /// Its path below the folder that it was found in.
   pub name: String,
   /// Its bytes.
@@ -92,7 +104,7 @@ pub struct ArtifactEntity {
   /// Why it is not here, or what is odd about it.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub reason: Option<String>,
-  /// When the attempt ended.
+  /// When the attempt ended, or it was put there.
   pub created_at: Ts,
   /// When it is forgotten.
   pub expires_at: Ts,
@@ -122,7 +134,7 @@ mod tests {
   #[test]
   fn only_paths_that_lead_down_are_taken() {
     let check = |text: &str| {
-      let config = ArtifactConfig { out: vec![text.to_owned()], retention: None };
+      let config = ArtifactConfig { out: vec![text.to_owned()], ..ArtifactConfig::default() };
       let mut errors = Vec::new();
       config.check("/config/artifacts", &mut errors);
       errors.len()

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::artifact::ArtifactConfig;
 use super::dedup::Dedup;
 use super::identity_check::{check_secrets, check_user};
+use super::input_file::InputFile;
 use super::limit::{RateLimit, SemaphoreUse, check_limits};
 use super::resource_limits::{ResourceLimits, shorter, tighter};
 use crate::types::{
@@ -288,7 +289,7 @@ pub struct TaskConfig {
   /// Names of secrets of its namespace; it finds their values as files in `$HETUFLOW_SECRETS_DIR`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub secrets: Vec<String>,
-  /// Files that it leaves, beside what it puts into `$HETUFLOW_ARTIFACTS`.
+  /// Files that it finds, and files that it leaves beside what it puts into `$HETUFLOW_ARTIFACTS`.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub artifacts: Option<ArtifactConfig>,
   /// The task type, for `cmd: handler`.
@@ -309,6 +310,11 @@ impl TaskConfig {
   /// Attempts after the first.
   pub fn retries(&self) -> i64 {
     self.max_retries.unwrap_or(0)
+  }
+
+  /// The files that it finds when it starts.
+  pub fn inputs(&self) -> &[InputFile] {
+    self.artifacts.as_ref().map_or(&[], |artifacts| &artifacts.inputs)
   }
 
   /// What is promised about starts: at most once where nothing may be tried again.

@@ -15,6 +15,8 @@ pub const FILE_HEADER_BYTES: usize = 38;
 /// Every piece of a file but its last one has this many bytes. Two agents that send the same
 /// content send the same pieces, and a slow link is free for others after each.
 pub const FILE_PIECE_BYTES: usize = 32 << 10;
+/// Most pieces of a file that a server sends for one question.
+pub const DOWNLOAD_PIECES_MAX: u32 = 32;
 /// Most files that an attempt can leave.
 pub const ARTIFACTS_MAX: usize = 256;
 /// Longest name of a file, in bytes.
@@ -50,6 +52,43 @@ pub struct FileUpload {
   pub content_hash: ContentHash,
   /// Its bytes.
   pub file_size: u64,
+}
+
+/// A file that an attempt finds when it starts, as its server tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputNote {
+  /// Where: a path below the folder for it.
+  pub to: String,
+  /// What it is; none where the server has not found it.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub content_hash: Option<ContentHash>,
+  /// Its bytes.
+  #[serde(default)]
+  pub file_size: u64,
+  /// Its rights.
+  pub mode: u32,
+  /// Why it was not found.
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub reason: Option<String>,
+}
+
+/// An agent wants bytes of a content that one of its attempts is to find. The answer is a
+/// [`FileTransferStatus`], and behind one that says `stored` come the pieces. Each question stands
+/// for itself: it may be asked of any server, at any time, again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDownload {
+  /// The task.
+  pub task_id: TaskId,
+  /// The attempt.
+  pub instance_id: TaskInstanceId,
+  /// Its fence.
+  pub fence: i64,
+  /// The content.
+  pub content_hash: ContentHash,
+  /// The first byte that is wanted: where a piece begins.
+  pub offset: u64,
+  /// How many pieces, at most [`DOWNLOAD_PIECES_MAX`].
+  pub pieces: u32,
 }
 
 /// How far a file is.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::message::{MessageError, invalid};
 use super::secret::Secrets;
-use super::{ArtifactNote, LogDigest};
+use super::{ArtifactNote, InputNote, LogDigest};
 use crate::models::{Environment, TaskConfig};
 use crate::types::{
   JobId, NamespaceId, ResourceViolationType, TaskControlKind, TaskId, TaskInstanceId,
@@ -49,6 +49,9 @@ pub struct ScheduledTask {
   /// The values of the secrets that its config names, as far as they exist.
   #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
   pub secrets: Secrets,
+  /// The files that it finds when it starts, in the order of its config.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub inputs: Vec<InputNote>,
 }
 
 /// The attempt's part of a [`ScheduledTask`].

@@ -168,7 +168,8 @@ impl Parts {
     let caches = (self.jobs.clone(), self.live.clone(), self.undelivered.clone());
     let dispatcher =
       Dispatcher::new(self.store.clone(), self.roster.clone(), caches, server.clone(), settings)
-        .with_secrets(self.secrets.clone());
+        .with_secrets(self.secrets.clone())
+        .with_artifacts(self.artifacts.clone());
     background.spawn("dispatcher", dispatcher.run(soft()));
     let router = StopRouter::new(self.store.clone(), self.roster.clone());
     background.spawn("stop-router", router.run(soft()));

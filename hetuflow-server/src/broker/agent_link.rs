@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hetuflow_core::{AgentCommand, JobSpec, Secrets, TaskControl, Ts};
+use hetuflow_core::{AgentCommand, InputNote, JobSpec, Secrets, TaskControl, Ts};
 
 use crate::infra::bmc::hot::ClaimedTask;
 
@@ -19,6 +19,8 @@ pub struct Assignment {
   pub prev_success_at: Option<Ts>,
   /// The values of its secrets.
   pub secrets: Secrets,
+  /// The files that it finds.
+  pub inputs: Vec<InputNote>,
 }
 
 /// A connection to an agent. Nothing here waits: a link that cannot take more says no.

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AgentChoice, AgentEntity, AgentId, AgentStatus, JobSpec, STICKY_WEIGHT, ScheduleId, Seconds,
-  Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
+  AgentChoice, AgentEntity, AgentId, AgentStatus, InputNote, JobSpec, STICKY_WEIGHT, ScheduleId,
+  Seconds, Secrets, SelectorClass, ServerId, TaskConfig, TaskId, Ts,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::infra::bmc::{
 use crate::infra::bus::DueMarks;
 use crate::infra::db::{Conn, DbError};
 use crate::service::{
-  BroadcastSvc, JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store, SvcError,
+  ArtifactSvc, BroadcastSvc, JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store, SvcError,
 };
 
 /// Changes of agents are read again for so long: longer than any transaction takes, or the way from
@@ -74,6 +74,8 @@ pub struct Dispatcher {
   undelivered: Arc<Undelivered>,
   /// Where tasks that name secrets get them.
   secrets: Option<Arc<SecretSvc>>,
+  /// Where tasks that find files when they start are told of them.
+  artifacts: Option<Arc<ArtifactSvc>>,
   /// The database's clock when this dispatcher began; older claims are not its own.
   began: Option<Ts>,
   next_audit: Instant,
@@ -106,6 +108,7 @@ impl Dispatcher {
       unsent: Vec::new(),
       undelivered,
       secrets: None,
+      artifacts: None,
       began: None,
       next_audit: Instant::now() + settings.claim_lease,
       zones: HashMap::new(),
@@ -118,6 +121,14 @@ impl Dispatcher {
   #[must_use]
   pub fn with_secrets(mut self, secrets: Arc<SecretSvc>) -> Self {
     self.secrets = Some(secrets);
+    self
+  }
+
+  /// Tasks are told from there of the files that they find; without it those that name any never
+  /// leave.
+  #[must_use]
+  pub fn with_artifacts(mut self, artifacts: Arc<ArtifactSvc>) -> Self {
+    self.artifacts = Some(artifacts);
     self
   }
 
@@ -465,6 +476,7 @@ impl Dispatcher {
       },
     };
     let secrets = self.secrets_of(&task, &spec).await?;
+    let inputs = self.inputs_of(&task, &spec).await?;
     let task = self.with_time_left(task, &spec).await?;
     let prev_success_at = match task.schedule_id {
       None => None,
@@ -473,7 +485,7 @@ impl Dispatcher {
         task_bmc::last_success(&mut conn, task.job_id, task.scheduled_at).await?
       }
     };
-    Ok(Assignment { task, spec, timezone, prev_success_at, secrets })
+    Ok(Assignment { task, spec, timezone, prev_success_at, secrets, inputs })
   }
 
   /// An attempt after the first has what its task has left of its whole time.
@@ -503,6 +515,16 @@ impl Dispatcher {
         secrets.values(&task.namespace_id, &config.secrets).await
       }
       _ => Ok(Secrets::new()),
+    }
+  }
+
+  async fn inputs_of(&self, task: &ClaimedTask, spec: &JobSpec) -> Result<Vec<InputNote>, DbError> {
+    let config = task.config.as_ref().map_or(&spec.config, |config| &config.0);
+    match &self.artifacts {
+      Some(artifacts) if !config.inputs().is_empty() => {
+        artifacts.inputs((&task.namespace_id, task.task_id), config.inputs()).await
+      }
+      _ => Ok(Vec::new()),
     }
   }
 }

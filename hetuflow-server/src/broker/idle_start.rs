@@ -55,8 +55,9 @@ impl IdleAgents for IdleStart {
       return None;
     }
     let spec = self.jobs.known(task.job_id, task.job_version)?;
-    // Secrets are asked for on the slower way.
-    if !task.config.as_ref().unwrap_or(&spec.config).secrets.is_empty() {
+    // Secrets and files are asked for on the slower way.
+    let config = task.config.as_ref().unwrap_or(&spec.config);
+    if !config.secrets.is_empty() || !config.inputs().is_empty() {
       return None;
     }
     let class = self.jobs.known_class(task.class_id)?;
@@ -84,6 +85,7 @@ impl IdleAgents for IdleStart {
         timezone: None,
         prev_success_at: None,
         secrets: Secrets::new(),
+        inputs: Vec::new(),
       }])
     });
     if !sent {

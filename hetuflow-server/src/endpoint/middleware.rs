@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -17,6 +17,11 @@ use super::v0::is_older;
 
 /// Longest time to the head of an answer; a long poll waits up to 60 s.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(75);
+/// The same for a request whose body may be large: it is read before the answer begins, and has
+/// limits of its own.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Where large bodies go.
+const UPLOADS: &str = "/api/v1/artifacts";
 /// Longest address.
 const URI_BYTES_MAX: usize = 8 << 10;
 /// Where the id travels.
@@ -63,7 +68,9 @@ async fn serve(request: Request, next: Next) -> Response {
       .with_status(StatusCode::URI_TOO_LONG)
       .into_response();
   }
-  let work = AssertUnwindSafe(tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)));
+  let uploads = request.method() == Method::POST && request.uri().path() == UPLOADS;
+  let longest = if uploads { UPLOAD_TIME_MAX } else { REQUEST_TIME_MAX };
+  let work = AssertUnwindSafe(tokio::time::timeout(longest, next.run(request)));
   let response = match work.catch_unwind().await {
     Ok(Ok(response)) => response,
     Ok(Err(_)) => ApiError::new(ErrorCode::Unavailable, "", "", "it took too long").into_response(),

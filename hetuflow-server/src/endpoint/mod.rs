@@ -5,6 +5,7 @@
 //! thin: who may do what is decided in the services. Knows no SQL.
 
 mod agents;
+mod artifact_put;
 mod artifacts;
 mod auth;
 mod backfills;

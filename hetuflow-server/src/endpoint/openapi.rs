@@ -127,7 +127,7 @@ fn one(operation: &Operation, error: &Value) -> Value {
   if let Some(body) = &operation.body {
     value["requestBody"] = json!({
       "required": operation.body_required,
-      "content": { "application/json": { "schema": body.schema } },
+      "content": { operation.body_content: { "schema": body.schema } },
     });
   }
   if operation.older {

@@ -41,6 +41,8 @@ pub(super) struct Operation {
   pub(super) parameters: Vec<Value>,
   /// What it reads.
   pub(super) body: Option<Described>,
+  /// The form of what it reads.
+  pub(super) body_content: &'static str,
   /// Whether that must be there.
   pub(super) body_required: bool,
   /// What it answers.
@@ -74,6 +76,7 @@ impl Operation {
       tag: tag_of(path),
       parameters: Vec::new(),
       body: None,
+      body_content: "application/json",
       body_required: true,
       answer: None,
       content: "application/json",
@@ -135,6 +138,13 @@ impl Operation {
   /// What it reads.
   pub(super) fn body<T: ToSchema>(mut self) -> Self {
     self.body = Some(Described::of::<T>());
+    self
+  }
+
+  /// It reads bytes.
+  pub(super) fn takes_bytes(mut self) -> Self {
+    self.body_content = "application/octet-stream";
+    self.body = Some(Described::text());
     self
   }
 

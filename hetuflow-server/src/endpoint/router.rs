@@ -10,8 +10,9 @@ use super::middleware::{around, no_method, no_route};
 use super::operation::{Door, Operation};
 use super::state::ApiState;
 use super::{
-  agents, artifacts, backfills, calendars, control, docs, events, gateway_figures, jobs, logs,
-  namespaces, schedules, secrets, semaphores, simulate, system, task_instances, tasks, tokens, v0,
+  agents, artifact_put, artifacts, backfills, calendars, control, docs, events, gateway_figures,
+  jobs, logs, namespaces, schedules, secrets, semaphores, simulate, system, task_instances, tasks,
+  tokens, v0,
 };
 
 /// Every route of this room.
@@ -27,6 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
     task_instances::operations(),
     logs::operations(),
     artifacts::operations(),
+    artifact_put::operations(),
     agents::operations(),
     tokens::operations(),
     secrets::operations(),

@@ -8,7 +8,7 @@ use hetuflow_core::{
   AcquireTaskResponse, AgentCommand, Envelope, InstanceHead, JobSpec, MessageKind, ScheduledTask,
   TaskControl, TaskHead,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::codec::write_message;
 use crate::broker::{AgentLink, Assignment};
@@ -20,6 +20,10 @@ const TASKS_BYTES_MAX: usize = 900 << 10;
 /// Most tasks in one frame.
 const TASKS_PER_FRAME: usize = 250;
 
+/// Parts of files that are sent to one agent at the same time. It asks for one after the other; the
+/// next question may come before the end of the last answer is noted.
+const DOWNLOADS_MAX: usize = 3;
+
 /// Close code: a newer connection of the same agent took over.
 pub(super) const CLOSE_SUPERSEDED: u16 = 4010;
 
@@ -27,9 +31,15 @@ pub(super) const CLOSE_SUPERSEDED: u16 = 4010;
 pub(super) struct SocketLink {
   pub(super) sender: mpsc::Sender<Message>,
   pub(super) zstd: bool,
+  /// Parts of files that may be sent.
+  pub(super) downloads: Arc<Semaphore>,
 }
 
 impl SocketLink {
+  pub(super) fn new(sender: mpsc::Sender<Message>, zstd: bool) -> Self {
+    Self { sender, zstd, downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)) }
+  }
+
   /// Queues a message; `false` when the queue is full or the writer gone.
   pub(super) fn send<P: serde::Serialize>(&self, envelope: &Envelope<P>) -> bool {
     self.sender.try_send(write_message(envelope, self.zstd)).is_ok()
@@ -134,6 +144,7 @@ fn answer_of(tasks: &[Assignment]) -> AcquireTaskResponse {
       attempt: i32::try_from(task.attempt).unwrap_or(i32::MAX),
       deadline_at: task.start_deadline_at,
       secrets: one.secrets.clone(),
+      inputs: one.inputs.clone(),
     });
   }
   answer

@@ -130,7 +130,7 @@ impl Session {
     let (sender, receiver) = mpsc::channel(OUTGOING_MAX);
     let (acked, acks) = watch::channel(acked_seq);
     let refused = Arc::new(RefusedInbox::default());
-    let link = Arc::new(SocketLink { sender, zstd });
+    let link = Arc::new(SocketLink::new(sender, zstd));
     let (sink, stream) = socket.split();
     let hard = CancellationToken::new();
     let writer = write_loop(state.clone(), sink, receiver, (acks, zstd), hard.clone());
@@ -293,7 +293,7 @@ impl Session {
         self.acknowledge(message.message_id);
         Ok(())
       }
-      MessageKind::FileUpload | MessageKind::FileTransferStatus => {
+      MessageKind::FileUpload | MessageKind::FileDownload | MessageKind::FileTransferStatus => {
         files::take(&self.state, (&self.link, &self.source.agent_id), message)?;
         Ok(())
       }

@@ -1,4 +1,5 @@
 //! Files that attempts leave: taken from agents by their content, given to people by their name.
+//! What people put there is `artifact_put`, what tasks find is `input_svc`.
 
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ pub struct ArtifactLimits {
 
 /// Use cases of files.
 pub struct ArtifactSvc {
-  store: Store,
-  limits: ArtifactLimits,
+  pub(super) store: Store,
+  pub(super) limits: ArtifactLimits,
 }
 
 impl ArtifactSvc {
@@ -115,7 +116,7 @@ impl ArtifactSvc {
         return self.refuse(work, upload, "another size was told for the same content").await;
       }
       if found.stored_at.is_some() {
-        artifact_bmc::set_stored(&mut work.tx, &file.namespace_id, content_hash).await?;
+        self.tell_stored(work, place).await?;
         return Ok(Step::Over(FileTransferState::Stored, None));
       }
       return Ok(Step::Open(found, file.namespace_id));
@@ -123,7 +124,9 @@ impl ArtifactSvc {
     if let Some(why) = self.has_no_room(&mut work.tx, &file, upload).await? {
       return self.refuse(work, upload, &why).await;
     }
-    let content = content_bmc::open(&mut work.tx, place, file.size, work.now).await?;
+    let named = (&file.namespace_id, content_hash.to_string());
+    let named = (named.0, named.1.as_str());
+    let content = content_bmc::open(&mut work.tx, named, file.size, work.now).await?;
     Ok(Step::Open(content, file.namespace_id))
   }
 
@@ -137,14 +140,24 @@ impl ArtifactSvc {
     if u64::try_from(file.size) != Ok(upload.file_size) {
       return Ok(Some("another size was told for the same content".to_owned()));
     }
+    self.lacks_room(conn, &file.namespace_id, upload.file_size).await
+  }
+
+  /// Why there is no room for so many bytes.
+  pub(super) async fn lacks_room(
+    &self,
+    conn: &mut Conn,
+    namespace: &NamespaceId,
+    bytes: u64,
+  ) -> SvcResult<Option<String>> {
     let limits = self.limits;
-    if upload.file_size > limits.file_bytes {
+    if bytes > limits.file_bytes {
       let limit = limits.file_bytes;
       let why = format!("larger than the server takes: artifacts.file_size_max is {limit} bytes");
       return Ok(Some(why));
     }
-    let used = content_bmc::used_bytes(conn, &file.namespace_id).await?;
-    let after = u64::try_from(used).unwrap_or(0).saturating_add(upload.file_size);
+    let used = content_bmc::used_bytes(conn, namespace).await?;
+    let after = u64::try_from(used).unwrap_or(0).saturating_add(bytes);
     Ok((limits.namespace_bytes > 0 && after > limits.namespace_bytes).then(|| {
       let limit = limits.namespace_bytes;
       format!("the namespace is full: artifacts.namespace_size_max is {limit} bytes")
@@ -188,10 +201,27 @@ impl ArtifactSvc {
     let mut work = self.store.work().await?;
     let outcome = async {
       content_bmc::set_stored(&mut work.tx, content.id, work.now).await?;
-      artifact_bmc::set_stored(&mut work.tx, namespace, hash).await
+      self.tell_stored(&mut work, (namespace, hash)).await
     }
     .await;
-    work.end(outcome.map_err(SvcError::from)).await
+    work.end(outcome).await
+  }
+
+  /// All files that wait for a content are stored with it; each is told.
+  pub(super) async fn tell_stored(
+    &self,
+    work: &mut Work,
+    (namespace, hash): (&NamespaceId, ContentHash),
+  ) -> SvcResult<()> {
+    for file in artifact_bmc::set_stored(&mut work.tx, namespace, hash).await? {
+      let Some(task) = file.task_id else { continue };
+      let data = json!({
+        "artifact_id": file.id, "instance_id": file.instance_id, "name": file.name,
+        "size": file.size, "content_hash": hash,
+      });
+      work.note(namespace, (Topic::Task, task.to_string()), "artifact.stored", data);
+    }
+    Ok(())
   }
 
   /// An agent has a content no more.

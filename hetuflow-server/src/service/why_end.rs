@@ -74,6 +74,10 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
     "not_started" => match inner(reason) {
       "expired" => expired(config),
       "refused" => ("its agent refused it".to_owned(), knob("the agent's own settings")),
+      why if why.starts_with("input_") => (
+        format!("it could not have a file that it is to find ({why})"),
+        knob("artifacts.in of the job, and agent.process.input_* of the agent"),
+      ),
       other => (format!("its agent did not start it ({other})"), retries(config, reason)),
     },
     "start deadline passed" => expired(config),

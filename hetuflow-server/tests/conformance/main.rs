@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod ageing;
+mod artifacts;
 mod backfills;
 mod calendars;
 mod controls;
@@ -36,6 +37,9 @@ both_engines! {
   tables::schedules_move_only_from_where_they_were_read,
   tables::an_instant_is_decided_once,
   tables::agents_servers_and_tokens,
+  artifacts::files_are_kept_for_their_time,
+  artifacts::what_is_put_is_checked,
+  artifacts::inputs_are_found_once_and_kept_while_the_task_lives,
   secrets::values_are_sealed_and_counted,
   secrets::a_strange_key_opens_nothing,
   tables::a_tokens_last_use_is_stored_once_a_minute,

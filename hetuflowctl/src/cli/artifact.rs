@@ -1,10 +1,14 @@
-//! Files that tasks leave.
+//! Files that tasks leave, and files for tasks to find.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use hetuflow_core::ArtifactState;
 
 use super::list::Paging;
 use super::object::{Many, Names};
+use super::value::read_duration;
 
 /// Verbs of artifacts.
 #[derive(Debug, Subcommand)]
@@ -18,6 +22,10 @@ pub enum ArtifactVerb {
   /// Write the bytes of a file here
   #[command(visible_aliases = ["fetch", "cat"])]
   Download(ArtifactDownload),
+  /// Put a file there, for tasks to find
+  Put(ArtifactPut),
+  /// Show the files that a task finds when it starts, once it was handed out
+  Inputs(ArtifactInputs),
   /// Forget files
   #[command(visible_alias = "rm")]
   Delete(Many),
@@ -51,4 +59,26 @@ pub struct ArtifactDownload {
   /// Write over what is there
   #[arg(long)]
   pub force: bool,
+}
+
+/// A file to put there.
+#[derive(Debug, Clone, Args)]
+pub struct ArtifactPut {
+  /// The file; - is stdin
+  #[arg(value_name = "FILE|-")]
+  pub file: PathBuf,
+  /// How it is called; the last part of its path where not said
+  #[arg(long, value_name = "NAME")]
+  pub name: Option<String>,
+  /// How long it is kept; as the server says where not said
+  #[arg(long, value_name = "DUR", value_parser = read_duration)]
+  pub retention: Option<Duration>,
+}
+
+/// Whose files.
+#[derive(Debug, Clone, Args)]
+pub struct ArtifactInputs {
+  /// The task
+  #[arg(value_name = "TASK")]
+  pub task: String,
 }

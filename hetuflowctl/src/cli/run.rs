@@ -118,6 +118,9 @@ pub struct RunOptions {
   /// Give it this secret of the namespace, as a file in $HETUFLOW_SECRETS_DIR
   #[arg(long = "secret", value_name = "NAME")]
   pub secrets: Vec<String>,
+  /// Give it this file, as NAME below the folder that it runs in; its own name where not said
+  #[arg(long = "file", value_name = "LOCAL[:NAME]")]
+  pub files: Vec<String>,
   /// So many tasks
   #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
   pub count: u32,

@@ -1,5 +1,8 @@
 //! One request: method, path, query, body, and whether it may be repeated.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,6 +14,7 @@ pub struct Call {
   pub(super) path: String,
   pub(super) query: Vec<(String, String)>,
   pub(super) body: Option<Value>,
+  pub(super) file: Option<(Arc<File>, u64)>,
   pub(super) key: Option<String>,
   pub(super) if_version: Option<i64>,
   pub(super) accept: &'static str,
@@ -27,6 +31,7 @@ impl Call {
       path: path.into(),
       query: Vec::new(),
       body: None,
+      file: None,
       key: None,
       if_version: None,
       accept: "application/json",
@@ -97,6 +102,14 @@ impl Call {
   #[must_use]
   pub fn json(mut self, body: &impl Serialize) -> Self {
     self.body = Some(serde_json::to_value(body).expect("our own types are JSON"));
+    self
+  }
+
+  /// Sends the bytes of a file, which may take as long as they like.
+  #[must_use]
+  pub fn file(mut self, file: File, bytes: u64) -> Self {
+    self.file = Some((Arc::new(file), bytes));
+    self.open_ended = true;
     self
   }
 

@@ -178,6 +178,14 @@ impl Client {
     if let Some(body) = &call.body {
       request = request.json(body);
     }
+    if let Some((file, bytes)) = &call.file {
+      // A handle that cannot be doubled leaves an empty body, which the server refuses by its length.
+      let body = file.try_clone().map(|file| reqwest::Body::from(tokio::fs::File::from_std(file)));
+      request = request
+        .header(header::CONTENT_TYPE, "application/octet-stream")
+        .header(header::CONTENT_LENGTH, *bytes)
+        .body(body.unwrap_or_default());
+    }
     let begin = Instant::now();
     let response = if call.open_ended {
       // The body may take as long as it likes; a connection is bounded by its own limit.

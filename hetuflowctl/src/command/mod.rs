@@ -279,6 +279,8 @@ async fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Outcome, Ctl
     ArtifactVerb::List(args) => object::artifact::list(session, args).await,
     ArtifactVerb::Get(args) => object::get::run(session, kind, &args.names).await,
     ArtifactVerb::Download(args) => object::artifact::download(session, args).await,
+    ArtifactVerb::Put(args) => object::artifact_put::put(session, args).await,
+    ArtifactVerb::Inputs(args) => object::artifact_put::inputs(session, args).await,
     ArtifactVerb::Delete(args) => object::delete::run(session, kind, args).await,
   }
 }

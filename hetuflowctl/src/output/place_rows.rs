@@ -1,8 +1,8 @@
 //! How places and people stand in a table: agents, servers, namespaces, tokens.
 
 use hetuflow_core::{
-  AgentEntity, ArtifactEntity, Labels, NamespaceEntity, SecretEntity, ServerEntity, TokenCreated,
-  TokenEntity, Ts, is_measured_label,
+  AgentEntity, ArtifactEntity, Labels, NamespaceEntity, SecretEntity, ServerEntity,
+  TaskInputEntity, TokenCreated, TokenEntity, Ts, is_measured_label,
 };
 use serde_json::{Value, json};
 
@@ -104,6 +104,7 @@ impl TableRow for ArtifactEntity {
     Column::wide("EXPIRES"),
     Column::wide("AGENT"),
     Column::wide("ATTEMPT"),
+    Column::wide("PUT-BY"),
   ];
   fn reference(&self) -> String {
     self.id.to_string()
@@ -113,14 +114,38 @@ impl TableRow for ArtifactEntity {
       Cell::text(&self.name),
       Cell::Number(self.size),
       Cell::State(self.state.to_string()),
-      Cell::text(self.task_id.short()),
+      Cell::maybe(self.task_id, |task| Cell::text(task.short())),
       Cell::At(self.created_at),
       Cell::maybe(self.reason.as_ref(), Cell::text),
       Cell::text(self.id.to_string()),
       Cell::maybe(self.content_hash.as_ref(), Cell::text),
       Cell::At(self.expires_at),
       Cell::maybe(self.agent_id.as_ref(), |agent| Cell::text(agent.as_str())),
-      Cell::text(self.instance_id.to_string()),
+      Cell::maybe(self.instance_id, |attempt| Cell::text(attempt.to_string())),
+      Cell::maybe(self.created_by.as_ref(), Cell::text),
+    ]
+  }
+}
+
+impl TableRow for TaskInputEntity {
+  const KIND: &'static str = "artifact";
+  const COLUMNS: &'static [Column] = &[
+    Column::new("FILE"),
+    Column::new("SIZE"),
+    Column::new("SHA256"),
+    Column::new("ARTIFACT"),
+    Column::wide("SINCE"),
+  ];
+  fn reference(&self) -> String {
+    self.artifact_id.map_or_else(|| self.content_hash.clone(), |id| id.to_string())
+  }
+  fn cells(&self) -> Vec<Cell> {
+    vec![
+      Cell::text(&self.target),
+      Cell::Number(self.size),
+      Cell::text(&self.content_hash),
+      Cell::maybe(self.artifact_id, |id| Cell::text(id.to_string())),
+      Cell::At(self.created_at),
     ]
   }
 }

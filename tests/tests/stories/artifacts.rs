@@ -18,6 +18,7 @@ both_engines!(
   what_leads_out_is_refused,
   limits_of_the_server_hold,
   files_outlive_the_agent,
+  a_killed_executor_loses_no_file,
   the_same_content_is_sent_once,
   a_large_file_on_a_slow_link_keeps_nobody_waiting,
 );
@@ -210,6 +211,40 @@ async fn files_outlive_the_agent(engine: Engine) -> Result<()> {
   assert_eq!(bytes.len(), 2_000_000);
   let next = submit(&api, &json!({ "config": { "command": "echo next" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  nothing_is_left(cluster).await
+}
+
+/// What a task leaves is taken by the executor after the one that started it: that of a job that
+/// names files, and what a task has put into its folder without a word in its job.
+async fn a_killed_executor_loses_no_file(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).start().await?;
+  let api = cluster.api();
+  let go = cluster.dir().join("go");
+  let wait = format!("while [ ! -e {} ]; do sleep 0.02; done", go.display());
+  let named = json!({ "command": format!("echo early > a.csv; {wait}; echo late > b.csv"),
+    "artifacts": { "out": ["*.csv"], "retention": "2h" } });
+  let own = json!({ "command":
+    format!("mkdir $HETUFLOW_ARTIFACTS; echo own > $HETUFLOW_ARTIFACTS/own; {wait}") });
+  let named = submit(&api, &json!({ "config": named })).await?;
+  let own = submit(&api, &json!({ "config": own })).await?;
+  for id in [&named, &own] {
+    wait_status(&api, id, &["running"]).await?;
+  }
+  cluster.agent(0).kill9_executor()?;
+  std::fs::write(&go, "")?;
+  for (id, wanted) in [(&named, vec!["a.csv", "b.csv"]), (&own, vec!["own"])] {
+    let end = wait_status(&api, id, &["failed"]).await?;
+    assert_eq!(end["reason"], "exit_unknown", "{end}");
+    let found = settled(&cluster, id).await?;
+    let wanted: Vec<_> = wanted.into_iter().map(|name| (name, "stored")).collect();
+    assert_eq!(names(&found, "state"), pairs(&wanted));
+  }
+  let found = files(&cluster, &named).await?;
+  assert_eq!(content(&cluster, &found[0]).await?, b"early\n");
+  assert_eq!(content(&cluster, &found[1]).await?, b"late\n");
+  let created: jiff::Timestamp = text(&found[0], "created_at")?.parse()?;
+  let expires: jiff::Timestamp = text(&found[0], "expires_at")?.parse()?;
+  assert_eq!(expires.duration_since(created).as_secs(), 7200);
   nothing_is_left(cluster).await
 }
 

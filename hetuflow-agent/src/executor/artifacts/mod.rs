@@ -4,6 +4,7 @@
 //! What is copied is what is hashed: a file that changes meanwhile is what it was when it was read.
 
 mod pattern;
+mod record;
 mod walk;
 
 use std::collections::HashSet;
@@ -17,6 +18,8 @@ use hetuflow_core::{
   TaskInstanceId,
 };
 use pattern::{Patterns, Way};
+pub use record::{Record, clear_records};
+use serde::{Deserialize, Serialize};
 use walk::{Entry, Found, Wish, walk};
 
 /// Their folder in the folder of an attempt that has one.
@@ -36,7 +39,7 @@ pub struct Limits {
 }
 
 /// Where an attempt may leave files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Places {
   /// The folder that it was told.
   pub own: PathBuf,

@@ -5,7 +5,7 @@ use hetuflow_core::TaskInstanceId;
 use super::Desk;
 use super::kept::Told;
 use crate::executor::journal::{Entry, Stage};
-use crate::executor::{Cause, Ended, Held, HeldPhase, Hold, SteadyClock, orphan};
+use crate::executor::{Cause, Ended, Held, HeldPhase, Hold, Identity, SteadyClock, orphan};
 
 impl Desk {
   /// Puts back what the journal knows. What was started and whose end nobody saw is looked for.
@@ -14,7 +14,7 @@ impl Desk {
     entries: Vec<Entry>,
     same_boot: bool,
     clock: SteadyClock,
-  ) -> Vec<(TaskInstanceId, orphan::Found)> {
+  ) -> Vec<(Identity, orphan::Found)> {
     let mut orphans = Vec::new();
     for Entry { identity, stage, stop } in entries {
       let id = identity.instance_id;
@@ -51,11 +51,11 @@ impl Desk {
             },
             orphan::Found::Gone | orphan::Found::Unsure => HeldPhase::Starting,
           };
-          orphans.push((id, found));
+          orphans.push((identity, found));
           phase
         }
         Stage::Started { pid, ticks, at_us } => {
-          orphans.push((id, orphan::look(pid, ticks, at_us)));
+          orphans.push((identity, orphan::look(pid, ticks, at_us)));
           HeldPhase::Running { pid: u32::try_from(pid).ok(), at_us, paused: false }
         }
       };

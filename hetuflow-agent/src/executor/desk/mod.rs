@@ -10,7 +10,7 @@ mod memory;
 mod orders;
 mod outgoing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use self::door::{Guest, first_agent, next_frame, write_some};
 use self::kept::{Kept, Told};
 use self::outgoing::Outgoing;
-use super::folder;
 use super::frames::{BriefStart, Frame, FrameReader, FromExecutor, ToExecutor, Welcome};
 use super::journal::{Entry, Journal};
 use super::pieces::Pieces;
@@ -34,7 +33,8 @@ use super::place::Taken;
 use super::room::{Parts, output_memory};
 use super::specs::HeardSpecs;
 use super::{
-  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, boot_id,
+  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, artifacts,
+  boot_id, folder,
 };
 
 /// Events handled in one turn.
@@ -163,10 +163,13 @@ impl Desk {
       contact_us: clock.now_us(),
     };
     let found = desk.remember(entries, same_boot, clock);
-    folder::clear(&first.hello.surroundings.settings, &found.iter().map(|(id, _)| *id).collect());
-    crate::executor::artifacts::clear_parts(&first.hello.surroundings.settings.artifact_dir);
-    for (id, found) in found {
-      desk.executor.adopt(id, found);
+    let settings = &first.hello.surroundings.settings;
+    let living: HashSet<_> = found.iter().map(|(identity, _)| identity.instance_id).collect();
+    folder::clear(settings, &living);
+    artifacts::clear_parts(&settings.artifact_dir);
+    artifacts::clear_records(&settings.artifact_dir, |id| living.contains(&id));
+    for (identity, found) in found {
+      desk.executor.adopt(identity, found);
     }
     desk.come(first);
     desk

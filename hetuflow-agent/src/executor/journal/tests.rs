@@ -40,6 +40,7 @@ fn start() -> Start {
       attempt: 1,
       deadline_at: None,
       secrets: std::collections::BTreeMap::new(),
+      inputs: Vec::new(),
     },
     spec: Arc::new(spec),
     limits: DefaultLimits::default(),

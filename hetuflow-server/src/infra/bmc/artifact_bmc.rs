@@ -1,10 +1,10 @@
-//! `sched_artifact`: which files attempts have left, and where each is.
+//! `sched_artifact`: which files attempts have left or people have put there, and where each is.
 
 use hetuflow_core::{
-  ArtifactEntity, ArtifactFilter, ArtifactId, ArtifactState, ContentHash, NamespaceId, Page,
-  TaskInstanceId, Ts,
+  ArtifactEntity, ArtifactFilter, ArtifactId, ArtifactState, ContentHash, JobId, NamespaceId, Page,
+  TaskId, TaskInstanceId, Ts,
 };
-use sea_query::{OnConflict, Query, SelectStatement, Value};
+use sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement, Value};
 
 use super::hot::FinishedAttempt;
 use super::page::{PageArgs, by_id};
@@ -12,13 +12,14 @@ use super::{is, text, text_option, ts, ts_option, uuid};
 use crate::infra::db::{Conn, DbError, Row1};
 
 const TABLE: &str = "sched_artifact";
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
   "id",
   "namespace_id",
   "job_id",
   "task_id",
   "instance_id",
   "agent_id",
+  "created_by",
   "name",
   "size",
   "content_hash",
@@ -43,10 +44,11 @@ pub struct ArtifactRow {
 pub struct Stored {
   id: ArtifactId,
   namespace_id: NamespaceId,
-  job_id: hetuflow_core::JobId,
-  task_id: hetuflow_core::TaskId,
-  instance_id: TaskInstanceId,
+  job_id: Option<JobId>,
+  task_id: Option<TaskId>,
+  instance_id: Option<TaskInstanceId>,
   agent_id: Option<hetuflow_core::AgentId>,
+  created_by: Option<String>,
   name: String,
   size: i64,
   content_hash: Option<String>,
@@ -66,6 +68,7 @@ impl ArtifactRow {
       task_id: file.task_id,
       instance_id: file.instance_id,
       agent_id: file.agent_id,
+      created_by: file.created_by,
       name: file.name,
       size: file.size,
       content_hash: file.content_hash,
@@ -95,6 +98,7 @@ pub async fn insert_left(conn: &mut Conn, ends: &[FinishedAttempt]) -> Result<()
         uuid(end.task_id.0).into(),
         uuid(end.id.0).into(),
         text_option(end.agent_id.as_ref().map(|agent| agent.as_str())).into(),
+        text_option(None).into(),
         text(&note.name).into(),
         Value::BigInt(i64::try_from(note.size).ok()).into(),
         text_option(note.hash.map(|hash| hash.to_string()).as_deref()).into(),
@@ -108,6 +112,88 @@ pub async fn insert_left(conn: &mut Conn, ends: &[FinishedAttempt]) -> Result<()
     conn.execute(&insert).await?;
   }
   Ok(())
+}
+
+/// Inserts a file that was put there by hand.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn insert_put(
+  conn: &mut Conn,
+  file: &ArtifactEntity,
+  expires_at: Option<Ts>,
+) -> Result<(), DbError> {
+  let sql = "insert into sched_artifact (id, namespace_id, created_by, name, size, content_hash, \
+      state, created_at, expires_at) \
+    values ($1, $2, $3, $4, $5, $6, 'stored', $7, $8)";
+  let values = vec![
+    uuid(file.id.0),
+    text(&file.namespace_id),
+    text_option(file.created_by.as_deref()),
+    text(&file.name),
+    Value::BigInt(Some(file.size)),
+    text_option(file.content_hash.as_deref()),
+    ts(file.created_at),
+    ts_option(expires_at),
+  ];
+  conn.execute_sql(sql, values).await.map(drop)
+}
+
+/// By whom a file was left.
+#[derive(Debug, Clone, Copy)]
+pub enum LeftBy {
+  /// This attempt.
+  Attempt(TaskInstanceId),
+  /// Any attempt of this task.
+  Task(TaskId),
+  /// A successful attempt of this job.
+  Job(JobId),
+  /// None: somebody has put it there by hand.
+  Hand,
+}
+
+/// Finds the newest file of a namespace with a name.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn newest(
+  conn: &mut Conn,
+  (namespace, name): (&NamespaceId, &str),
+  by: LeftBy,
+) -> Result<Option<ArtifactRow>, DbError> {
+  let mut select = select();
+  select.and_where(is("namespace_id", text(namespace))).and_where(is("name", text(name)));
+  match by {
+    LeftBy::Attempt(id) => select.and_where(is("instance_id", uuid(id.0))),
+    LeftBy::Task(id) => select.and_where(is("task_id", uuid(id.0))),
+    LeftBy::Hand => select.and_where(Expr::col("instance_id").is_null()),
+    LeftBy::Job(id) => {
+      let mut good = Query::select();
+      good.expr(Expr::val(1)).from("sched_task_instance");
+      good.and_where(
+        Expr::col(("sched_task_instance", "id")).equals(("sched_artifact", "instance_id")),
+      );
+      good.and_where(Expr::col(("sched_task_instance", "status")).eq("succeeded"));
+      select.and_where(is("job_id", uuid(id.0))).and_where(Expr::exists(good))
+    }
+  };
+  select.order_by("id", Order::Desc).limit(1);
+  conn.fetch_optional(&select).await
+}
+
+/// Finds a file with a content that is here or on its way.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn coming(
+  conn: &mut Conn,
+  namespace: &NamespaceId,
+  hash: &str,
+) -> Result<Option<ArtifactRow>, DbError> {
+  let mut select = select();
+  select.and_where(is("namespace_id", text(namespace))).and_where(is("content_hash", text(hash)));
+  select.and_where(Expr::col("state").is_in(["stored", "uploading"])).limit(1);
+  conn.fetch_optional(&select).await
 }
 
 fn select() -> SelectStatement {
@@ -166,7 +252,22 @@ pub async fn with_content(
   conn.fetch_optional(&select).await
 }
 
-/// A content is stored: so are all files of its namespace that wait for it.
+/// A file that is stored from now on.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct NowStored {
+  /// Its id.
+  pub id: ArtifactId,
+  /// The task that has left it.
+  pub task_id: Option<TaskId>,
+  /// The attempt.
+  pub instance_id: Option<TaskInstanceId>,
+  /// Its name.
+  pub name: String,
+  /// Its bytes.
+  pub size: i64,
+}
+
+/// A content is stored: so are all files of its namespace that wait for it, which are returned.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -174,10 +275,11 @@ pub async fn set_stored(
   conn: &mut Conn,
   namespace: &NamespaceId,
   hash: ContentHash,
-) -> Result<(), DbError> {
+) -> Result<Vec<NowStored>, DbError> {
   let sql = "update sched_artifact set state = 'stored' \
-    where namespace_id = $1 and content_hash = $2 and state in ('uploading', 'lost')";
-  conn.execute_sql(sql, vec![text(namespace), text(hash)]).await.map(drop)
+    where namespace_id = $1 and content_hash = $2 and state in ('uploading', 'lost') \
+    returning id, task_id, instance_id, name, size";
+  conn.fetch_sql(sql, vec![text(namespace), text(hash)]).await
 }
 
 /// A content does not come.

@@ -134,7 +134,7 @@ pub async fn whole(
 /// Any [`DbError`]; a conflict where another one was quicker.
 pub async fn open(
   conn: &mut Conn,
-  (namespace, hash): (&NamespaceId, ContentHash),
+  (namespace, hash): (&NamespaceId, &str),
   size: i64,
   now: Ts,
 ) -> Result<Content, DbError> {
@@ -203,7 +203,37 @@ pub async fn clear(conn: &mut Conn, content: Uuid) -> Result<(), DbError> {
   conn.execute_sql(sql, vec![id_value(content)]).await.map(drop)
 }
 
-/// Deletes a few contents that no file has and that nobody has asked for since; returns how many.
+/// A content that was put there gets its true name, once all of it is here.
+///
+/// # Errors
+/// Any [`DbError`]; a conflict where another one has it.
+pub async fn rename(
+  conn: &mut Conn,
+  content: Uuid,
+  hash: ContentHash,
+  now: Ts,
+) -> Result<(), DbError> {
+  let sql = "update sched_artifact_content set content_hash = $1, stored_at = $2, touched_at = $2 \
+    where id = $3";
+  conn.execute_sql(sql, vec![text(hash), ts(now), id_value(content)]).await.map(drop)
+}
+
+/// Deletes a content with its pieces.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn delete(conn: &mut Conn, content: Uuid) -> Result<(), DbError> {
+  for sql in [
+    "delete from sched_artifact_chunk where content_id = $1",
+    "delete from sched_artifact_content where id = $1",
+  ] {
+    conn.execute_sql(sql, vec![id_value(content)]).await?;
+  }
+  Ok(())
+}
+
+/// Deletes a few contents that no file has, that no task waits for or runs with, and that nobody has
+/// asked for since; returns how many.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -211,7 +241,10 @@ pub async fn delete_orphans(conn: &mut Conn, before: Ts, limit: i64) -> Result<u
   let sql = "delete from sched_artifact_content where id in (select c.id \
       from sched_artifact_content c where c.touched_at < $1 and not exists (select 1 \
         from sched_artifact a where a.namespace_id = c.namespace_id \
-          and a.content_hash = c.content_hash) limit $2) \
+          and a.content_hash = c.content_hash) \
+        and not exists (select 1 from sched_task_input i \
+          join sched_task_hot h on h.task_id = i.task_id \
+          where i.namespace_id = c.namespace_id and i.content_hash = c.content_hash) limit $2) \
       and touched_at < $1 returning id";
   let values = vec![ts(before), Value::BigInt(Some(limit))];
   let gone: Vec<Row1<Uuid>> = conn.fetch_sql(sql, values).await?;

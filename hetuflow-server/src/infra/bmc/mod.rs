@@ -28,6 +28,7 @@ pub mod server_bmc;
 mod sql_text;
 pub mod sticky_bmc;
 pub mod task_bmc;
+pub mod task_input_bmc;
 pub mod task_instance_bmc;
 pub mod task_mark_bmc;
 pub mod token_bmc;

@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod artifact;
+pub mod artifact_put;
 pub mod calendar;
 pub mod create;
 pub mod delete;

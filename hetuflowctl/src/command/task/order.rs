@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use hetuflow_core::{
-  Broadcast, Dedup, DedupMode, Environment, ExecuteCommand, NamespaceId, Seconds, TaskConfig,
-  TaskForCreate, Ts, split_words,
+  Broadcast, Dedup, DedupMode, Environment, ExecuteCommand, InputFile, NamespaceId, Seconds,
+  TaskConfig, TaskForCreate, Ts, split_words,
 };
 use serde_json::{Map, Value};
 
@@ -124,6 +124,7 @@ pub fn changes_settings(options: &RunOptions) -> bool {
     || options.dir.is_some()
     || options.run_as.is_some()
     || !options.secrets.is_empty()
+    || !options.files.is_empty()
     || options.agent.is_some()
     || options.broadcast.is_some()
     || !options.require.is_empty()
@@ -164,6 +165,16 @@ fn change(config: &mut TaskConfig, options: &RunOptions) {
   let more = options.secrets.iter().filter(|name| !config.secrets.contains(name));
   let more: Vec<String> = more.cloned().collect();
   config.secrets.extend(more);
+}
+
+/// Files of this run; one that has the place of a file of the job stands in its place.
+pub fn give_files(config: &mut TaskConfig, files: Vec<InputFile>) {
+  if files.is_empty() {
+    return;
+  }
+  let inputs = &mut config.artifacts.get_or_insert_default().inputs;
+  inputs.retain(|own| files.iter().all(|file| file.target() != own.target()));
+  inputs.extend(files);
 }
 
 /// The settings of a command without a job.

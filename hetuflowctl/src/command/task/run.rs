@@ -10,7 +10,7 @@ use crate::cli::{ExitStatus, LogOptions, RunArgs, read_selector};
 use crate::client::{Call, CtlError, Exit, path_of};
 use crate::command::job::versions;
 use crate::command::names::with_suggestion;
-use crate::command::object::{Kind, bare, create::namespace_id, get};
+use crate::command::object::{Kind, artifact_put, bare, create::namespace_id, get};
 use crate::command::session::Session;
 use crate::output::{LogPiece, LogStyle, Outcome, Record, TableRow as _, View};
 
@@ -169,6 +169,10 @@ async fn wanted(session: &Session, args: &RunArgs) -> Result<TaskForCreate, CtlE
       None => job.config,
     };
     order.config = Some(order::changed(&config, &args.options));
+  }
+  if let Some(config) = &mut order.config {
+    let files = artifact_put::of_run(session, &args.options.files, args.options.dry_run).await?;
+    order::give_files(config, files);
   }
   Ok(order)
 }

@@ -35,6 +35,8 @@ mod artifacts;
 mod backfills;
 #[path = "stories/bytes.rs"]
 mod bytes;
+#[path = "stories/calendars.rs"]
+mod calendars;
 #[path = "stories/command_line.rs"]
 mod command_line;
 #[path = "stories/concurrency.rs"]

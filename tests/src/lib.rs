@@ -8,8 +8,10 @@
 //! without PostgreSQL. A missing PostgreSQL is a failure that says how to install it.
 
 pub mod api;
+pub mod bad_disk;
 pub mod bench;
 pub mod binaries;
+pub mod clocks;
 pub mod cluster;
 pub mod fake_feed;
 pub mod net;

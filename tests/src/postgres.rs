@@ -10,6 +10,6 @@ mod install;
 mod shared;
 
 pub use cluster::{Durability, Postgres};
-pub use database::{Admin, Database};
+pub use database::{Admin, Database, Tablespace};
 pub use install::Install;
 pub use shared::{ADMIN_VARIABLE, shared};

@@ -19,14 +19,46 @@ impl Tmpfs {
   /// # Errors
   /// When this process may not do that.
   pub fn over(dir: &Path, bytes: u64) -> Result<Self> {
+    Self::with(dir, &format!("size={bytes},mode=0700"))
+  }
+
+  /// Lays one with room for so many files and folders over a folder, itself among them.
+  ///
+  /// # Errors
+  /// As [`Tmpfs::over`].
+  pub fn of_files(dir: &Path, files: u32) -> Result<Self> {
+    Self::with(dir, &format!("nr_inodes={files},mode=0700"))
+  }
+
+  fn with(dir: &Path, options: &str) -> Result<Self> {
     ensure!(
       rustix::process::geteuid().is_root(),
       "disks of their own need root: sudo -E scripts/test"
     );
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let size = format!("size={bytes},mode=0700");
-    mount(&["-t", "tmpfs", "-o", &size, "hetuflow-test"], dir)?;
+    mount(&["-t", "tmpfs", "-o", options, "hetuflow-test"], dir)?;
     Ok(Self { dir: dir.to_owned() })
+  }
+
+  /// Its folder.
+  pub fn dir(&self) -> &Path {
+    &self.dir
+  }
+
+  /// Makes empty files until there can be no more.
+  ///
+  /// # Errors
+  /// When one cannot be made for another reason.
+  pub fn use_up_files(&self) -> Result<()> {
+    std::fs::create_dir(self.ballast())?;
+    for number in 0_u64.. {
+      match std::fs::File::create(self.ballast().join(number.to_string())) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
+        Err(error) => return Err(error.into()),
+      }
+    }
+    Ok(())
   }
 
   /// Takes all the room that is left, to the last byte.
@@ -54,7 +86,13 @@ impl Tmpfs {
   /// # Errors
   /// When it was not taken.
   pub fn empty(&self) -> Result<()> {
-    Ok(std::fs::remove_file(self.ballast())?)
+    let ballast = self.ballast();
+    if ballast.is_dir() {
+      std::fs::remove_dir_all(ballast)?
+    } else {
+      std::fs::remove_file(ballast)?
+    }
+    Ok(())
   }
 
   /// Nothing can be written any more, or all can.
@@ -103,5 +141,10 @@ mod tests {
     assert!(std::fs::write(inner.join("later"), "x").is_err());
     drop(disk);
     assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 0, "it is gone");
+    let disk = Tmpfs::of_files(&inner, 10).unwrap();
+    disk.use_up_files().unwrap();
+    assert!(std::fs::File::create(inner.join("after")).is_err());
+    disk.empty().unwrap();
+    std::fs::write(inner.join("after"), "x").unwrap();
   }
 }

@@ -13,6 +13,8 @@ mod agent_copies;
 mod agent_disk;
 #[path = "stories/agent_drain.rs"]
 mod agent_drain;
+#[path = "stories/agent_edges.rs"]
+mod agent_edges;
 #[path = "stories/agent_faults.rs"]
 mod agent_faults;
 #[path = "stories/agent_fleet.rs"]
@@ -21,6 +23,8 @@ mod agent_fleet;
 mod agent_link;
 #[path = "stories/agent_loss.rs"]
 mod agent_loss;
+#[path = "stories/agent_names.rs"]
+mod agent_names;
 #[path = "stories/agent_network.rs"]
 mod agent_network;
 #[path = "stories/agent_orders.rs"]
@@ -37,6 +41,8 @@ mod backfills;
 mod bytes;
 #[path = "stories/calendars.rs"]
 mod calendars;
+#[path = "stories/clock_faults.rs"]
+mod clock_faults;
 #[path = "stories/command_line.rs"]
 mod command_line;
 #[path = "stories/concurrency.rs"]
@@ -45,6 +51,8 @@ mod concurrency;
 mod controls;
 #[path = "stories/database_link.rs"]
 mod database_link;
+#[path = "stories/disk_faults.rs"]
+mod disk_faults;
 #[path = "stories/examples.rs"]
 mod examples;
 #[path = "stories/fail_over.rs"]
@@ -53,6 +61,8 @@ mod fail_over;
 mod feed;
 #[path = "stories/feed_socket.rs"]
 mod feed_socket;
+#[path = "stories/fleet_faults.rs"]
+mod fleet_faults;
 #[path = "stories/forced.rs"]
 mod forced;
 #[path = "stories/full_buffer.rs"]
@@ -83,6 +93,8 @@ mod placement;
 mod policies;
 #[path = "stories/results.rs"]
 mod results;
+#[path = "stories/retention.rs"]
+mod retention;
 #[path = "stories/runtimes.rs"]
 mod runtimes;
 #[path = "stories/schedule_edits.rs"]

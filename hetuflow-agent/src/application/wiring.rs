@@ -30,6 +30,7 @@ pub fn tell(orders: UnboundedSender<Order>, commands: Sender<AgentCommand>) -> c
       Told::Reconcile(verdicts) => Order::Reconcile(verdicts),
       Told::Contact(at_us) => Order::Contact(at_us),
       Told::Clock(offset) => Order::Clock(offset),
+      Told::Drift(ppm) => Order::Drift(ppm),
       Told::Settings(config) => Order::Limits(DefaultLimits {
         time: Duration::from_secs(config.task_timeout),
         output_bytes: config.max_output_size,

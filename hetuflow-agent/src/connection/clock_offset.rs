@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::drift::Point;
+
 /// Exchanges that are remembered.
 const SAMPLES: usize = 8;
 /// Clocks of two hosts may drift this far apart between exchanges without being called stepped.
@@ -26,6 +28,13 @@ pub struct Exchange {
 struct Sample {
   offset_us: i64,
   half_trip_us: i64,
+}
+
+/// What one exchange says of the two clocks, and how far that may be wrong; `None` when it makes no
+/// sense.
+pub fn point(exchange: &Exchange) -> Option<Point> {
+  let Sample { offset_us, half_trip_us } = measure(exchange)?;
+  Some(Point { at_us: exchange.heard_us, offset_us, error_us: half_trip_us })
 }
 
 /// The best recent measurement.

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self, Error as WsError};
 use url::Url;
 
 use super::ConnectionSettings;
+use super::names::Names;
 
 /// The socket.
 pub type Socket = WebSocketStream<TcpStream>;
@@ -36,6 +37,16 @@ pub enum DialError {
   /// The URL has no host, or the token cannot stand in a header.
   #[error("{0}")]
   Unusable(String),
+  /// Its name has no address.
+  #[error(
+    "the server's name {host} cannot be resolved: {source} (is it right? does this host's resolver work?)"
+  )]
+  Name {
+    /// The name.
+    host: String,
+    /// Why.
+    source: std::io::Error,
+  },
   /// No connection in time.
   #[error("no connection to {address} within {limit:?}")]
   Timeout {
@@ -139,6 +150,7 @@ fn config() -> WebSocketConfig {
 /// [`DialError`] in words for an operator; nothing of the token in it.
 pub async fn dial(
   settings: &ConnectionSettings,
+  names: &mut Names,
   server: &Url,
   agent_id: &str,
 ) -> Result<Dialled, DialError> {
@@ -147,10 +159,18 @@ pub async fn dial(
   let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
   let port = url.port_or_known_default().unwrap_or(80);
   let address = format!("{host}:{port}");
+  // A resolver that hangs leaves half of the time to the address that was good last.
   let limit = settings.connect_timeout;
+  let found = match names.find(&host, port, limit / 2).await {
+    Ok(found) => found,
+    Err(source) => return Err(DialError::Name { host, source }),
+  };
   let dialling = async {
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(WsError::Io)?;
+    let tcp = TcpStream::connect(found.as_slice()).await.map_err(WsError::Io)?;
     tcp.set_nodelay(true).map_err(WsError::Io)?;
+    if let Ok(address) = tcp.peer_addr() {
+      names.note_good(&host, address);
+    }
     tokio_tungstenite::client_async_with_config(request, tcp, Some(config())).await
   };
   let (socket, response) = match tokio::time::timeout(limit, dialling).await {

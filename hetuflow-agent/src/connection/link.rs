@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::dial::{dial, is_loopback};
 use super::downloads::Downloads;
+use super::drift::Drift;
 use super::file_cache::FileCache;
+use super::names::Names;
 use super::outbox::Outbox;
 use super::session::{End, live};
 use super::uploads::Uploads;
@@ -57,6 +59,10 @@ pub struct Link {
   pub(super) leave: CancellationToken,
   pub(super) outbox: Outbox,
   pub(super) uploads: Uploads,
+  pub(super) drift: Drift,
+  /// What was told of it last.
+  pub(super) drifts: bool,
+  names: Names,
   pub(super) downloads: Downloads,
   pub(super) connection_epoch: i64,
 }
@@ -91,6 +97,9 @@ impl Connection {
       leave,
       outbox,
       uploads,
+      drift: Drift::default(),
+      drifts: false,
+      names: Names::default(),
       downloads,
       connection_epoch: 0,
     };
@@ -149,7 +158,8 @@ impl Connection {
 
   async fn once(&mut self, server: &url::Url) -> End {
     let leave = self.link.leave.clone();
-    let dialling = dial(&self.link.settings, server, &self.link.introduction.agent_id);
+    let Link { settings, names, introduction, .. } = &mut self.link;
+    let dialling = dial(settings, names, server, &introduction.agent_id);
     let dialled = tokio::select! {
       dialled = dialling => dialled,
       () = leave.cancelled() => return End::Left,

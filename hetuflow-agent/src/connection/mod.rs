@@ -7,11 +7,13 @@ mod answer;
 mod clock_offset;
 mod dial;
 mod downloads;
+mod drift;
 mod file_cache;
 mod frames;
 mod inbox;
 mod incoming_file;
 mod link;
+mod names;
 mod outbox;
 mod register;
 mod salvage;
@@ -135,6 +137,9 @@ pub enum Told {
   Reconcile(Vec<Reconcile>),
   /// The server's clock minus the steady clock; none: it is this host's wall clock.
   Clock(Option<i64>),
+  /// By how many parts of a million this host's clock runs faster than the server's, where that is
+  /// more than exclusive delivery can count on.
+  Drift(Option<i64>),
   /// The server has answered a heartbeat that was sent at this instant of the steady clock.
   Contact(i64),
   /// Settings.

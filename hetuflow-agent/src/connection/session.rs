@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::answer::refusal;
-use super::clock_offset::{ClockOffset, Exchange, ServerClock};
+use super::clock_offset::{ClockOffset, Exchange, ServerClock, point};
 use super::dial::{Dialled, Socket};
 use super::frames::{BATCH_ITEMS_MAX, batch, message};
 use super::inbox::{Heard, Inbox};
@@ -314,6 +314,7 @@ impl Session<'_> {
           };
           (self.link.tell)(Told::Clock(offset));
         }
+        self.note_drift(&exchange);
       }
       // One attempt never fetches and sends at the same time: it is one or the other's.
       Heard::File(status) => {
@@ -328,6 +329,25 @@ impl Session<'_> {
       Heard::Closed(_, reason) => return Ok(Some(End::Lost(reason))),
     }
     Ok(None)
+  }
+
+  /// Says when the clocks of the two hosts begin to run apart, and when they no longer do.
+  fn note_drift(&mut self, exchange: &Exchange) {
+    let Some(point) = point(exchange) else { return };
+    let drift = self.link.drift.note(point);
+    if self.link.drifts == drift.is_some() {
+      return;
+    }
+    self.link.drifts = drift.is_some();
+    match drift {
+      Some(ppm) => tracing::warn!(
+        ppm,
+        "this host's clock does not run as fast as the server's (parts per million): tasks with \
+         exclusive delivery are refused"
+      ),
+      None => tracing::info!("this host's clock runs as fast as the server's again"),
+    }
+    (self.link.tell)(Told::Drift(drift));
   }
 
   async fn beat(

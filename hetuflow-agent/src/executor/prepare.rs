@@ -264,8 +264,20 @@ pub fn refused(message: impl Into<String>) -> Cause {
   Cause::NotStarted { reason: "not_started(refused)".to_owned(), message: message.into() }
 }
 
-/// The system said no.
+/// This host has no room for another process, whichever; somebody else may have, or it later.
+pub fn no_capacity(message: impl std::fmt::Display) -> Cause {
+  Cause::NotStarted {
+    reason: "not_started(capacity)".to_owned(),
+    message: format!("this host has no room for another task (ulimit -n, ulimit -u): {message}"),
+  }
+}
+
+/// The system said no: to this task, or to any more of them at the moment.
 pub fn spawn_failed(error: &SpawnError) -> Cause {
+  if error.is_exhausted() {
+    let name = error.errno_name();
+    return no_capacity(format!("{name} for {}: {}", error.path, error.source));
+  }
   Cause::NotStarted {
     reason: format!("spawn_failed({}, {})", error.errno_name(), error.path),
     message: format!("{error}: {}", error.source),

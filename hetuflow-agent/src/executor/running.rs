@@ -381,6 +381,20 @@ impl Running {
     self.flush_due = false;
   }
 
+  /// What was stopped is dead; what may be of it and lives is not passed over in silence.
+  fn stopped_all(&self, cause: Cause) -> Cause {
+    let escaped = self.confined.escaped();
+    if escaped.is_empty() {
+      return cause;
+    }
+    let message = format!(
+      "processes have left the control group and cleared their environment, their parents are dead, \
+       and more than one task ran meanwhile: nobody can tell whose they are, so they live on: \
+       {escaped:?}"
+    );
+    Cause::OverLimit { reason: "stopped(escaped)".to_owned(), message }
+  }
+
   fn end(mut self) -> Ended {
     let cause = self.stopping.take().map_or(Cause::Itself, |stopping| stopping.cause);
     // The end of a stop is the end of all of it, not of its first process.
@@ -389,6 +403,7 @@ impl Running {
     let (usage, over) = self.used.take().unzip();
     let cause = match over.flatten() {
       Some(over) if cause == Cause::Itself => over_limit(over),
+      _ if matches!(cause, Cause::Stopped | Cause::TimedOut) => self.stopped_all(cause),
       _ => cause,
     };
     let (log, said) = (self.capture.end(), self.capture.said());

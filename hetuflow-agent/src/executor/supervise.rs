@@ -13,7 +13,7 @@ use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::folder::remove;
 use super::mask::Masker;
-use super::prepare::{Prepared, prepare, refused, spawn_failed};
+use super::prepare::{Prepared, no_capacity, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
@@ -185,7 +185,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
     }
     Err(error) => {
       remove(&folders);
-      Err(refused(format!("the kernel refuses to watch the process: {error}")))
+      Err(no_capacity(format!("the kernel refuses to watch the process: {error}")))
     }
   }
 }

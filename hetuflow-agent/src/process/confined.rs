@@ -339,6 +339,13 @@ impl Confined {
   }
 }
 
+impl Confined {
+  /// The numbers of living processes that may be of it and cannot be told from those of others.
+  pub fn escaped(&self) -> Vec<i32> {
+    self.tree.unsure().iter().map(|member| member.pid).collect()
+  }
+}
+
 impl Drop for Confined {
   fn drop(&mut self) {
     if let Some(cell) = self.cell.take() {

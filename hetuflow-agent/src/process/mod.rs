@@ -17,6 +17,7 @@ mod orphans;
 mod pipe;
 mod spawned;
 mod stat;
+mod strays;
 mod tree;
 mod unix;
 mod usage;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 
-use super::stat::Stat;
+use super::stat::{Member, Stat};
+use super::strays::Strays;
 use super::tree::children;
 
 /// The processes that were started here, and starts that are under way.
@@ -15,11 +16,16 @@ struct Ours {
   next: u64,
   starting: BTreeSet<u64>,
   leaders: BTreeSet<i32>,
+  strays: Strays,
 }
 
 /// The children of a process are one set for all of it, so is this.
-static OURS: Mutex<Ours> =
-  Mutex::new(Ours { next: 0, starting: BTreeSet::new(), leaders: BTreeSet::new() });
+static OURS: Mutex<Ours> = Mutex::new(Ours {
+  next: 0,
+  starting: BTreeSet::new(),
+  leaders: BTreeSet::new(),
+  strays: Strays::new(),
+});
 
 fn ours() -> MutexGuard<'static, Ours> {
   OURS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +58,34 @@ impl Drop for Birth {
 
 /// The one who waited for a process is about to reap it.
 pub(super) fn forget(pid: Pid) {
-  ours().leaders.remove(&pid.as_raw_nonzero().get());
+  let mut ours = ours();
+  let Ours { leaders, strays, .. } = &mut *ours;
+  let leader = pid.as_raw_nonzero().get();
+  leaders.remove(&leader);
+  strays.note_end(leader, leaders);
+}
+
+/// Processes that have left all that held them, of these living children of ours: those that can only
+/// have come of this leader, and those that may have.
+pub(super) fn strays_of(
+  children: &[Stat],
+  (leader, mark): (i32, &[u8]),
+) -> (Vec<Member>, Vec<Member>) {
+  let mut ours = ours();
+  // Without starts of ours, as in most tests, whose they are cannot be told.
+  if !ours.leaders.contains(&leader) {
+    return (Vec::new(), Vec::new());
+  }
+  ours.look(children);
+  ours.strays.of(leader, mark)
+}
+
+impl Ours {
+  fn look(&mut self, children: &[Stat]) {
+    let Self { leaders, strays, .. } = self;
+    let strangers = children.iter().filter(|one| one.lives() && !leaders.contains(&one.pid));
+    strays.look(&strangers.copied().collect::<Vec<_>>(), leaders);
+  }
 }
 
 /// Adopts and reaps orphans.
@@ -82,8 +115,11 @@ impl Orphans {
       let ours = ours();
       children.into_iter().filter(|pid| !ours.leaders.contains(pid)).collect()
     };
+    let mut living = Vec::new();
     for pid in &strangers {
-      if Stat::read(*pid).is_none_or(|stat| stat.lives()) {
+      let Some(stat) = Stat::read(*pid) else { continue };
+      if stat.lives() {
+        living.push(stat);
         continue;
       }
       let ours = ours();
@@ -100,6 +136,7 @@ impl Orphans {
         None => _ = suspects.insert(*pid, ours.next),
       }
     }
+    ours().look(&living);
     self.suspects = suspects;
   }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal};
 
+use super::orphans::strays_of;
 use super::stat::{Member, Stat, everyone, numbers};
 
 /// How often a tree is looked through for newcomers before the kill falls all the same.
@@ -20,6 +21,8 @@ pub struct Tree {
   leader: i32,
   mark: Vec<u8>,
   known: HashSet<Member>,
+  /// Processes that may be of it, or of another tree.
+  unsure: Vec<Member>,
 }
 
 impl Tree {
@@ -27,7 +30,7 @@ impl Tree {
   /// else has.
   pub fn new(leader: Pid, mark: &str) -> Self {
     let leader = leader.as_raw_nonzero().get();
-    Self { leader, mark: mark.as_bytes().to_vec(), known: HashSet::new() }
+    Self { leader, mark: mark.as_bytes().to_vec(), known: HashSet::new(), unsure: Vec::new() }
   }
 
   /// Every process that can be reached from parent to child, the leader too. Costs a few reads for
@@ -62,7 +65,11 @@ impl Tree {
     for stat in &all {
       below.entry(stat.parent).or_default().push(stat);
     }
-    let known = |stat: &Stat| self.known.contains(&stat.member());
+    let children: Vec<Stat> = all.iter().filter(|stat| stat.parent == own).copied().collect();
+    let (strays, unsure) = strays_of(&children, (self.leader, &self.mark));
+    self.unsure = unsure;
+    let known =
+      |stat: &Stat| self.known.contains(&stat.member()) || strays.contains(&stat.member());
     let mine = |stat: &&Stat| {
       stat.pid == self.leader
         || stat.group == self.leader
@@ -88,6 +95,12 @@ impl Tree {
     candidate
       && std::fs::read(format!("/proc/{}/environ", stat.pid))
         .is_ok_and(|text| text.split(|byte| *byte == 0).any(|one| one == self.mark))
+  }
+
+  /// Living processes that may have come of it, or of another one that ran beside it: they have left
+  /// all that held them, and nobody can tell any more.
+  pub fn unsure(&self) -> &[Member] {
+    &self.unsure
   }
 
   /// Whether nothing of it lives. Two looks, since a process can be made behind the first one.

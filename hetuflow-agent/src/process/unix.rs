@@ -54,6 +54,14 @@ impl SpawnError {
     Self { path: path.display().to_string(), source }
   }
 
+  /// Whether this host has run out of something that others give back: files, processes, memory.
+  /// Then it is not the task that is wrong.
+  pub fn is_exhausted(&self) -> bool {
+    use rustix::io::Errno as E;
+    let exhausted = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM].map(E::raw_os_error);
+    self.source.raw_os_error().is_some_and(|number| exhausted.contains(&number))
+  }
+
   /// The system's short name of the error.
   pub fn errno_name(&self) -> String {
     use rustix::io::Errno as E;

@@ -1,7 +1,7 @@
 //! One attempt in hand.
 
 use hetuflow_core::{
-  RunningInstance, TaskId, TaskInstanceId, TaskInstanceStatus, TaskInstanceUpdate, Ts,
+  Delivery, RunningInstance, TaskId, TaskInstanceId, TaskInstanceStatus, TaskInstanceUpdate, Ts,
 };
 
 use super::inputs::Inputs;
@@ -76,6 +76,13 @@ impl Attempt {
       forgotten: false,
       acknowledged: false,
     }
+  }
+
+  /// Whether it may run only while nothing else of its task lives anywhere.
+  pub fn is_exclusive(&self) -> bool {
+    let Phase::Queued(start) = &self.phase else { return false };
+    let config = effective(&start.spec.config, start.task.task.config.as_ref());
+    config.delivery() == Delivery::Exclusive
   }
 
   /// An attempt that the executor has had in hand before this agent came; `server_us` turns its

@@ -71,6 +71,8 @@ pub enum Order {
   Reconcile(Vec<Reconcile>),
   /// The server's clock minus the steady clock; none while it is this host's own wall clock.
   Clock(Option<i64>),
+  /// By how many parts of a million this host's clock runs too fast to be counted on, if it does.
+  Drift(Option<i64>),
   /// A server has answered a sign of life that was sent at this instant of the steady clock.
   Contact(i64),
   /// The server's limits for jobs that name none.

@@ -69,6 +69,7 @@ pub struct Scheduler {
   pub(super) settings: SchedulerSettings,
   pub(super) clock: SteadyClock,
   pub(super) offset_us: Option<i64>,
+  pub(super) drift_ppm: Option<i64>,
   pub(super) limits: DefaultLimits,
   pub(super) attempts: HashMap<TaskInstanceId, Attempt>,
   pub(super) agenda: Agenda,
@@ -110,6 +111,7 @@ impl Scheduler {
       settings,
       clock,
       offset_us: None,
+      drift_ppm: None,
       limits: DefaultLimits::default(),
       attempts: HashMap::new(),
       agenda: Agenda::default(),
@@ -199,6 +201,7 @@ impl Scheduler {
       }
       Order::Contact(at_us) => self.command(Command::Contact(at_us)),
       Order::Clock(offset_us) => self.offset_us = offset_us,
+      Order::Drift(ppm) => self.drift_ppm = ppm,
       Order::Limits(limits) => self.limits = limits,
       Order::GiveBack => self.give_back("not_started(agent_drain)"),
       Order::Fetched { instance_id, content_hash, outcome } => {
@@ -248,6 +251,12 @@ impl Scheduler {
         self.expire(instance_id, server_now);
         continue;
       }
+      if let Some(ppm) = self.drift_ppm
+        && attempt.is_exclusive()
+      {
+        self.refuse_drifting(instance_id, server_now, ppm);
+        continue;
+      }
       // What asks for more slots than there are has them all; the one that is next waits for its
       // slots, so that smaller ones behind it do not keep it from them for ever.
       let slots = attempt.slots.min(self.settings.max_concurrent);
@@ -273,6 +282,17 @@ impl Scheduler {
     self.end_queued(instance_id, TaskInstanceStatus::NotStarted, at, |update| {
       update.reason = Some("not_started(expired)".to_owned());
       update.error_message = Some("its start deadline passed before a slot was free".to_owned());
+    });
+  }
+
+  /// Exclusive delivery counts the same time here and on the server; that would not be true.
+  fn refuse_drifting(&mut self, instance_id: TaskInstanceId, at: Ts, ppm: i64) {
+    self.end_queued(instance_id, TaskInstanceStatus::NotStarted, at, |update| {
+      update.reason = Some("not_started(clock_drift)".to_owned());
+      update.error_message = Some(format!(
+        "the clock of this host runs {ppm} parts per million too fast: exclusive delivery cannot \
+         count on it"
+      ));
     });
   }
 

@@ -66,6 +66,7 @@ impl Parts {
     let undelivered = Arc::new(Undelivered::default());
     let idle = IdleStart {
       bus: store.bus.clone(),
+      clock: db.clock().clone(),
       roster: roster.clone(),
       jobs: jobs.clone(),
       live: live.clone(),

@@ -183,7 +183,7 @@ impl Dispatcher {
     let mut again = true;
     while again {
       again = false;
-      let horizon = Ts::now().plus(self.settings.early);
+      let horizon = self.store.db.now().plus(self.settings.early);
       let mut ranges: Vec<(i64, i64)> =
         self.marks.iter().filter(|(_, at)| **at <= horizon).map(|(key, _)| *key).collect();
       ranges.sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
@@ -191,7 +191,7 @@ impl Dispatcher {
         again |= self.claim_range(range).await?;
       }
     }
-    let horizon = Ts::now().plus(self.settings.early);
+    let horizon = self.store.db.now().plus(self.settings.early);
     self.store.bus.set_backlog(self.marks.values().any(|at| *at <= horizon));
     Ok(())
   }
@@ -358,7 +358,7 @@ impl Dispatcher {
     let tasks = hot::claim_due(tx, range, &slots, &self.server, ahead_us).await?;
     if let (Some(sticky), Some(last)) = (&class.sticky, tasks.last()) {
       let key = (&class.namespace_id, sticky.key.as_str());
-      sticky_bmc::note(tx, key, &last.agent_id, Ts::now()).await?;
+      sticky_bmc::note(tx, key, &last.agent_id, self.store.db.now()).await?;
     }
     let full = !slots.is_empty() && tasks.len() == slots.len();
     Ok(Claims { tasks, full, no_room: slots.is_empty() })
@@ -420,7 +420,7 @@ impl Dispatcher {
     let claims: Vec<(TaskId, i64)> =
       self.unsent.iter().map(|claim| (claim.task_id, claim.fence)).collect();
     let mut tx = self.store.db.begin_hot().await?;
-    let outcome = hot::return_claims(&mut tx, &claims, false, Ts::now()).await;
+    let outcome = hot::return_claims(&mut tx, &claims, false, self.store.db.now()).await;
     let count = tx.end(outcome).await?;
     self.live.remove(self.unsent.drain(..).map(|claim| claim.instance_id));
     // Wherever they belong, they are found by looking.

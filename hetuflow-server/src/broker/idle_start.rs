@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hetuflow_core::{AgentChoice, Secrets, ServerId, Ts};
+use hetuflow_core::{AgentChoice, Secrets, ServerId};
 
 use super::{Assignment, Roster, Wish};
 use crate::infra::bmc::hot::{Birth, ClaimedTask, NewTask, OpenClaim};
 use crate::infra::bus::Bus;
+use crate::infra::db::DbClock;
 use crate::service::{IdleAgents, IdlePlace, JobCache, LiveAttempt, LiveAttempts};
 
 /// Claims that did not reach their agent and wait to be taken back.
@@ -34,6 +35,8 @@ impl Undelivered {
 pub struct IdleStart {
   /// The wakes of this server.
   pub bus: Arc<Bus>,
+  /// The clock that decides.
+  pub clock: Arc<DbClock>,
   /// The agents connected here.
   pub roster: Arc<Roster>,
   /// Classes and specs in memory.
@@ -51,7 +54,7 @@ pub struct IdleStart {
 impl IdleAgents for IdleStart {
   fn reserve(&self, task: &NewTask) -> Option<IdlePlace> {
     let free = task.schedule_id.is_none() && task.gate.is_none();
-    if !free || task.scheduled_at > Ts::now() || !self.bus.is_quiet() {
+    if !free || task.scheduled_at > self.clock.now() || !self.bus.is_quiet() {
       return None;
     }
     let spec = self.jobs.known(task.job_id, task.job_version)?;

@@ -2,7 +2,7 @@
 
 use hetuflow_core::{
   AgentConfig, AgentId, AgentRegisterRequest, AgentRegisterResponse, Envelope, MessageKind,
-  RawMessage, Ts, read_message,
+  RawMessage, read_message,
 };
 
 use super::link::CLOSE_SUPERSEDED;
@@ -119,7 +119,7 @@ pub(super) fn welcome(
       heartbeat_interval: state.settings.heartbeat_interval.as_secs_f64(),
       ..AgentConfig::default()
     },
-    server_time: Ts::now().millis(),
+    server_time: state.store.db.now().millis(),
     session_id: found.agent.connection_epoch.to_string(),
     server_id: state.server.to_string(),
     reconcile: found.reconcile.clone(),

@@ -8,7 +8,7 @@ use futures_util::stream::SplitStream;
 use hetuflow_core::{
   AckMessage, AckStatus, AcquireTaskRequest, AgentCapabilities, AgentId, Envelope, ErrorResponse,
   HeartbeatRequest, HeartbeatResponse, MessageError, MessageKind, RawMessage, TaskInstanceUpdate,
-  TaskReportBatch, Ts, read_message,
+  TaskReportBatch, read_message,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -269,7 +269,7 @@ impl Session {
         Ok(())
       }
       MessageKind::AgentHeartbeat => {
-        let received = Ts::now().micros();
+        let received = self.state.store.db.now().micros();
         let beat: HeartbeatRequest = message.read()?;
         self.take_heartbeat(beat, received, message.message_id);
         Ok(())
@@ -393,10 +393,10 @@ impl Session {
   fn take_heartbeat(&mut self, mut beat: HeartbeatRequest, received: i64, message_id: Uuid) {
     let answer = HeartbeatResponse {
       success: true,
-      server_timestamp: Ts::now().millis(),
+      server_timestamp: self.state.store.db.now().millis(),
       sent_at_us: beat.sent_at_us,
       server_received_us: received,
-      server_sent_us: Ts::now().micros(),
+      server_sent_us: self.state.store.db.now().micros(),
       ..HeartbeatResponse::default()
     };
     let envelope = Envelope::new(MessageKind::AgentHeartbeatResponse, answer).reply_to(message_id);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hetuflow_core::Ts;
 use tokio_util::sync::CancellationToken;
 
 use crate::service::{AdmissionSvc, Store};
@@ -52,7 +51,9 @@ impl Admission {
     match self.admission.turn().await {
       Ok(turn) if turn.more && turn.admitted > 0 => Duration::ZERO,
       Ok(turn) if turn.more => AGAIN,
-      Ok(turn) => turn.next_at.map_or(LOOK, |at| at.since(Ts::now()).max(AGAIN)).min(LOOK),
+      Ok(turn) => {
+        turn.next_at.map_or(LOOK, |at| at.since(self.store.db.now()).max(AGAIN)).min(LOOK)
+      }
       Err(error) if error.is_retry() => AGAIN,
       Err(error) => {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot admit tasks");

@@ -36,6 +36,8 @@ pub struct Liveness {
   settings: LivenessSettings,
   take_beats: Box<dyn Fn() -> Vec<HeartbeatNote> + Send + Sync>,
   judge_from: Instant,
+  /// The last turn, on the clock that silence is judged by.
+  last_turn: Option<Ts>,
   any_unreachable: bool,
   /// When attempts that nobody looks after are looked for again.
   next_orphans: Instant,
@@ -60,6 +62,7 @@ impl Liveness {
       settings,
       take_beats,
       judge_from,
+      last_turn: None,
       any_unreachable: true,
       next_orphans: judge_from,
       next_stale: judge_from,
@@ -91,10 +94,15 @@ impl Liveness {
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let now = tx.now().await?;
-      server_bmc::heartbeat(&mut tx, &self.server, now).await
+      server_bmc::heartbeat(&mut tx, &self.server, now).await.map(|()| now)
     }
     .await;
-    tx.end::<(), DbError>(outcome).await?;
+    let now = tx.end::<_, DbError>(outcome).await?;
+    // A host that slept, or a clock that was set: timers have not seen it, and nobody could be heard.
+    let before = self.last_turn.replace(now).unwrap_or(now);
+    if now.since(before) > self.settings.turn * 3 {
+      self.judge_from = Instant::now() + self.settings.unreachable_after;
+    }
     if Instant::now() < self.judge_from {
       return Ok(());
     }

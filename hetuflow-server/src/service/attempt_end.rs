@@ -2,6 +2,7 @@
 //! transaction that stores the end, from the one table of moves.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hetuflow_core::{
   Change, Delivery, NamespaceId, Subject, TaskConfig, TaskEvent, TaskId, TaskInstanceId,
@@ -279,6 +280,16 @@ const GIVEN_BACK: [&str; 4] = [
   "not_started(agent_drain)",
 ];
 
+/// An agent whose host cannot take another process at the moment, or whose clock cannot be counted
+/// on: another agent may take it, or the same one later.
+const GIVEN_BACK_LATER: [&str; 2] = ["not_started(capacity)", "not_started(clock_drift)"];
+
+/// How often a task may come back so before that counts as a failure of its own.
+const GIVEN_BACK_MAX: i64 = 20;
+/// The first wait; it doubles up to the longest.
+const GIVEN_BACK_WAIT: Duration = Duration::from_millis(500);
+const GIVEN_BACK_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// What stands beside a task that is stopped because its agent is being emptied.
 const DRAIN: &str = "drain";
 
@@ -312,6 +323,13 @@ async fn decide(
     return Ok((again, Some(end.completed_at)));
   }
   let config = effective_config(conn, jobs, row).await?;
+  if end.reason.as_deref().is_some_and(|reason| GIVEN_BACK_LATER.contains(&reason))
+    && row.attempt < config.retries().saturating_add(GIVEN_BACK_MAX)
+  {
+    let doubled = u32::try_from(row.attempt - 1).unwrap_or(0).min(10);
+    let wait = (GIVEN_BACK_WAIT * 2_u32.pow(doubled)).min(GIVEN_BACK_WAIT_MAX);
+    return Ok((again, Some(end.completed_at.plus(wait))));
+  }
   let budget = row.attempt <= config.retries();
   let once = (cancelled || end.status == TaskInstanceStatus::Lost)
     && config.delivery() == Delivery::AtMostOnce;

@@ -137,7 +137,7 @@ impl BroadcastSvc {
     if live.is_empty() {
       return Ok(());
     }
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let mut ends = Ends::default();
@@ -159,7 +159,7 @@ impl BroadcastSvc {
 
   /// Ends the whole, by its rule.
   async fn end(&self, row: &BroadcastRow, children: &[ChildRow]) -> SvcResult<()> {
-    let now = Ts::now();
+    let now = self.store.db.now();
     let (to, reason) = verdict(row, children);
     let mut tx = self.store.db.begin().await?;
     let outcome = async {

@@ -3,7 +3,7 @@
 
 use hetuflow_core::{
   CancelRequest, FieldError, NamespaceId, Role, TaskControlKind, TaskEntity, TaskInstanceEntity,
-  TaskInstanceId, TaskStatus, Ts, signal_number,
+  TaskInstanceId, TaskStatus, signal_number,
 };
 use serde_json::json;
 
@@ -89,7 +89,7 @@ impl TaskSvc {
   ) -> SvcResult<bool> {
     let given = order.request.reason.clone().unwrap_or_else(|| actor.name.clone());
     let reason: String = given.chars().filter(|c| !c.is_control()).take(200).collect();
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let stored = match (order.kind, &order.signal) {

@@ -154,7 +154,7 @@ impl OverdueSvc {
   /// Any [`DbError`].
   pub async fn sweep(&self) -> Result<u64, DbError> {
     let mut tx = self.store.db.begin().await?;
-    let gone = warning_bmc::delete_before(&mut tx, Ts::now().minus(KEPT)).await;
+    let gone = warning_bmc::delete_before(&mut tx, self.store.db.now().minus(KEPT)).await;
     tx.end(gone).await
   }
 }

@@ -186,7 +186,7 @@ async fn write(
   group: &Group,
   folded: &mut Folded<'_>,
 ) -> Result<Ends, DbError> {
-  let now = Ts::now();
+  let now = context.store.db.now();
   let mut ends = Ends::default();
   log_bmc::insert(tx, &folded.chunks).await?;
   artifact_content_bmc::insert_pieces(tx, &mut folded.pieces).await?;

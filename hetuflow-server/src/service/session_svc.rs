@@ -259,7 +259,7 @@ impl SessionSvc {
     unnamed: &[(TaskId, i64)],
     waited: bool,
   ) -> Result<Vec<HotRow>, DbError> {
-    let now = Ts::now();
+    let now = self.store.db.now();
     let tasks: Vec<TaskId> = unnamed.iter().map(|(task, _)| *task).collect();
     let mut rows = hot::lock_rows(tx, &tasks).await?;
     rows.retain(|row| {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use hetuflow_core::{
-  CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus, Ts,
+  CancelRequest, NamespaceId, Role, TaskControlKind, TaskEntity, TaskId, TaskStatus,
 };
 use serde_json::json;
 
@@ -104,7 +104,7 @@ impl TaskSvc {
       reason: Some(given_reason(actor, request)),
       grace_ms: request.grace_secs.map(|secs| (secs.clamp(0.0, 86_400.0) * 1000.0) as i64),
     };
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let stored = hot::request_stop(&mut tx, task.id, &mark, now).await?;
@@ -161,7 +161,7 @@ impl TaskSvc {
     to: TaskStatus,
     told: &Told<'_>,
   ) -> SvcResult<usize> {
-    let now = Ts::now();
+    let now = self.store.db.now();
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let mut ends = Ends::asked_by(told.by);

@@ -186,7 +186,7 @@ impl SubmitSvc {
 
   /// One transaction; returns what went in, and the fence of a task that was born claimed.
   async fn write(&self, tasks: &[NewTask], guards: &JobGuards, birth: Option<&Birth>) -> Written {
-    let now = Ts::now();
+    let now = self.store.db.now();
     if let ([task], Some(birth)) = (tasks, birth)
       && self.store.db.is_sqlite()
       && hot::cannot_collide(tasks)

@@ -189,7 +189,7 @@ impl TaskSvc {
     if let Some(config) = config.as_ref().filter(|config| !config.semaphores.is_empty()) {
       check_semaphores(lookup.conn().await?, &namespace, (config, "/config")).await?;
     }
-    let scheduled_at = new.scheduled_at.unwrap_or_else(Ts::now);
+    let scheduled_at = new.scheduled_at.unwrap_or_else(|| self.store.db.now());
     let dedup = new.dedup.clone().or_else(|| effective.dedup.clone());
     let dedup = dedup.filter(|_| source != TriggerSource::Retry);
     let hash = new.idempotency_key.is_some().then(|| request_hash(&new));

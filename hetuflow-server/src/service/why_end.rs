@@ -74,6 +74,14 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
     "not_started" => match inner(reason) {
       "expired" => expired(config),
       "refused" => ("its agent refused it".to_owned(), knob("the agent's own settings")),
+      "capacity" => (
+        "its agent's host had no room for another process, again and again".to_owned(),
+        knob("the host's limits of files and processes (ulimit -n, -u), max_concurrent_tasks"),
+      ),
+      "clock_drift" => (
+        "its agent's clock does not run as fast as the server's".to_owned(),
+        knob("the time service of the agent's host (exclusive delivery counts time on both)"),
+      ),
       why if why.starts_with("input_") => (
         format!("it could not have a file that it is to find ({why})"),
         knob("artifacts.in of the job, and agent.process.input_* of the agent"),

@@ -118,8 +118,10 @@ pub async fn a_journal_that_was_cut_is_told(store: &TestStore) {
   }
   // Dropped: it is told that there is a hole, and where to go on.
   let mut tx = store.db.begin().await.unwrap();
-  let gone = event_bmc::delete_before(&mut tx, Ts::now().plus(Duration::from_secs(60))).await;
-  assert!(tx.end::<_, DbError>(gone).await.unwrap() > 0);
+  let all = (Ts::from_micros(0), Ts::now().plus(Duration::from_secs(60)));
+  let gone = event_bmc::delete_part(&mut tx, all).await;
+  let (gone, rest) = tx.end::<_, DbError>(gone).await.unwrap();
+  assert!(gone > 0 && rest.is_none(), "{gone} {rest:?}");
   append(store, std::iter::once("after".to_owned())).await;
   bus.events.notify_one();
   wait::until("the feed to see it", LIMIT, || {

@@ -118,6 +118,7 @@ both_engines! {
   planner_faults::an_interval_waits_for_the_end,
   planner_times::broken_rows_stop_nobody,
   planner_times::clocks_and_jitter_decide,
+  planner_times::changes_of_the_clocks_are_lived_through,
   backfills::a_backfill_runs_what_is_missing,
   backfills::two_servers_never_run_an_instant_twice,
   backfills::a_backfill_is_held_goes_on_and_ends,

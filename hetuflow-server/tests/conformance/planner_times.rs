@@ -106,3 +106,109 @@ pub async fn clocks_and_jitter_decide(store: &TestStore) {
   let nominal = expected.unwrap().minus(late);
   assert_eq!(nominal.micros() % 60_000_000, 0, "each minute, later by {late:?}");
 }
+
+/// A change of the clocks in a zone: from when to when it is lived through, and when each expression
+/// fires meanwhile. By hand, from the rule and the calendar.
+struct Change {
+  zone: &'static str,
+  day: &'static str,
+  from: &'static str,
+  to: &'static str,
+  fires: [(&'static str, &'static [&'static str]); 3],
+}
+
+const CHANGES: [Change; 4] = [
+  // 02:00 becomes 03:00.
+  Change {
+    zone: "Europe/Berlin",
+    day: "2027-03-28",
+    from: "00:55",
+    to: "02:05",
+    fires: [
+      ("30 2 * * *", &["01:00"]),
+      ("*/15 2 * * *", &[]),
+      ("*/20 3 * * *", &["01:00", "01:20", "01:40"]),
+    ],
+  },
+  // 03:00 becomes 02:00.
+  Change {
+    zone: "Europe/Berlin",
+    day: "2027-10-31",
+    from: "00:00",
+    to: "02:05",
+    fires: [
+      ("30 2 * * *", &["00:30"]),
+      ("*/20 2 * * *", &["00:00", "00:20", "00:40", "01:00", "01:20", "01:40"]),
+      ("5 3 * * *", &["02:05"]),
+    ],
+  },
+  // 02:00 becomes 02:30.
+  Change {
+    zone: "Australia/Lord_Howe",
+    day: "2027-10-02",
+    from: "15:25",
+    to: "16:05",
+    fires: [
+      ("15 2 * * *", &["15:30"]),
+      ("*/10 2 * * *", &["15:30", "15:40", "15:50"]),
+      ("45 2 * * *", &["15:45"]),
+    ],
+  },
+  // 02:00 becomes 01:30.
+  Change {
+    zone: "Australia/Lord_Howe",
+    day: "2027-04-03",
+    from: "13:55",
+    to: "15:35",
+    fires: [
+      ("45 1 * * *", &["14:45"]),
+      (
+        "*/10 1 * * *",
+        &["14:00", "14:10", "14:20", "14:30", "14:40", "14:50", "15:00", "15:10", "15:20"],
+      ),
+      ("5 2 * * *", &["15:35"]),
+    ],
+  },
+];
+
+/// K11: the planner lives through changes of the clocks, looking every few seconds: what it decides is
+/// what the rule says, each instant once and none besides.
+pub async fn changes_of_the_clocks_are_lived_through(store: &TestStore) {
+  let job = stored_job(store).await;
+  for change in CHANGES {
+    let at = |time: &str| format!("{}T{time}:00Z", change.day).parse::<Ts>().unwrap();
+    let (from, to) = (at(change.from), at(change.to));
+    let mut rows = Vec::new();
+    for (expression, wanted) in change.fires {
+      let mut row = schedule(&job, &format!("{} {}", change.day, rows.len()), None);
+      row.cron_expression = Some(expression.to_owned());
+      row.timezone = change.zone.to_owned();
+      row.overlap_policy = OverlapPolicy::AllowAll;
+      let before = from.minus(Duration::from_micros(1));
+      row.next_run_at = Rhythm::of(&row).unwrap().next(before).map(|(at, _)| at);
+      let mut tx = store.db.begin().await.unwrap();
+      schedule_bmc::create(&mut tx, &row).await.unwrap();
+      tx.end::<_, DbError>(Ok(())).await.unwrap();
+      rows.push((row, wanted));
+    }
+    let mut now = from;
+    for step in 0.. {
+      store.db.shift_clock(now.micros() - Ts::now().micros());
+      plan(store).await;
+      if now > to.plus(Duration::from_secs(30)) {
+        break;
+      }
+      now = now.plus(Duration::from_secs(5 + step * 7 % 23));
+    }
+    for (row, wanted) in &rows {
+      let mut conn = store.db.read().await.unwrap();
+      let page = fire_bmc::list(&mut conn, row.id, &PageArgs::first(100)).await.unwrap();
+      let mut decided: Vec<_> =
+        page.data.iter().map(|fire| (fire.fire_at, fire.decision, fire.count)).collect();
+      decided.sort_unstable_by_key(|one| one.0);
+      let wanted: Vec<_> = wanted.iter().map(|time| (at(time), FireDecision::Fired, 1)).collect();
+      let expression = row.cron_expression.as_deref().unwrap_or_default();
+      assert_eq!(decided, wanted, "{expression} in {} on {}", change.zone, change.day);
+    }
+  }
+}

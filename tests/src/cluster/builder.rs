@@ -1,5 +1,6 @@
 //! Describing and starting a cluster.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,10 @@ pub struct ClusterBuilder {
   proxy: Option<Proxy>,
   near_address: Option<String>,
   agent_words: Vec<String>,
+  server_words: BTreeMap<usize, Vec<String>>,
+  database_links: Vec<String>,
+  links: Vec<Proxy>,
+  server_name: Option<String>,
   all_servers: bool,
 }
 
@@ -59,6 +64,10 @@ impl Default for ClusterBuilder {
       proxy: None,
       near_address: None,
       agent_words: Vec::new(),
+      server_words: BTreeMap::new(),
+      database_links: Vec::new(),
+      links: Vec::new(),
+      server_name: None,
       all_servers: false,
     }
   }
@@ -147,6 +156,31 @@ impl ClusterBuilder {
     self
   }
 
+  /// The i-th server is started through another program, which takes its place.
+  pub fn server_through(mut self, i: usize, words: Vec<String>) -> Self {
+    self.server_words.insert(i, words);
+    self
+  }
+
+  /// The i-th server reaches the database by the i-th URL; the story owns the database.
+  pub fn database_links(mut self, urls: Vec<String>) -> Self {
+    self.database_url = urls.first().cloned();
+    self.database_links = urls;
+    self
+  }
+
+  /// Between all agents and the i-th server is the i-th link, which the story can break.
+  pub fn links(mut self, links: &[Proxy]) -> Self {
+    self.links = links.to_vec();
+    self
+  }
+
+  /// Agents know their server by this name, not by its address.
+  pub fn server_name(mut self, name: &str) -> Self {
+    self.server_name = Some(name.to_owned());
+    self
+  }
+
   /// Every agent knows all servers; the i-th begins with server i modulo the servers.
   pub fn agents_know_all_servers(mut self) -> Self {
     self.all_servers = true;
@@ -200,10 +234,13 @@ impl ClusterBuilder {
   async fn start_servers(&self, cluster: &mut Cluster) -> Result<()> {
     let extra = config::parse(&self.server_settings)?;
     for i in 0..self.servers {
-      let recipe = recipe(cluster, &cluster.binaries.server, &format!("server-{i}"));
+      let mut recipe = recipe(cluster, &cluster.binaries.server, &format!("server-{i}"));
+      if let Some(words) = self.server_words.get(&i) {
+        recipe.enter(words);
+      }
       let file = ServerFile {
         bind_address: format!("{}:0", self.near_address.as_deref().unwrap_or("127.0.0.1")),
-        database_url: cluster.database_url.clone(),
+        database_url: self.database_links.get(i).unwrap_or(&cluster.database_url).clone(),
         data_dir: cluster.dir().join(format!("server-{i}")),
       };
       let server = ServerNode::start(recipe, file, extra.clone()).await?;
@@ -222,17 +259,17 @@ impl ClusterBuilder {
   /// Starts all agents, then waits for all.
   async fn start_agents(&self, cluster: &mut Cluster) -> Result<()> {
     let extra: Table = config::parse(&self.agent_settings)?;
+    let ways = self.ways(cluster)?;
     for i in 0..self.agents {
       let name = format!("agent-{i}");
       let server = &cluster.servers[i % cluster.servers.len()];
       let api = Api::new(server.url(), &cluster.token);
       let mut servers = match &self.proxy {
         Some(proxy) => vec![proxy.lead_to(server.url())?],
-        None => vec![server.url().to_owned()],
+        None => vec![ways[i % ways.len()].clone()],
       };
       if self.all_servers {
-        let next = cluster.servers.iter().cycle().skip(i + 1).take(cluster.servers.len() - 1);
-        servers.extend(next.map(|server| server.url().to_owned()));
+        servers.extend(ways.iter().cycle().skip(i + 1).take(ways.len() - 1).cloned());
       }
       let file = AgentFile {
         agent_id: name.clone(),
@@ -248,6 +285,21 @@ impl ClusterBuilder {
       cluster.wait_agent(i).await?;
     }
     Ok(())
+  }
+}
+
+impl ClusterBuilder {
+  /// How agents reach each server.
+  fn ways(&self, cluster: &Cluster) -> Result<Vec<String>> {
+    let way = |(i, server): (usize, &ServerNode)| match (self.links.get(i), &self.server_name) {
+      (Some(link), _) => link.lead_to(server.url()),
+      (None, Some(name)) => {
+        let port = server.url().rsplit_once(':').context("a port")?.1;
+        Ok(format!("http://{name}:{port}"))
+      }
+      (None, None) => Ok(server.url().to_owned()),
+    };
+    cluster.servers.iter().enumerate().map(way).collect()
   }
 }
 

@@ -1,7 +1,11 @@
 //! Databases inside a cluster, one for each test.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::install::Unprivileged;
 
 /// A connection string that may create and drop databases.
 #[derive(Debug, Clone)]
@@ -33,12 +37,53 @@ impl Admin {
   /// # Errors
   /// When PostgreSQL cannot be reached or refuses.
   pub async fn create_database(&self) -> Result<Database> {
+    self.create_in("pg_default").await
+  }
+
+  /// A place for databases in a folder, which must be empty: for disks of a story's own.
+  ///
+  /// # Errors
+  /// When PostgreSQL refuses, or the folder cannot be given to it.
+  pub async fn tablespace(&self, folder: &Path) -> Result<Tablespace> {
+    if let Some(user) = Unprivileged::needed()? {
+      std::os::unix::fs::chown(folder, Some(user.uid), Some(user.gid))?;
+    }
+    let name = format!("s_{}", uuid::Uuid::now_v7().simple());
+    let folder = folder.display();
+    let sql = format!("CREATE TABLESPACE {name} LOCATION '{folder}'");
+    execute(&self.url, &sql).await.with_context(|| sql.clone())?;
+    Ok(Tablespace { admin: self.clone(), name })
+  }
+
+  async fn create_in(&self, space: &str) -> Result<Database> {
     let name = format!("t_{}", uuid::Uuid::now_v7().simple());
-    execute(&self.url, &format!("CREATE DATABASE {name} TEMPLATE template0"))
-      .await
-      .with_context(|| format!("create database {name}"))?;
+    let sql = format!("CREATE DATABASE {name} TEMPLATE template0 TABLESPACE {space}");
+    execute(&self.url, &sql).await.with_context(|| format!("create database {name}"))?;
     let url = with_database(&self.url, &name)?;
     Ok(Database { admin: self.clone(), name, url })
+  }
+}
+
+/// A place for databases; dropping the value drops it, after all that is in it.
+#[derive(Debug)]
+pub struct Tablespace {
+  admin: Admin,
+  name: String,
+}
+
+impl Tablespace {
+  /// A fresh, empty database in it.
+  ///
+  /// # Errors
+  /// When PostgreSQL refuses.
+  pub async fn create_database(&self) -> Result<Database> {
+    self.admin.create_in(&self.name).await
+  }
+}
+
+impl Drop for Tablespace {
+  fn drop(&mut self) {
+    drop_now(&self.admin.url, &format!("DROP TABLESPACE IF EXISTS {}", self.name), &self.name);
   }
 }
 
@@ -80,19 +125,23 @@ impl Drop for Database {
       eprintln!("kept: {}", self.url);
       return;
     }
-    let (url, name) = (self.admin.url.clone(), self.name.clone());
-    // A thread of its own, because `drop` may run inside a runtime that must not be blocked on.
-    let dropped = std::thread::spawn(move || -> Result<()> {
-      let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-      let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-      runtime.block_on(execute(&url, &sql))
-    });
-    match dropped.join() {
-      Ok(Ok(())) => {}
-      // The cluster goes away with its databases: nothing to do but say so.
-      Ok(Err(error)) => eprintln!("database {} was not dropped: {error:#}", self.name),
-      Err(_) => eprintln!("database {} was not dropped", self.name),
-    }
+    let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+    drop_now(&self.admin.url, &sql, &self.name);
+  }
+}
+
+fn drop_now(url: &str, sql: &str, name: &str) {
+  let (url, sql) = (url.to_owned(), sql.to_owned());
+  // A thread of its own, because `drop` may run inside a runtime that must not be blocked on.
+  let dropped = std::thread::spawn(move || -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(execute(&url, &sql))
+  });
+  match dropped.join() {
+    Ok(Ok(())) => {}
+    // The cluster goes away with its databases: nothing to do but say so.
+    Ok(Err(error)) => eprintln!("{name} was not dropped: {error:#}"),
+    Err(_) => eprintln!("{name} was not dropped"),
   }
 }
 

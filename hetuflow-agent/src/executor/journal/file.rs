@@ -68,7 +68,15 @@ impl JournalFile {
     Self { file: Arc::new(file), end: 0, room: u64::MAX, generation: 1, scratch: Vec::new() }
   }
 
-  /// Puts a new file with these records in place of the old one; durable when this returns.
+  /// A file that takes everything and can never be flushed.
+  #[cfg(test)]
+  pub fn lost(generation: u64) -> Self {
+    let file = std::fs::OpenOptions::new().write(true).open("/dev/null").expect("a device");
+    Self { file: Arc::new(file), end: 0, room: u64::MAX, generation, scratch: Vec::new() }
+  }
+
+  /// Puts a new file with these records in place of the old one. The second result says whether a
+  /// crash of the host would find the new one, too: an append to it is durable only then.
   ///
   /// # Errors
   /// When it cannot be written; the old one stays then.
@@ -76,7 +84,7 @@ impl JournalFile {
     folder: &Path,
     generation: u64,
     records: impl Iterator<Item = Record>,
-  ) -> io::Result<Self> {
+  ) -> io::Result<(Self, io::Result<()>)> {
     let mut scratch = Vec::with_capacity(4096);
     for record in records {
       record.put(&mut scratch)?;
@@ -89,8 +97,8 @@ impl JournalFile {
     let file = Self { file: Arc::new(file), end, room: end, generation, scratch: Vec::new() };
     rustix::fs::fsync(&*file.file)?;
     std::fs::rename(&path, folder.join(NAME))?;
-    rustix::fs::fsync(File::open(folder)?)?;
-    Ok(file)
+    let found = File::open(folder).and_then(|folder| Ok(rustix::fs::fsync(folder)?));
+    Ok((file, found))
   }
 
   /// Adds a record; not durable yet.

@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hetuflow_core::TaskInstanceId;
 
@@ -24,6 +25,8 @@ use record::Record;
 
 /// The file is written anew when it has grown by this much.
 const COMPACT_BYTES: u64 = 4 << 20;
+/// How often a journal that could not be flushed is tried to be written anew.
+const MEND_INTERVAL: Duration = Duration::from_secs(1);
 /// Attempts that are over and still remembered, so that none is ever started twice.
 const SEEN_MAX: usize = 20_000;
 
@@ -93,8 +96,9 @@ struct State {
   compact_at: u64,
   durable: u64,
   flushing: bool,
-  /// Why nothing can be started any more.
+  /// Why nothing can be started until the file was written anew.
   broken: Option<String>,
+  mended_at: Option<Instant>,
   contact_us: Option<i64>,
   entries: HashMap<TaskInstanceId, Entry>,
   seen: HashSet<TaskInstanceId>,
@@ -116,6 +120,7 @@ impl Journal {
       durable: 0,
       flushing: false,
       broken: None,
+      mended_at: None,
       contact_us: None,
       entries: HashMap::new(),
       seen: HashSet::new(),
@@ -182,9 +187,7 @@ impl Journal {
   /// When it cannot be written: the attempt must not be started then.
   pub fn starting(&self, identity: Identity, sync: bool) -> io::Result<()> {
     let mut state = self.state();
-    if let Some(why) = &state.broken {
-      return Err(io::Error::other(why.clone()));
-    }
+    self.mend(&mut state)?;
     let end = self.append(&mut state, Record::Starting { identity })?;
     if !sync {
       return Ok(());
@@ -206,12 +209,19 @@ impl Journal {
       state.flushing = false;
       match flushed {
         Ok(()) => state.durable = state.durable.max(target),
-        // What a failed flush has dropped can never be known again.
-        Err(error) => state.broken = Some(format!("the journal cannot be flushed: {error}")),
+        // What a failed flush has dropped can never be known again, and the next flush of the same
+        // file would say that all is well.
+        Err(error) => {
+          tracing::error!(%error, "the journal cannot be flushed: nothing is started until it is written anew");
+          state.broken = Some(format!("the journal cannot be flushed: {error}"));
+        }
       }
       self.flushed.notify_all();
     }
-    Ok(())
+    match &state.broken {
+      Some(why) => Err(io::Error::other(why.clone())),
+      None => Ok(()),
+    }
   }
 
   /// The process of an attempt lives.
@@ -253,6 +263,23 @@ impl Journal {
     }
   }
 
+  /// After a failed flush everything is still here, so a new file can have all of it.
+  fn mend(&self, state: &mut State) -> io::Result<()> {
+    let Some(why) = state.broken.clone() else { return Ok(()) };
+    let recent = state.mended_at.is_some_and(|at| at.elapsed() < MEND_INTERVAL);
+    if recent || state.flushing {
+      return Err(io::Error::other(why));
+    }
+    state.mended_at = Some(Instant::now());
+    match self.rewrite(state) {
+      Ok(()) => {
+        tracing::info!("the journal was written anew; tasks are started again");
+        Ok(())
+      }
+      Err(error) => Err(io::Error::other(format!("{why}, nor written anew: {error}"))),
+    }
+  }
+
   fn append(&self, state: &mut State, record: Record) -> io::Result<u64> {
     let written = state.file.append(&record);
     // It is true whether or not it could be written.
@@ -276,9 +303,15 @@ impl Journal {
     let entries = state.entries.values().flat_map(Entry::records);
     let contact = state.contact_us.map(|at_us| Record::Contact { at_us });
     let records = [head, seen].into_iter().chain(contact).chain(entries);
-    state.file = JournalFile::replace(&self.folder, state.file.generation() + 1, records)?;
-    state.durable = state.file.end();
+    let (file, found) = JournalFile::replace(&self.folder, state.file.generation() + 1, records)?;
+    state.file = file;
     state.compact_at = state.file.end() + COMPACT_BYTES;
+    if let Err(error) = found {
+      state.broken = Some(format!("the journal's folder cannot be flushed: {error}"));
+      return Err(error);
+    }
+    state.durable = state.file.end();
+    state.broken = None;
     Ok(())
   }
 }

@@ -242,6 +242,36 @@ fn without_room_nothing_is_started() {
 }
 
 #[test]
+fn a_flush_that_failed_is_not_asked_again() {
+  let dir = tempfile::tempdir().expect("dir");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let before = Identity::of(&start());
+  journal.starting(before, true).expect("flushed");
+  let generation = journal.state().file.generation();
+  journal.state().file = JournalFile::lost(generation);
+  let lost = Identity::of(&start());
+  let error = journal.starting(lost, true).expect_err("not flushed");
+  assert!(error.to_string().contains("cannot be flushed"), "{error}");
+  // A folder that takes no file: it stays as it is, whatever the next flush would say.
+  let away = dir.path().with_extension("away");
+  std::fs::rename(dir.path(), &away).expect("moved");
+  let error = journal.starting(Identity::of(&start()), true).expect_err("nowhere");
+  assert!(error.to_string().contains("nor written anew"), "{error}");
+  std::fs::rename(&away, dir.path()).expect("moved");
+  let error = journal.starting(Identity::of(&start()), true).expect_err("too soon");
+  assert!(error.to_string().contains("cannot be flushed"), "{error}");
+  journal.state().mended_at = None;
+  let after = Identity::of(&start());
+  journal.starting(after, true).expect("written anew");
+  drop(journal);
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("opened");
+  // The one whose start could not be written down was not started; that it is known does no harm.
+  for identity in [before, lost, after] {
+    assert!(journal.was_started(identity.instance_id));
+  }
+}
+
+#[test]
 fn values_of_secrets_are_not_written() {
   let dir = quick_dir();
   let mut one = start();

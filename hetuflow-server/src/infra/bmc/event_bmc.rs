@@ -174,13 +174,35 @@ pub async fn count_between(
   Ok(rows.first().map_or(0, |row| row.0))
 }
 
-/// Drops the journal before an instant; returns how many rows went. The newest row always stays:
+/// Rows that [`delete_part`] drops, more only where many are of one instant: a part that nobody has to
+/// wait for.
+const DELETED_AT_ONCE: i64 = 2_000;
+
+const DELETE_UNTIL: &str = "delete from sched_event_batch where at >= $1 and at <= $2 \
+  and seq < (select max(seq) from sched_event_batch)";
+const DELETE_BEFORE: &str = "delete from sched_event_batch where at >= $1 and at < $2 \
+  and seq < (select max(seq) from sched_event_batch)";
+
+/// Drops a part of the journal from one instant on and before another, the oldest rows first; returns
+/// how many went, and from where on the next part is, if there is one. The newest row always stays:
 /// the numbers go on from it, and readers know by it how far the journal is.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn delete_before(conn: &mut Conn, before: Ts) -> Result<u64, DbError> {
-  let sql = "delete from sched_event_batch where at < $1 \
-    and seq < (select max(seq) from sched_event_batch)";
-  conn.execute_sql(sql, vec![ts(before)]).await
+pub async fn delete_part(
+  conn: &mut Conn,
+  (from, before): (Ts, Ts),
+) -> Result<(u64, Option<Ts>), DbError> {
+  let sql = "select at from sched_event_batch where at >= $1 and at < $2 \
+    order by at limit 1 offset $3";
+  let values = vec![ts(from), ts(before), Value::BigInt(Some(DELETED_AT_ONCE))];
+  let next: Vec<Row1<Ts>> = conn.fetch_sql(sql, values).await?;
+  let next = next.into_iter().next().map(|row| row.0);
+  // Those of the instant that the next part begins with go with this one: it has an end.
+  let (sql, until) = match next {
+    Some(next) => (DELETE_UNTIL, next),
+    None => (DELETE_BEFORE, before),
+  };
+  let gone = conn.execute_sql(sql, vec![ts(from), ts(until)]).await?;
+  Ok((gone, next))
 }

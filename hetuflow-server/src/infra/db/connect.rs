@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use hetuflow_core::Ts;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, PgPool, SqlitePool};
 
+use super::clock::DbClock;
 use super::guard::{Conn, Engine};
 use super::lease::FileLease;
 use super::{DbError, Row1};
@@ -50,8 +51,7 @@ enum Pools {
 pub struct Db {
   pools: Pools,
   url: Arc<str>,
-  /// What [`Db::shift_clock`] has set, in microseconds.
-  shift: Arc<AtomicI64>,
+  clock: Arc<DbClock>,
 }
 
 impl Db {
@@ -72,17 +72,32 @@ impl Db {
       }
     };
     let url = hetuflow_core::config_text::mask_url(url).into();
-    Ok(Self { pools, url, shift: Arc::default() })
+    let db = Self { pools, url, clock: Arc::default() };
+    // A server whose own clock is wrong must know it before anything counts on it.
+    if db.pg_pool().is_some() {
+      db.read().await?.now().await?;
+    }
+    Ok(db)
   }
 
   /// Makes [`Conn::now`] tell another time, so that a test can stand at any instant and step the
   /// clock that decides. Statements that read the clock themselves do not see it.
   pub fn shift_clock(&self, micros: i64) {
-    self.shift.store(micros, Ordering::Release);
+    self.clock.shift(micros);
+  }
+
+  /// The clock that decides, as far as is known without asking.
+  pub fn clock(&self) -> &Arc<DbClock> {
+    &self.clock
+  }
+
+  /// Now on that clock; [`Conn::now`] is exact, this costs nothing.
+  pub fn now(&self) -> Ts {
+    self.clock.now()
   }
 
   fn conn(&self, engine: Engine) -> Conn {
-    Conn::new(engine, Arc::clone(&self.shift))
+    Conn::new(engine, Arc::clone(&self.clock))
   }
 
   /// The URL without its password.

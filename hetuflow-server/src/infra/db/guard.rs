@@ -1,7 +1,6 @@
 //! Connections that are closed, not given back, unless they ended clean.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use hetuflow_core::Ts;
 use sea_query::{PostgresQueryBuilder, QueryStatementWriter, SqliteQueryBuilder, Value};
@@ -9,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use super::binder::{pg_arguments, sqlite_arguments};
+use super::clock::DbClock;
 use super::{AnyRow, DbError, Row1};
 
 /// The connection inside a guard.
@@ -24,13 +24,13 @@ pub struct Conn {
   engine: Option<Engine>,
   in_transaction: bool,
   busy: bool,
-  /// Added to the clock that decides: nothing but in tests.
-  shift: Arc<AtomicI64>,
+  /// Learns from what the database says.
+  clock: Arc<DbClock>,
 }
 
 impl Conn {
-  pub(super) fn new(engine: Engine, shift: Arc<AtomicI64>) -> Self {
-    Self { engine: Some(engine), in_transaction: false, busy: false, shift }
+  pub(super) fn new(engine: Engine, clock: Arc<DbClock>) -> Self {
+    Self { engine: Some(engine), in_transaction: false, busy: false, clock }
   }
 
   pub(super) async fn begin(mut self) -> Result<Self, DbError> {
@@ -227,14 +227,16 @@ impl Conn {
   /// # Errors
   /// Any [`DbError`].
   pub async fn now(&mut self) -> Result<Ts, DbError> {
-    let shift = self.shift.load(Ordering::Acquire);
-    let shifted = |now: Ts| Ts::from_micros(now.micros().saturating_add(shift));
     if self.is_sqlite() {
-      return Ok(shifted(Ts::now()));
+      return Ok(self.clock.shifted(Ts::now()));
     }
+    let asked = Ts::now();
     let rows: Vec<Row1<Ts>> = self.fetch_sql("select clock_timestamp()", Vec::new()).await?;
-    let now = rows.into_iter().next().map(|row| shifted(row.0));
-    now.ok_or(DbError::Missing { thing: "now".to_owned() })
+    let Some(Row1(told)) = rows.into_iter().next() else {
+      return Err(DbError::Missing { thing: "now".to_owned() });
+    };
+    self.clock.note((asked, Ts::now()), told);
+    Ok(self.clock.shifted(told))
   }
 }
 

@@ -5,6 +5,7 @@
 //! would otherwise hand out a connection that is still inside somebody's transaction.
 
 mod binder;
+mod clock;
 mod connect;
 mod error;
 mod guard;
@@ -13,6 +14,7 @@ mod listen;
 mod migrate;
 mod row;
 
+pub use clock::DbClock;
 pub use connect::{Db, DbOptions};
 pub use error::DbError;
 pub use guard::{Conn, Engine};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn main() {
-  let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+  // Asked when it runs: a build folder that has moved would name the old place else.
+  let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+  let examples = Path::new(&package).join("../examples");
   println!("cargo::rerun-if-changed={}", examples.display());
   println!("cargo::rerun-if-changed=build.rs");
   let mut files: Vec<PathBuf> = std::fs::read_dir(&examples)

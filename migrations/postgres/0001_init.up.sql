@@ -138,6 +138,7 @@ create table sched_schedule (
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs bigint not null default 0 check (jitter_secs between 0 and 86400),
+  include jsonb not null default '[]',
   exclude jsonb not null default '[]',
   start_time timestamptz,
   end_time timestamptz,
@@ -245,7 +246,9 @@ create table sched_backfill (
   state text not null
     check (state in ('running', 'paused', 'cancelled', 'failed', 'succeeded')),
   reason text,
+  with_excluded boolean not null,
   in_range bigint not null,
+  excluded bigint not null,
   total bigint not null,
   first_at timestamptz not null,
   last_at timestamptz not null,

@@ -143,6 +143,7 @@ create table sched_schedule (
   dst_overlap text not null default 'auto'
     check (dst_overlap in ('auto', 'first', 'both', 'last')),
   jitter_secs integer not null default 0 check (jitter_secs between 0 and 86400),
+  include text not null default '[]',
   exclude text not null default '[]',
   start_time integer,
   end_time integer,
@@ -250,7 +251,9 @@ create table sched_backfill (
   state text not null
     check (state in ('running', 'paused', 'cancelled', 'failed', 'succeeded')),
   reason text,
+  with_excluded integer not null check (with_excluded in (0, 1)),
   in_range integer not null,
+  excluded integer not null,
   total integer not null,
   first_at integer not null,
   last_at integer not null,

@@ -39,6 +39,8 @@ mod artifacts;
 mod backfills;
 #[path = "stories/bytes.rs"]
 mod bytes;
+#[path = "stories/calendars.rs"]
+mod calendars;
 #[path = "stories/clock_faults.rs"]
 mod clock_faults;
 #[path = "stories/command_line.rs"]

@@ -41,8 +41,11 @@ impl Scheduler {
 
   fn note_start(&mut self, instance_id: TaskInstanceId, pid: Option<u32>, at_us: i64) {
     let at = self.server_time(at_us);
-    self.note_placed(instance_id);
     let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
+    // What has started has its files.
+    if attempt.inputs.take().is_some() {
+      (self.reports)(Report::LetGo(instance_id));
+    }
     attempt.phase = Phase::Running { started_us: at.micros(), pid, paused: false };
     if attempt.forgotten {
       return;
@@ -52,14 +55,6 @@ impl Scheduler {
     update.start_skew_us = Some(at.micros() - attempt.due_us);
     update.pid = pid;
     (self.reports)(Report::Update(update));
-  }
-
-  /// What has started has its files.
-  fn note_placed(&mut self, instance_id: TaskInstanceId) {
-    let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
-    if attempt.inputs.take().is_some() {
-      (self.reports)(Report::LetGo(instance_id));
-    }
   }
 
   fn pass_output(&self, mut frame: Box<hetuflow_core::OutputFrame>, hold: Hold) {

@@ -71,6 +71,9 @@ pub struct BackfillForCreate {
   /// Which instants; `missing` where not said.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub only: Option<BackfillOnly>,
+  /// Instants that calendars leave out are run too.
+  #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+  pub with_excluded: bool,
   /// Only count.
   #[serde(default, skip_serializing_if = "std::ops::Not::not")]
   pub dry_run: bool,
@@ -124,8 +127,14 @@ pub struct BackfillEntity {
   pub state: BackfillState,
   /// Why it stands there, or waits.
   pub reason: Option<String>,
+  /// Instants that calendars leave out are run too.
+  #[serde(default)]
+  pub with_excluded: bool,
   /// Instants of the schedule in the range.
   pub in_range: i64,
+  /// Those of them that calendars leave out.
+  #[serde(default)]
+  pub excluded: i64,
   /// Those of them that were to be run when it was made.
   pub total: i64,
   /// The oldest of these.
@@ -188,6 +197,7 @@ mod tests {
       order: None,
       parallelism: None,
       only: None,
+      with_excluded: false,
       dry_run: false,
     };
     change(&mut new);

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::job::check_text;
-use super::schedule::{DEFAULT_TIMEZONE, EXCLUDE_MAX, check_rules, cron_field_error};
-use crate::types::{CalendarRule, FieldError, NamespaceId, Ts, parse_time_zone, read_ics};
+use super::schedule::{DEFAULT_TIMEZONE, cron_field_error};
+use crate::types::{
+  CalendarItem, CalendarRule, CronError, FieldError, NamespaceId, Ts, parse_time_zone, read_ics,
+};
 
 /// Most calendars of one namespace.
 pub const CALENDARS_MAX: i64 = 50;
@@ -43,6 +45,10 @@ pub struct CalendarEntity {
   #[cfg_attr(feature = "with-db", sqlx(skip))]
   #[serde(default, skip_serializing_if = "Vec::is_empty")]
   pub left_out: Vec<String>,
+  /// Only in the answer about one: schedules that name it, 100 at most.
+  #[cfg_attr(feature = "with-db", sqlx(skip))]
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub used_by: Vec<String>,
 }
 
 /// What a calendar is to be.
@@ -126,4 +132,43 @@ fn shortened(mut left_out: Vec<String>) -> Vec<String> {
     left_out.push(format!("and {more} more"));
   }
   left_out
+}
+
+/// Most rules of one schedule, and of one calendar.
+pub const EXCLUDE_MAX: usize = 1000;
+
+/// Names each text that is no rule of a calendar.
+pub(super) fn check_rules(rules: &[String], field: &str, errors: &mut Vec<FieldError>) {
+  check_each::<CalendarRule>(rules, field, errors);
+}
+
+/// Names each text that is neither a rule nor a name.
+pub(super) fn check_items(items: &[String], field: &str, errors: &mut Vec<FieldError>) {
+  check_each::<CalendarItem>(items, field, errors);
+}
+
+fn check_each<T: std::str::FromStr<Err = CronError>>(
+  rules: &[String],
+  field: &str,
+  errors: &mut Vec<FieldError>,
+) {
+  if rules.len() > EXCLUDE_MAX {
+    let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
+    errors.push(FieldError::new("number.range", field, message));
+  }
+  for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
+    if let Err(error) = text.parse::<T>() {
+      errors.push(cron_field_error(error, &format!("{field}/{index}")));
+    }
+  }
+}
+
+/// Checked texts as rules.
+pub fn calendar_rules(texts: &[String]) -> Vec<CalendarRule> {
+  texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Checked texts as rules and names.
+pub fn calendar_items(texts: &[String]) -> Vec<CalendarItem> {
+  texts.iter().filter_map(|text| text.parse().ok()).collect()
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply::ApplyChange;
 use super::job::JobForCreate;
-use super::schedule::NextFire;
+use super::schedule_preview::NextFire;
 use crate::types::{FieldError, Labels, NamespaceId, Ts};
 use crate::wire_enum;
 
@@ -160,4 +160,7 @@ pub struct JobPlan {
   pub totals: FireCounts,
   /// Minutes in which too many start afterwards, the fullest first.
   pub herds: Vec<Herd>,
+  /// What holds everything back for now and is not counted, because nobody knows the end of it.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub notes: Vec<String>,
 }

@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::schedule::ScheduleEntity;
 use crate::types::{
-  Calendar, CalendarGate, ClockNote, CronError, CronExpression, CronZone, IntervalFrom, ScheduleId,
-  ScheduleKind, Ts, count_intervals, format_duration, jitter_of, next_interval, parse_time_zone,
-  previous_interval,
+  Calendar, CalendarGate, CalendarItem, ClockNote, CronError, CronExpression, CronZone,
+  IntervalFrom, ScheduleId, ScheduleKind, Ts, count_intervals, format_duration, jitter_of,
+  next_interval, parse_time_zone, previous_interval,
 };
 
 /// The seed of `H`, `~` and jitter: FNV-1a over the bytes of a schedule's id, the same on every
@@ -71,13 +71,7 @@ impl Rhythm {
       _ => Beat::None,
     };
     let jitter = jitter_of(seed, schedule.jitter_secs);
-    let gate = if schedule.exclude.is_empty() {
-      None
-    } else {
-      let zone = CronZone::named(&schedule.timezone)?;
-      let exclude = vec![Calendar::new(schedule.exclude.clone(), zone)];
-      Some(CalendarGate { include: Vec::new(), exclude })
-    };
+    let gate = own_gate(schedule)?;
     let once = once_at(schedule);
     Ok(Self { beat, start: schedule.start_time, end: schedule.end_time, jitter, gate, once })
   }
@@ -215,6 +209,23 @@ impl Rhythm {
       _ => parse_time_zone(name).unwrap_or(TimeZone::UTC),
     }
   }
+}
+
+/// The rules that a schedule brings along. Calendars by name are no part of its rule: what they leave
+/// out was an instant all the same, and rules beside them are asked together with them.
+fn own_gate(schedule: &ScheduleEntity) -> Result<Option<CalendarGate>, CronError> {
+  let own = |items: &[CalendarItem]| -> Result<Vec<Calendar>, CronError> {
+    let rules: Vec<_> = items.iter().filter_map(CalendarItem::rule).cloned().collect();
+    if rules.is_empty() {
+      return Ok(Vec::new());
+    }
+    Ok(vec![Calendar::new(rules, CronZone::named(&schedule.timezone)?)])
+  };
+  let named = schedule.include.iter().any(|item| item.name().is_some());
+  let include = if named { Vec::new() } else { own(&schedule.include)? };
+  let exclude = own(&schedule.exclude)?;
+  let none = include.is_empty() && exclude.is_empty();
+  Ok((!none).then_some(CalendarGate { include, exclude }))
 }
 
 /// The instant of a schedule with room for one fire, as its clock shows it.

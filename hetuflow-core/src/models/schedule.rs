@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::calendar::check_items;
 use super::job::check_text;
 use super::limit::check_count;
 use super::task_config::{Environment, Seconds, check_environment, read_environment};
 use crate::types::{
-  CalendarRule, CronExpression, DstGap, DstOverlap, FieldError, IntervalFrom, JITTER_SECS_MAX,
-  JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind, ScheduleStatus, Ts,
-  check_interval, check_name, parse_time_zone,
+  CalendarItem, CronError, CronExpression, DstGap, DstOverlap, FieldError, IntervalFrom,
+  JITTER_SECS_MAX, JobId, MisfirePolicy, NamespaceId, OverlapPolicy, ScheduleId, ScheduleKind,
+  ScheduleStatus, Ts, check_interval, check_name, parse_time_zone,
 };
 
 /// Priorities lie between minus and plus this.
@@ -60,11 +61,17 @@ pub struct ScheduleEntity {
   pub dst_overlap: DstOverlap,
   /// It fires up to so many seconds later, always by the same time.
   pub jitter_secs: i64,
-  /// Days and hours on which it does not fire, in its zone.
+  /// It fires only on these days and hours: calendars by name, and rules in its zone; always where
+  /// nothing is said.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  #[cfg_attr(feature = "with-db", sqlx(json))]
+  #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
+  pub include: Vec<CalendarItem>,
+  /// It does not fire on these days and hours: calendars by name, and rules in its zone.
   #[serde(default)]
   #[cfg_attr(feature = "with-db", sqlx(json))]
   #[cfg_attr(feature = "with-openapi", schema(value_type = Vec<String>))]
-  pub exclude: Vec<CalendarRule>,
+  pub exclude: Vec<CalendarItem>,
   /// Not before.
   pub start_time: Option<Ts>,
   /// Not after.
@@ -134,6 +141,13 @@ pub struct ScheduleEntity {
   pub updated_at: Ts,
 }
 
+impl ScheduleEntity {
+  /// The calendars that it names, those of `include` first.
+  pub fn calendar_names(&self) -> impl Iterator<Item = &str> {
+    self.include.iter().chain(&self.exclude).filter_map(CalendarItem::name)
+  }
+}
+
 fn queue_max_default() -> i64 {
   QUEUE_MAX_DEFAULT
 }
@@ -180,7 +194,10 @@ pub struct ScheduleForCreate {
   /// It fires up to so much later, always by the same time.
   #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
   pub jitter_secs: Option<Seconds>,
-  /// Days and hours on which it does not fire, in its zone, as `12-25` or `SAT-SUN`.
+  /// It fires only then: calendars by name, and rules in its zone, as `MON-FRI 09:00-17:00`.
+  #[serde(skip_serializing_if = "Vec::is_empty")]
+  pub include: Vec<String>,
+  /// It does not fire then: calendars by name, and rules in its zone, as `12-25` or `SAT-SUN`.
   #[serde(skip_serializing_if = "Vec::is_empty")]
   pub exclude: Vec<String>,
   /// Once, at this instant, in place of an expression or an interval.
@@ -247,7 +264,8 @@ impl ScheduleForCreate {
     check_text(&self.description, "/description", errors);
     check_environment(&self.environment, "/environment", errors);
     self.expand_once(errors);
-    check_rules(&self.exclude, "/exclude", errors);
+    check_items(&self.include, "/include", errors);
+    check_items(&self.exclude, "/exclude", errors);
     check_interval_from(self.interval_from, self.kind(), errors);
     let timing = Timing {
       kind: self.kind(),
@@ -293,22 +311,6 @@ impl ScheduleForCreate {
   }
 }
 
-/// Most rules of one schedule, and of one calendar.
-pub const EXCLUDE_MAX: usize = 1000;
-
-/// Names each text that is no rule of a calendar.
-pub(super) fn check_rules(rules: &[String], field: &str, errors: &mut Vec<FieldError>) {
-  if rules.len() > EXCLUDE_MAX {
-    let message = format!("{} rules (at most {EXCLUDE_MAX})", rules.len());
-    errors.push(FieldError::new("number.range", field, message));
-  }
-  for (index, text) in rules.iter().take(EXCLUDE_MAX).enumerate() {
-    if let Err(error) = text.parse::<CalendarRule>() {
-      errors.push(cron_field_error(error, &format!("{field}/{index}")));
-    }
-  }
-}
-
 /// Only an interval can be counted from the end of a run.
 pub(super) fn check_interval_from(
   from: Option<IntervalFrom>,
@@ -319,11 +321,6 @@ pub(super) fn check_interval_from(
     let message = "only an interval can be counted from the end of the run before";
     errors.push(FieldError::new("schedule.kind_conflict", "/interval_from", message));
   }
-}
-
-/// Checked texts as rules.
-pub fn exclude_rules(texts: &[String]) -> Vec<CalendarRule> {
-  texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The parts of a schedule that must fit together.
@@ -429,7 +426,7 @@ impl Timing<'_> {
 }
 
 /// A cron error as a broken rule of a field.
-pub fn cron_field_error(error: crate::types::CronError, field: &str) -> FieldError {
+pub fn cron_field_error(error: CronError, field: &str) -> FieldError {
   FieldError {
     code: error.code.to_owned(),
     field: field.to_owned(),
@@ -462,29 +459,4 @@ pub struct ScheduleFilter {
   pub name: Option<String>,
   /// In this state.
   pub status: Option<ScheduleStatus>,
-}
-
-/// A future fire, as a preview shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
-pub struct NextFire {
-  /// The instant.
-  pub at: Ts,
-  /// The same in the schedule's zone, with its offset.
-  pub local: String,
-  /// What is odd about it, as a clock change.
-  #[serde(default, skip_serializing_if = "Option::is_none")]
-  pub note: Option<String>,
-}
-
-/// The next fires of a schedule or of an expression.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "with-openapi", derive(utoipa::ToSchema))]
-pub struct SchedulePreview {
-  /// The rule in words.
-  pub description: String,
-  /// The zone.
-  pub timezone: String,
-  /// The fires.
-  pub next: Vec<NextFire>,
 }

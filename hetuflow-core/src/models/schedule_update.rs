@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::schedule::{ScheduleEntity, Timing, check_interval_from, check_rules};
+use super::calendar::check_items;
+use super::schedule::{ScheduleEntity, Timing, check_interval_from};
 use super::task_config::{Environment, Seconds, check_environment, read_environment_option};
 use crate::types::{
   DstGap, DstOverlap, FieldError, IntervalFrom, MisfirePolicy, OverlapPolicy, ScheduleStatus, Ts,
@@ -42,7 +43,10 @@ pub struct ScheduleForUpdate {
   /// It fires up to so much later, always by the same time.
   #[serde(alias = "jitter", skip_serializing_if = "Option::is_none")]
   pub jitter_secs: Option<Seconds>,
-  /// Days and hours on which it does not fire; replaces all of them.
+  /// Calendars and rules in which alone it fires; replaces all of them, none is always.
+  #[serde(skip_serializing_if = "Option::is_none")]
+  pub include: Option<Vec<String>>,
+  /// Calendars and rules in which it does not fire; replaces all of them.
   #[serde(skip_serializing_if = "Option::is_none")]
   pub exclude: Option<Vec<String>>,
   /// Not after.
@@ -99,7 +103,8 @@ impl ScheduleForUpdate {
     if let Some(environment) = &self.environment {
       check_environment(environment, "/environment", errors);
     }
-    check_rules(self.exclude.as_deref().unwrap_or_default(), "/exclude", errors);
+    check_items(self.include.as_deref().unwrap_or_default(), "/include", errors);
+    check_items(self.exclude.as_deref().unwrap_or_default(), "/exclude", errors);
     check_interval_from(self.interval_from, current.schedule_kind, errors);
     let interval = self.interval_secs.map(|s| s.0.as_secs_f64());
     let timing = Timing {
@@ -128,6 +133,7 @@ impl ScheduleForUpdate {
       || self.dst_gap.is_some()
       || self.dst_overlap.is_some()
       || self.jitter_secs.is_some()
+      || self.include.is_some()
       || self.exclude.is_some()
       || self.end_time.is_some()
       || self.status.is_some()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::limit::LimitUse;
+use super::schedule_why::HoldWhy;
 use crate::types::{AgentId, TaskId, TaskStatus, Ts};
 use crate::wire_enum;
 
@@ -160,6 +161,9 @@ pub struct TaskWhy {
   /// The limits that it needs, and who has slots of them.
   #[serde(default, skip_serializing_if = "Vec::is_empty")]
   pub limits: Vec<LimitUse>,
+  /// Pauses, freezes and calendars that are in force beside it while it waits.
+  #[serde(default, skip_serializing_if = "Vec::is_empty")]
+  pub beside: Vec<HoldWhy>,
   /// Agents, those that fit first, at most 200; only for a task that is due and waits.
   pub agents: Vec<AgentWhy>,
   /// How many agents there are.

@@ -24,7 +24,9 @@ mod wire_enum;
 
 pub use backoff::{Backoff, full_jitter};
 pub use broadcast::{BROADCAST_AGENTS_MAX, Broadcast, BroadcastSuccess};
-pub use calendar::{Calendar, CalendarGate, CalendarRule, IcsRules, read_ics};
+pub use calendar::{
+  Calendar, CalendarGate, CalendarItem, CalendarRule, IcsRules, check_calendar_name, read_ics,
+};
 pub use cron::{
   ClockNote, CronError, CronExpression, CronFire, CronZone, cron_fields, parse_time_zone,
   tz_database_version, version_with_tz_database,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hetuflow_core::{CalendarEntity, CalendarForPut, Page};
+use hetuflow_core::{CalendarEntity, CalendarForPut, JobPlan, Page};
 
 use super::auth::Caller;
 use super::error::{Answer, ApiError};
@@ -33,8 +33,14 @@ pub(super) fn operations() -> Vec<Operation> {
       .in_namespace()
       .body::<CalendarForPut>()
       .answers::<CalendarEntity>(),
+    Operation::post("/api/v1/calendars/{name}/plan", plan)
+      .summary("The fires that a calendar would add and remove if it was set so; stores nothing")
+      .in_namespace()
+      .query("days", "integer", "how far, 1 to 366; 90 where not said")
+      .body::<CalendarForPut>()
+      .answers::<JobPlan>(),
     Operation::delete("/api/v1/calendars/{name}", delete)
-      .summary("Delete a calendar")
+      .summary("Delete a calendar that no schedule names")
       .in_namespace(),
   ]
 }
@@ -64,6 +70,18 @@ async fn put(
 ) -> Answer<CalendarEntity> {
   let namespace = args.only_namespace()?;
   Ok(Json(api.calendars.put(&caller.0, (namespace.as_ref(), &name), put).await?))
+}
+
+async fn plan(
+  State(api): Api,
+  caller: Caller,
+  (Ref(name), mut args): (Ref, Args),
+  JsonBody(put): JsonBody<CalendarForPut, BULK_BYTES_MAX>,
+) -> Answer<JobPlan> {
+  let days = args.value("days")?;
+  let namespace = args.only_namespace()?;
+  let which = (namespace.as_ref(), name.as_str());
+  Ok(Json(api.calendars.plan(&caller.0, which, (put, days)).await?))
 }
 
 async fn delete(

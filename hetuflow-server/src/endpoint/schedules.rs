@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use hetuflow_core::{
   FireEntity, Page, PauseRequest, ResumeRequest, ScheduleEntity, ScheduleFilter, ScheduleForCreate,
-  ScheduleForUpdate, SchedulePreview, SkipNextRequest, TaskForCreate, TriggerAnswer, Ts,
+  ScheduleForUpdate, SchedulePreview, ScheduleWhy, SkipNextRequest, TaskForCreate, TriggerAnswer,
+  Ts,
 };
 
 use super::auth::Caller;
@@ -45,7 +46,8 @@ pub(super) fn operations() -> Vec<Operation> {
   let from = "after this instant; now where not said";
   all.extend([
     Operation::post("/api/v1/schedules/preview", preview)
-      .summary("The fires that a schedule would have; stores nothing")
+      .summary("The fires that a schedule would have in a namespace; stores nothing")
+      .in_namespace()
       .query("count", "integer", count)
       .query("from", "string", from)
       .body::<ScheduleForCreate>()
@@ -63,6 +65,10 @@ pub(super) fn operations() -> Vec<Operation> {
       .query("count", "integer", count)
       .query("from", "string", from)
       .answers::<SchedulePreview>(),
+    Operation::get("/api/v1/schedules/{ref}/why", why)
+      .summary("What holds the next instant of a schedule back, rule by rule, and when it fires")
+      .in_namespace()
+      .answers::<ScheduleWhy>(),
     Operation::get("/api/v1/schedules/{ref}/fires", fires)
       .summary("Due instants and what was decided about them, newest first")
       .in_namespace()
@@ -279,8 +285,13 @@ async fn preview(
   JsonBody(new): JsonBody<ScheduleForCreate>,
 ) -> Answer<SchedulePreview> {
   let span = span(&mut args)?;
-  args.finish()?;
-  Ok(Json(api.schedules.preview(&caller.0, new, span)?))
+  let namespace = args.only_namespace()?;
+  Ok(Json(api.schedules.preview(&caller.0, (namespace.as_ref(), new), span).await?))
+}
+
+async fn why(State(api): Api, caller: Caller, Ref(name): Ref, args: Args) -> Answer<ScheduleWhy> {
+  let namespace = args.only_namespace()?;
+  Ok(Json(api.schedules.why(&caller.0, (namespace.as_ref(), &name)).await?))
 }
 
 async fn fires(

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::plan::settle;
+use super::schedule_calendars::check_calendars;
 use super::schedule_change::{
   Naming, delete_schedule, insert_schedule, refuse_never, replace_schedule, row_of,
 };
@@ -20,7 +21,7 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::{plan_bmc, schedule_bmc};
 
 /// Fields of a schedule that a manifest describes.
-const SCHEDULE_FIELDS: [&str; 23] = [
+const SCHEDULE_FIELDS: [&str; 24] = [
   "description",
   "schedule_kind",
   "cron_expression",
@@ -30,6 +31,7 @@ const SCHEDULE_FIELDS: [&str; 23] = [
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
+  "include",
   "exclude",
   "start_time",
   "end_time",
@@ -184,6 +186,7 @@ async fn bring_to(
   row.status_reason = if row.status == old.status { old.status_reason } else { None };
   row.next_run_at = first_after(&row, work.now);
   refuse_never(&row)?;
+  check_calendars(work, &row).await?;
   if row.status != ScheduleStatus::Enabled {
     stop_claimed(work, &row).await?;
   }

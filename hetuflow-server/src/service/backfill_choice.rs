@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hetuflow_core::{
-  BackfillEntity, BackfillOnly, BackfillOrder, ScheduleId, TaskId, TaskStatus, Ts,
+  BackfillEntity, BackfillOnly, BackfillOrder, Closings, ScheduleId, TaskId, TaskStatus, Ts,
 };
 
 use super::schedule_cursor::Rhythm;
@@ -19,13 +19,15 @@ pub(super) const LOOKED_AT_MAX: i64 = 1_000_000;
 const MICRO: Duration = Duration::from_micros(1);
 
 /// From where to where, in which order, and which.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Choice {
   pub(super) schedule_id: ScheduleId,
   pub(super) from: Ts,
   pub(super) to: Ts,
   pub(super) order: BackfillOrder,
   pub(super) only: BackfillOnly,
+  /// Calendars whose instants are not run.
+  pub(super) closings: Closings,
 }
 
 /// How many there are.
@@ -33,6 +35,8 @@ pub(super) struct Choice {
 pub(super) struct Tally {
   pub(super) in_range: i64,
   pub(super) total: i64,
+  /// Those that calendars leave out.
+  pub(super) excluded: i64,
   pub(super) first: Option<Ts>,
   pub(super) last: Option<Ts>,
 }
@@ -49,13 +53,14 @@ pub(super) struct Picked {
 
 impl Choice {
   /// That of a stored backfill.
-  pub(super) fn of(row: &BackfillEntity) -> Self {
+  pub(super) fn of(row: &BackfillEntity, closings: Closings) -> Self {
     Self {
       schedule_id: row.schedule_id,
       from: row.from_at,
       to: row.to_at,
       order: row.order,
       only: row.only,
+      closings,
     }
   }
 
@@ -76,6 +81,15 @@ impl Choice {
       at = next;
     }
     chunk
+  }
+
+  /// The next instants as far as calendars let them through, with the last one that was looked at and
+  /// how many there were.
+  fn open_chunk(&self, rhythm: &Rhythm, cursor: Option<Ts>) -> (Vec<Ts>, Option<Ts>, usize) {
+    let mut chunk = self.chunk(rhythm, cursor);
+    let (last, looked_at) = (chunk.last().copied(), chunk.len());
+    chunk.retain(|at| !self.closings.is_closed(*at));
+    (chunk, last, looked_at)
   }
 
   /// Those of some instants that are to be run, in their order.
@@ -118,11 +132,12 @@ impl Choice {
   ) -> Result<Tally, DbError> {
     let (mut tally, mut cursor) = (Tally::default(), None);
     while tally.total <= most && tally.in_range <= LOOKED_AT_MAX {
-      let chunk = self.chunk(rhythm, cursor);
-      let Some(end) = chunk.last() else { break };
-      cursor = Some(*end);
+      let (chunk, last, looked_at) = self.open_chunk(rhythm, cursor);
+      let Some(last) = last else { break };
+      cursor = Some(last);
       let chosen = self.sift(conn, &chunk).await?;
-      tally.in_range += chunk.len() as i64;
+      tally.in_range += looked_at as i64;
+      tally.excluded += (looked_at - chunk.len()) as i64;
       tally.total += chosen.len() as i64;
       for at in chosen {
         tally.first = Some(tally.first.map_or(at, |first| first.min(at)));
@@ -142,15 +157,15 @@ impl Choice {
     rhythm: &Rhythm,
     (cursor, count): (Option<Ts>, usize),
   ) -> Result<Picked, DbError> {
-    let chunk = self.chunk(rhythm, cursor);
+    let (chunk, last, looked_at) = self.open_chunk(rhythm, cursor);
     let mut chosen = self.sift(conn, &chunk).await?;
     let all = chosen.len() <= count;
     chosen.truncate(count);
     let cursor = match (all, chosen.last()) {
       (false, last) => last.copied().or(cursor),
-      (true, _) => chunk.last().copied().or(cursor),
+      (true, _) => last.or(cursor),
     };
-    Ok(Picked { instants: chosen, cursor, exhausted: all && chunk.len() < CHUNK })
+    Ok(Picked { instants: chosen, cursor, exhausted: all && looked_at < CHUNK })
   }
 }
 

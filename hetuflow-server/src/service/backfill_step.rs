@@ -2,14 +2,15 @@
 //! live, move the cursor; all in one transaction that holds only if nobody else made the step.
 
 use hetuflow_core::{
-  BackfillEntity, BackfillState, Gate, GateSource, JobEntity, JobStatus, ScheduleEntity, Subject,
-  TaskId, TaskStatus, Topic, TriggerSource, Ts,
+  BackfillEntity, BackfillState, Closings, Gate, GateSource, JobEntity, JobStatus, ScheduleEntity,
+  Subject, TaskId, TaskStatus, Topic, TriggerSource, Ts,
 };
 use serde_json::{Value, json};
 
 use super::SvcResult;
 use super::backfill_choice::{Choice, Picked};
 use super::backfill_svc::BackfillSvc;
+use super::calendar_cache::CalendarCache;
 use super::schedule_cursor::Rhythm;
 use super::submit_svc::created;
 use crate::infra::bmc::backfill_bmc::{self, OpenTask};
@@ -42,6 +43,7 @@ struct Step {
 /// What a backfill runs.
 struct Plan {
   rhythm: Rhythm,
+  closings: Closings,
   schedule: ScheduleEntity,
   job: JobEntity,
 }
@@ -76,7 +78,7 @@ impl BackfillSvc {
     let mut conn = self.store.db.read().await?;
     let now = conn.now().await?;
     let open = backfill_bmc::open_tasks(&mut conn, row.id).await?;
-    let step = think(&mut conn, (row, now), open).await?;
+    let step = think(&mut conn, &self.store.calendars, (row, now), open).await?;
     drop(conn);
     if step.after == *row {
       return Ok(None);
@@ -96,6 +98,7 @@ impl BackfillSvc {
 /// What would be done now.
 async fn think(
   conn: &mut Conn,
+  cache: &CalendarCache,
   (row, now): (&BackfillEntity, Ts),
   open: Vec<OpenTask>,
 ) -> Result<Step, DbError> {
@@ -106,7 +109,7 @@ async fn think(
   after.failed += (ended.len() - good) as i64;
   let mut step = Step { after, ended, tasks: Vec::new() };
   if row.state == BackfillState::Running {
-    match plan_of(conn, row).await? {
+    match plan_of(conn, cache, row).await? {
       Ok(plan) => go_on(conn, (&mut step, alive.len()), &plan, now).await?,
       Err(why) => {
         step.after.state = BackfillState::Cancelled;
@@ -124,15 +127,24 @@ async fn think(
 }
 
 /// The rule as it was, the schedule and the job as they are; or why there is nothing to run.
-async fn plan_of(conn: &mut Conn, row: &BackfillEntity) -> Result<Result<Plan, String>, DbError> {
+async fn plan_of(
+  conn: &mut Conn,
+  cache: &CalendarCache,
+  row: &BackfillEntity,
+) -> Result<Result<Plan, String>, DbError> {
   let gone = |what: &str| Ok(Err(format!("the {what} is gone")));
   let Some(schedule) = schedule_bmc::get(conn, row.schedule_id).await? else {
     return gone("schedule");
   };
   let Some(job) = job_bmc::get(conn, schedule.job_id).await? else { return gone("job") };
   let Some(rule) = backfill_bmc::rule_of(conn, row.id).await? else { return gone("rule") };
+  let closings = match (row.with_excluded, cache.book(conn, [&rule]).await?.closings(&rule)) {
+    (true, _) => Closings::default(),
+    (false, Ok(closings)) => closings.without_blackouts(),
+    (false, Err(why)) => return Ok(Err(format!("invalid: {why}"))),
+  };
   match Rhythm::of(&rule) {
-    Ok(rhythm) => Ok(Ok(Plan { rhythm, schedule, job })),
+    Ok(rhythm) => Ok(Ok(Plan { rhythm, closings, schedule, job })),
     Err(error) => Ok(Err(format!("invalid: {error}"))),
   }
 }
@@ -153,7 +165,9 @@ async fn go_on(
   let room = usize::try_from(row.parallelism).unwrap_or(1).saturating_sub(alive);
   let picked = match room {
     0 => Picked { cursor: row.cursor_at, ..Picked::default() },
-    _ => Choice::of(row).pick(conn, &plan.rhythm, (row.cursor_at, room)).await?,
+    _ => {
+      Choice::of(row, plan.closings.clone()).pick(conn, &plan.rhythm, (row.cursor_at, room)).await?
+    }
   };
   row.cursor_at = picked.cursor;
   row.made += picked.instants.len() as i64;

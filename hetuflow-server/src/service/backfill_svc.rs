@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use hetuflow_core::{
   BackfillCancel, BackfillEntity, BackfillFilter, BackfillForCreate, BackfillId, BackfillOnly,
-  BackfillOrder, BackfillState, CancelRequest, FieldError, Page, Role, ScheduleEntity,
+  BackfillOrder, BackfillState, CancelRequest, Closings, FieldError, Page, Role, ScheduleEntity,
   ScheduleStatus, Ts, cron_field_error, parse_short_id,
 };
 
 use super::backfill_choice::{Choice, LOOKED_AT_MAX, Tally};
 use super::backfill_step::event_data;
+use super::calendar_cache::CalendarCache;
 use super::schedule_change::subject;
 use super::schedule_cursor::Rhythm;
 use super::schedule_edit::{ScheduleRef, find_schedule};
+use super::schedule_outlook::refused;
 use super::store::{PageArgs, Store, Work};
 use super::task_svc::TaskSvc;
 use super::{Actor, SvcError, SvcResult};
@@ -59,7 +61,12 @@ impl BackfillSvc {
     SvcError::check(errors)?;
     let rhythm = Rhythm::of(&schedule)
       .map_err(|error| SvcError::invalid(vec![cron_field_error(error, "/schedule")]))?;
-    let choice = choice_of(&schedule, new);
+    let closings = if new.with_excluded {
+      Closings::default()
+    } else {
+      own_closings(&mut conn, &self.store.calendars, &schedule).await?
+    };
+    let choice = choice_of(&schedule, (new, closings));
     let tally = choice.count(&mut conn, &rhythm, self.instants_max).await?;
     drop(conn);
     self.check_count(&schedule, &choice, &tally)?;
@@ -104,6 +111,14 @@ impl BackfillSvc {
         _ => format!("see  hetuflowctl schedule next {name} --from {}", choice.from),
       };
       return refuse("backfill.empty", message, hint);
+    }
+    if tally.excluded > 0 {
+      let message = format!(
+        "nothing is left of {} instants: calendars leave out {}",
+        tally.in_range, tally.excluded
+      );
+      let hint = "with_excluded (--with-excluded) runs these too";
+      return refuse("backfill.empty", message, hint.to_owned());
     }
     let message = match choice.only {
       BackfillOnly::Failed => format!("none of {} instants has failed", tally.in_range),
@@ -265,8 +280,22 @@ async fn find(conn: &mut Conn, actor: &Actor, reference: &str) -> SvcResult<Back
     .ok_or_else(|| SvcError::not_found("backfill", reference))
 }
 
+/// The calendars that a schedule names itself. A blackout held its instants back for a while; a backfill
+/// is how they are run afterwards.
+///
+/// # Errors
+/// When the database fails; 422 for a calendar that cannot be asked.
+async fn own_closings(
+  conn: &mut Conn,
+  cache: &CalendarCache,
+  schedule: &ScheduleEntity,
+) -> SvcResult<Closings> {
+  let book = cache.book(conn, [schedule]).await?;
+  Ok(book.closings(schedule).map_err(refused)?.without_blackouts())
+}
+
 /// What is asked for; what the planner has still to decide is left to it.
-fn choice_of(schedule: &ScheduleEntity, new: &BackfillForCreate) -> Choice {
+fn choice_of(schedule: &ScheduleEntity, (new, closings): (&BackfillForCreate, Closings)) -> Choice {
   let planned = schedule.next_run_at.filter(|_| schedule.status == ScheduleStatus::Enabled);
   let before = planned.map(|at| at.minus(Duration::from_micros(1)));
   Choice {
@@ -275,6 +304,7 @@ fn choice_of(schedule: &ScheduleEntity, new: &BackfillForCreate) -> Choice {
     to: before.map_or(new.to, |before| before.min(new.to)),
     order: new.order.unwrap_or(BackfillOrder::Forward),
     only: new.only.unwrap_or(BackfillOnly::Missing),
+    closings,
   }
 }
 
@@ -296,7 +326,9 @@ fn row_of(
     parallelism: new.parallelism.unwrap_or(1),
     state: BackfillState::Running,
     reason: None,
+    with_excluded: new.with_excluded,
     in_range: tally.in_range,
+    excluded: tally.excluded,
     total: tally.total,
     first_at: tally.first.unwrap_or(choice.from),
     last_at: tally.last.unwrap_or(choice.to),

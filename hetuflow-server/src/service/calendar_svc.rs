@@ -1,8 +1,8 @@
 //! Calendars by name: set, listed, deleted. A change plans the schedules of the namespace anew.
 
 use hetuflow_core::{
-  CALENDARS_MAX, CalendarEntity, CalendarForPut, CalendarRules, NamespaceId, Page, Role, Topic,
-  check_name,
+  CALENDARS_MAX, CalendarEntity, CalendarForPut, CalendarRules, NamespaceId, Page, Role,
+  ScheduleId, Topic, check_calendar_name,
 };
 use serde_json::json;
 
@@ -12,10 +12,15 @@ use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::ahead_bmc::{self, Ahead};
 use crate::infra::bmc::{calendar_bmc, freeze_bmc};
 
+/// Schedules that a refusal names.
+const USERS_MAX: i64 = 5;
+/// Schedules that an answer names.
+const USERS_TOLD_MAX: i64 = 100;
+
 /// Use cases of calendars.
 #[derive(Clone)]
 pub struct CalendarSvc {
-  store: Store,
+  pub(super) store: Store,
 }
 
 impl CalendarSvc {
@@ -24,8 +29,8 @@ impl CalendarSvc {
     Self { store }
   }
 
-  /// Makes one, or sets what it is. What is planned ahead in the namespace and not claimed is taken
-  /// back and decided anew.
+  /// Makes one, or sets what it is. What schedules that name it have planned ahead, of a blackout all
+  /// of the namespace, is taken back where nobody has claimed it, and decided anew.
   ///
   /// # Errors
   /// 403 below editor; 404 for the namespace; the broken rules; 409 `calendar.too_many`.
@@ -39,7 +44,7 @@ impl CalendarSvc {
     actor.require(Role::Editor, &namespace)?;
     let mut errors = Vec::new();
     let read = put.check(&mut errors);
-    let name = match check_name(name, "/name") {
+    let name = match check_calendar_name(name, "/name") {
       Ok(name) => name,
       Err(error) => {
         errors.push(error);
@@ -65,7 +70,9 @@ impl CalendarSvc {
     actor.require(Role::Viewer, &namespace)?;
     let mut conn = self.store.read().await?;
     let found = calendar_bmc::get(&mut conn, &namespace, name).await?;
-    found.ok_or_else(|| SvcError::not_found("calendar", name))
+    let found = found.ok_or_else(|| SvcError::not_found("calendar", name))?;
+    let users = calendar_bmc::users(&mut conn, (&namespace, name), USERS_TOLD_MAX).await?;
+    Ok(CalendarEntity { used_by: users.into_iter().map(|user| user.1).collect(), ..found })
   }
 
   /// Reads a page of a namespace.
@@ -84,10 +91,10 @@ impl CalendarSvc {
     Ok(calendar_bmc::list(&mut conn, &namespace, page).await?)
   }
 
-  /// Deletes one; what it held back fires from now on.
+  /// Deletes one that no schedule names; what it held back as a blackout fires from now on.
   ///
   /// # Errors
-  /// 404; 403 below editor.
+  /// 404; 403 below editor; 409 `calendar.in_use` while a schedule names it.
   pub async fn delete(
     &self,
     actor: &Actor,
@@ -96,16 +103,27 @@ impl CalendarSvc {
     let namespace = actor.namespace(namespace);
     actor.require(Role::Editor, &namespace)?;
     let mut work = self.store.work().await?;
-    let outcome = match calendar_bmc::delete(&mut work.tx, &namespace, name).await {
-      Ok(true) => Ok(()),
-      Ok(false) => Err(SvcError::not_found("calendar", name)),
-      Err(error) => Err(error.into()),
-    };
+    let outcome = remove(&mut work, (&namespace, name)).await;
     let data = json!({ "namespace_id": namespace, "by": actor.name });
     work.note(&namespace, (Topic::Audit, name.to_owned()), "calendar.deleted", data);
     work.replan();
     work.end(outcome).await
   }
+}
+
+async fn remove(work: &mut Work, which: (&NamespaceId, &str)) -> SvcResult<()> {
+  // First the row: who is about to name it in a schedule has it, or comes too late.
+  if !calendar_bmc::delete(&mut work.tx, which.0, which.1).await? {
+    return Err(SvcError::not_found("calendar", which.1));
+  }
+  let users = calendar_bmc::users(&mut work.tx, which, USERS_MAX + 1).await?;
+  if users.is_empty() {
+    return Ok(());
+  }
+  let more = if users.len() > USERS_MAX as usize { " and others" } else { "" };
+  let names: Vec<String> = users.into_iter().take(USERS_MAX as usize).map(|user| user.1).collect();
+  let message = format!("it is named by {}{more}", names.join(", "));
+  Err(SvcError::conflict("calendar.in_use", "/name", message))
 }
 
 async fn keep(
@@ -134,13 +152,13 @@ async fn keep(
     created_at: before.as_ref().map_or(work.now, |before| before.created_at),
     updated_at: work.now,
     left_out: Vec::new(),
+    used_by: Vec::new(),
   };
   calendar_bmc::put(&mut work.tx, &calendar).await?;
-  let taken = if calendar.blackout {
-    ahead_bmc::take_back(&mut work.tx, Ahead::Namespace(namespace), work.now).await?
-  } else {
-    Vec::new()
-  };
+  let users = calendar_bmc::users(&mut work.tx, (namespace, name), i64::MAX).await?;
+  let ids: Vec<ScheduleId> = users.iter().map(|user| user.0).collect();
+  let whose = if calendar.blackout { Ahead::Namespace(namespace) } else { Ahead::Schedules(&ids) };
+  let taken = ahead_bmc::take_back(&mut work.tx, whose, work.now).await?;
   ahead_bmc::step_back(&mut work.tx, &taken).await?;
   work.replan();
   let data = json!({

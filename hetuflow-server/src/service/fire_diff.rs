@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::schedule_cursor::Rhythm;
+use super::schedule_outlook::Outlook;
 use super::schedule_preview::shown;
 
 /// Fires of one schedule that are compared on either side.
@@ -25,12 +26,16 @@ type Fire = (Ts, Option<ClockNote>);
 pub(super) struct Side {
   pub(super) schedule: ScheduleEntity,
   pub(super) job_status: JobStatus,
+  /// What is known to hold it back.
+  pub(super) outlook: Outlook,
 }
 
 impl Side {
-  /// Whether it fires at all.
+  /// Whether it fires at all, now or after a pause with an end.
   pub(super) fn is_on(&self) -> bool {
-    self.schedule.status == ScheduleStatus::Enabled && self.job_status == JobStatus::Enabled
+    let row = &self.schedule;
+    let goes_on = row.status == ScheduleStatus::Paused && row.paused_until.is_some();
+    (row.status == ScheduleStatus::Enabled || goes_on) && self.job_status == JobStatus::Enabled
   }
 
   /// Its fires from one instant to another.
@@ -40,8 +45,9 @@ impl Side {
       Some(most) => usize::try_from(most.saturating_sub(self.schedule.run_count)).unwrap_or(0),
       None => usize::MAX,
     };
-    let first = rhythm.next(from);
-    let fires = std::iter::successors(first, |(at, _)| rhythm.next(*at));
+    let from = self.outlook.held_until().map_or(from, |until| until.max(from));
+    let open = |after: Ts| self.outlook.closings.next_open(rhythm, after);
+    let fires = std::iter::successors(open(from), |(at, _)| open(*at));
     fires.take_while(|(at, _)| *at <= until).take(left.min(FIRES_MAX)).collect()
   }
 }
@@ -205,7 +211,7 @@ mod tests {
     let job = (JobId(uuid::Uuid::nil()), &NamespaceId::default());
     let mut schedule = row_of(job, (&new, "s".to_owned()), ("t", at("2026-01-01T00:00:00Z")));
     schedule.id = hetuflow_core::ScheduleId(uuid::Uuid::nil());
-    Side { schedule, job_status: JobStatus::Enabled }
+    Side { schedule, job_status: JobStatus::Enabled, outlook: Outlook::default() }
   }
 
   fn told(

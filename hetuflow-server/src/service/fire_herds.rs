@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hetuflow_core::{Herd, ScheduleEntity, Ts};
+use hetuflow_core::{Closings, Herd, ScheduleEntity, Ts};
 
 use super::schedule_cursor::Rhythm;
 
@@ -24,20 +24,23 @@ const MICRO: Duration = Duration::from_micros(1);
 struct Member<'a> {
   row: &'a ScheduleEntity,
   rhythm: Rhythm,
+  closings: &'a Closings,
   changed: bool,
 }
 
 /// The fullest minutes that a schedule of the plan takes part in; one for each minute of the day.
 pub(super) fn herds(
-  changed: &[ScheduleEntity],
-  others: &[ScheduleEntity],
+  changed: &[(ScheduleEntity, Closings)],
+  others: &[(ScheduleEntity, Closings)],
   (from, herd): (Ts, i64),
 ) -> Vec<Herd> {
   let members: Vec<Member<'_>> = [(changed, true), (others, false)]
     .into_iter()
     .flat_map(|(rows, changed)| rows.iter().map(move |row| (row, changed)))
-    .filter(|(row, _)| row.jitter_secs < SPREAD_SECS)
-    .filter_map(|(row, changed)| Some(Member { row, rhythm: Rhythm::of(row).ok()?, changed }))
+    .filter(|((row, _), _)| row.jitter_secs < SPREAD_SECS)
+    .filter_map(|((row, closings), changed)| {
+      Some(Member { row, rhythm: Rhythm::of(row).ok()?, closings, changed })
+    })
     .collect();
   let mut fullest: BTreeMap<i64, Herd> = BTreeMap::new();
   for minute in minutes(&members, from) {
@@ -59,7 +62,8 @@ fn minutes(members: &[Member<'_>], from: Ts) -> BTreeSet<i64> {
   let mut minutes = BTreeSet::new();
   for member in members.iter().filter(|member| member.changed) {
     let fires = std::iter::successors(member.rhythm.next(from), |(at, _)| member.rhythm.next(*at));
-    for (at, _) in fires.take_while(|(at, _)| *at <= end).take(FIRES_MAX) {
+    let open = |(at, _): &(Ts, _)| !member.closings.is_closed(*at);
+    for (at, _) in fires.take_while(|(at, _)| *at <= end).filter(open).take(FIRES_MAX) {
       if minutes.len() < MINUTES_MAX {
         minutes.insert(at.micros().div_euclid(60_000_000));
       }
@@ -71,8 +75,10 @@ fn minutes(members: &[Member<'_>], from: Ts) -> BTreeSet<i64> {
 fn herd_at(members: &[Member<'_>], minute: i64, herd: i64) -> Option<Herd> {
   let at = Ts::from_micros(minute * 60_000_000);
   let (before, end) = (at.minus(MICRO), at.plus(MINUTE));
-  let starts =
-    |member: &&Member<'_>| member.rhythm.next(before).is_some_and(|(fire, _)| fire < end);
+  let starts = |member: &&Member<'_>| {
+    let first = member.rhythm.next(before);
+    first.is_some_and(|(fire, _)| fire < end && !member.closings.is_closed(fire))
+  };
   let there: Vec<&Member<'_>> = members.iter().filter(starts).collect();
   let schedules = i64::try_from(there.len()).unwrap_or(i64::MAX);
   if schedules < herd {

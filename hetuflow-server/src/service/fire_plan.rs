@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hetuflow_core::{
-  ApplyChange, ApplyRequest, FireCounts, FirePlan, HERD_DEFAULT, JobPlan, JobPlanRequest,
-  NamespaceId, PLAN_DAYS_DEFAULT, ScheduleEntity, ScheduleFilter, ScheduleId, ScheduleStatus, Ts,
+  ApplyChange, ApplyRequest, Closings, FireCounts, FirePlan, FreezeEntity, HERD_DEFAULT, JobPlan,
+  JobPlanRequest, NamespaceId, PLAN_DAYS_DEFAULT, ScheduleEntity, ScheduleFilter, ScheduleId,
+  ScheduleStatus, Ts,
 };
 
 use super::apply_svc::{ApplySvc, tried};
+use super::calendar_cache::CalendarCache;
 use super::fire_diff::{Side, compare, same_rule};
 use super::fire_herds::herds;
 use super::schedule_cursor::Rhythm;
+use super::schedule_outlook::Outlook;
 use super::store::PageArgs;
 use super::{Actor, SvcError, SvcResult};
-use crate::infra::bmc::{job_bmc, schedule_bmc};
+use crate::infra::bmc::{freeze_bmc, job_bmc, schedule_bmc};
 use crate::infra::db::Conn;
 
 /// Schedules around those of the plan that are looked at for herds.
@@ -25,10 +28,10 @@ const AROUND_MAX: i64 = 2000;
 type Place = (NamespaceId, String, ScheduleId);
 
 /// One schedule on both sides.
-struct Pair {
-  job: String,
-  before: Option<Side>,
-  after: Option<Side>,
+pub(super) struct Pair {
+  pub(super) job: String,
+  pub(super) before: Option<Side>,
+  pub(super) after: Option<Side>,
 }
 
 impl ApplySvc {
@@ -47,15 +50,22 @@ impl ApplySvc {
     // Once to see which jobs it touches, and once more to read what it leaves there.
     let (mut work, changes) = tried(self.store(), actor, apply.clone()).await?;
     let from = from.unwrap_or(work.now);
-    let after = sides(&mut work.tx, &changes).await;
-    let around = around(&mut work.tx, &changes).await;
+    let cache = &self.store().calendars;
+    let now = work.now;
+    let after = sides(&mut work.tx, (cache, now), &changes).await;
+    let around = around(&mut work.tx, cache, &changes).await;
     work.roll_back().await;
     let (after, around) = (after?, around?);
     let mut conn = self.store().read().await?;
-    let before = sides(&mut conn, &changes).await?;
+    let before = sides(&mut conn, (cache, now), &changes).await?;
+    let freezes = freeze_bmc::list(&mut conn).await?;
     drop(conn);
     let until = from.plus(Duration::from_secs(86_400 * days));
-    let thinking = move || think(changes, (before, after, around), (from, until, herd));
+    let namespaces: Vec<NamespaceId> =
+      changes.iter().map(|change| change.namespace_id.clone()).collect();
+    let notes = notes(&freezes, (&namespaces.iter().collect::<Vec<_>>(), now));
+    let thinking =
+      move || JobPlan { notes, ..think(changes, (before, after, around), (from, until, herd)) };
     let plan = tokio::task::spawn_blocking(thinking).await;
     plan.map_err(|_| SvcError::unavailable("the plan was given up"))
   }
@@ -64,22 +74,44 @@ impl ApplySvc {
 /// The schedules of the jobs that a plan touches, as this connection sees them.
 async fn sides(
   conn: &mut Conn,
+  (cache, now): (&CalendarCache, Ts),
   changes: &[ApplyChange],
 ) -> SvcResult<BTreeMap<Place, (String, Side)>> {
   let mut found = BTreeMap::new();
+  let freezes = freeze_bmc::list(conn).await?;
   for change in changes {
     let job = job_bmc::get_by_name(conn, &change.namespace_id, &change.name).await?;
     let Some(job) = job else { continue };
-    for schedule in schedule_bmc::list_of_job(conn, job.id).await? {
+    let schedules = schedule_bmc::list_of_job(conn, job.id).await?;
+    let book = cache.book(conn, &schedules).await?;
+    for schedule in schedules {
+      // What cannot be asked leaves nothing out.
+      let known = (&book, freezes.as_slice());
+      let outlook = Outlook::new((&schedule, None), known, now).unwrap_or_default();
       let place = (job.namespace_id.clone(), job.name.clone(), schedule.id);
-      found.insert(place, (job.name.clone(), Side { schedule, job_status: job.status }));
+      found.insert(place, (job.name.clone(), Side { schedule, job_status: job.status, outlook }));
     }
   }
   Ok(found)
 }
 
+/// Freezes of these namespaces that nobody knows the end of.
+pub(super) fn notes(
+  freezes: &[FreezeEntity],
+  (namespaces, now): (&[&NamespaceId], Ts),
+) -> Vec<String> {
+  let endless = |one: &&FreezeEntity| {
+    one.until.is_none() && namespaces.iter().any(|namespace| one.holds(namespace, now))
+  };
+  freezes.iter().filter(endless).map(FreezeEntity::told).collect()
+}
+
 /// Schedules of the same namespaces that fire.
-async fn around(conn: &mut Conn, changes: &[ApplyChange]) -> SvcResult<Vec<ScheduleEntity>> {
+async fn around(
+  conn: &mut Conn,
+  cache: &CalendarCache,
+  changes: &[ApplyChange],
+) -> SvcResult<Vec<(ScheduleEntity, Closings)>> {
   let mut namespaces: Vec<&NamespaceId> = changes.iter().map(|one| &one.namespace_id).collect();
   namespaces.sort_unstable();
   namespaces.dedup();
@@ -90,7 +122,12 @@ async fn around(conn: &mut Conn, changes: &[ApplyChange]) -> SvcResult<Vec<Sched
       status: Some(ScheduleStatus::Enabled),
       ..ScheduleFilter::default()
     };
-    found.extend(schedule_bmc::list(conn, &filter, &PageArgs::first(AROUND_MAX)).await?.data);
+    let rows = schedule_bmc::list(conn, &filter, &PageArgs::first(AROUND_MAX)).await?.data;
+    let book = cache.book(conn, &rows).await?;
+    found.extend(rows.into_iter().map(|row| {
+      let closings = book.closings(&row).unwrap_or_default();
+      (row, closings)
+    }));
   }
   Ok(found)
 }
@@ -100,7 +137,7 @@ type Known = BTreeMap<Place, (String, Side)>;
 /// Pure: the plan.
 fn think(
   changes: Vec<ApplyChange>,
-  (before, after, around): (Known, Known, Vec<ScheduleEntity>),
+  (before, after, around): (Known, Known, Vec<(ScheduleEntity, Closings)>),
   (from, until, herd): (Ts, Ts, i64),
 ) -> JobPlan {
   let (mut schedules, mut unchanged) = (Vec::new(), 0);
@@ -113,16 +150,17 @@ fn think(
       continue;
     }
     if let Some(side) = pair.after.as_ref().filter(|side| side.is_on()) {
-      changed.push(side.schedule.clone());
+      changed.push((side.schedule.clone(), side.outlook.closings.clone()));
     }
     let plan = plan_of(namespace, &pair, (from, until));
     add(&mut totals, &plan.counts);
     schedules.push(plan);
   }
-  let others: Vec<ScheduleEntity> =
-    around.into_iter().filter(|row| !changed.iter().any(|one| one.id == row.id)).collect();
+  let is_changed = |row: &ScheduleEntity| changed.iter().any(|one| one.0.id == row.id);
+  let others: Vec<_> = around.into_iter().filter(|one| !is_changed(&one.0)).collect();
   let herds = herds(&changed, &others, (from, herd));
-  JobPlan { applied: false, changes, from, until, schedules, unchanged, totals, herds }
+  let notes = Vec::new();
+  JobPlan { applied: false, changes, from, until, schedules, unchanged, totals, herds, notes }
 }
 
 fn pairs(before: Known, after: Known) -> BTreeMap<Place, Pair> {
@@ -137,7 +175,7 @@ fn pairs(before: Known, after: Known) -> BTreeMap<Place, Pair> {
   pairs
 }
 
-fn plan_of(namespace_id: NamespaceId, pair: &Pair, span: (Ts, Ts)) -> FirePlan {
+pub(super) fn plan_of(namespace_id: NamespaceId, pair: &Pair, span: (Ts, Ts)) -> FirePlan {
   let (before, after) = (pair.before.as_ref(), pair.after.as_ref());
   let row = after.or(before).map(|side| &side.schedule);
   let rhythm = row.map(Rhythm::of);
@@ -184,7 +222,7 @@ fn hashes(text: &str) -> bool {
   names || text.contains('~')
 }
 
-fn add(totals: &mut FireCounts, counts: &FireCounts) {
+pub(super) fn add(totals: &mut FireCounts, counts: &FireCounts) {
   totals.before += counts.before;
   totals.after += counts.after;
   totals.added += counts.added;

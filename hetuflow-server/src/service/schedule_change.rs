@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use hetuflow_core::{
   DstGap, DstOverlap, FieldError, JobEntity, JobId, MisfirePolicy, NamespaceId, OverlapPolicy,
   QUEUE_MAX_DEFAULT, ScheduleEntity, ScheduleForCreate, ScheduleId, ScheduleStatus, Topic, Ts,
-  exclude_rules,
+  calendar_items,
 };
 use serde_json::{Value, json};
 
 use super::plan::settle;
+use super::schedule_calendars::check_calendars;
 use super::schedule_cursor::{first_after, zone_name};
 use super::schedule_hold::{stop_claimed, take_back};
 use super::store::Work;
@@ -102,7 +103,8 @@ pub(super) fn row_of(
     dst_gap: new.dst_gap.unwrap_or(DstGap::Auto),
     dst_overlap: new.dst_overlap.unwrap_or(DstOverlap::Auto),
     jitter_secs: new.jitter_secs.map_or(0, whole_secs),
-    exclude: exclude_rules(&new.exclude),
+    include: calendar_items(&new.include),
+    exclude: calendar_items(&new.exclude),
     start_time: new.start_time,
     end_time: new.end_time,
     max_count: new.max_count,
@@ -167,6 +169,7 @@ pub(super) async fn insert_schedule(
 ) -> SvcResult<ScheduleEntity> {
   let row = row_of((job.id, &job.namespace_id), (new, name), (&actor.name, work.now));
   refuse_never(&row)?;
+  check_calendars(work, &row).await?;
   put(work, &row).await?;
   work.note(&row.namespace_id, subject(&row), "schedule.created", told(&row));
   Ok(row)

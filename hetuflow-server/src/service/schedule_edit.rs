@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::job_change::{find_job, refuse_adhoc, stale};
 use super::plan::settle;
+use super::schedule_calendars::check_calendars;
 use super::schedule_change::{
   Naming, delete_schedule, insert_schedule, name_taken, refuse_never, subject, told,
 };
@@ -19,7 +20,7 @@ use crate::infra::bmc::watch_names::Named;
 use crate::infra::bmc::{plan_bmc, schedule_bmc};
 use crate::infra::db::Conn;
 
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
   "name",
   "description",
   "cron_expression",
@@ -29,6 +30,7 @@ const FIELDS: [&str; 22] = [
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
+  "include",
   "exclude",
   "end_time",
   "max_count",
@@ -189,6 +191,7 @@ async fn write(
   let mut revoked = 0;
   if change.changes_timing() {
     refuse_never(&ScheduleEntity { next_run_at: first_after(&row, work.now), ..row.clone() })?;
+    check_calendars(work, &row).await?;
     let hold = hold_of(&actor.name, &before, row.status);
     schedule_bmc::set_hold(&mut work.tx, row.id, &hold).await?;
     revoked = restart(work, row.id).await?;
@@ -222,6 +225,7 @@ fn apply_mask(change: &mut ScheduleForUpdate) {
     dst_gap,
     dst_overlap,
     jitter_secs,
+    include,
     exclude,
     end_time,
     max_count,

@@ -1,5 +1,7 @@
 //! What a schedule would do next, with the same code that plans it.
 
+use std::time::Duration;
+
 use hetuflow_core::{
   ClockNote, FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate,
   ScheduleId, SchedulePreview, Ts, cron_field_error,
@@ -8,17 +10,23 @@ use jiff::tz::TimeZone;
 
 use super::schedule_change::row_of;
 use super::schedule_cursor::Rhythm;
+use super::schedule_outlook::Outlook;
 use super::{SvcError, SvcResult};
 
 /// Most instants of one preview.
 pub const PREVIEW_MAX: i64 = 1000;
+const MICRO: Duration = Duration::from_micros(1);
 
-/// The next instants of a schedule after `from`, no more than it has runs left.
+/// Lines about what is skipped, beyond those about fires.
+const SKIPPED_MAX: usize = 20;
+
+/// The next fires of a schedule after `from`, no more than it has runs left, and between them what is
+/// known to be skipped, each stretch as one line.
 ///
 /// # Errors
 /// 422 for a count out of range, or a stored rule that cannot be read.
 pub(super) fn preview_of(
-  schedule: &ScheduleEntity,
+  (schedule, outlook): (&ScheduleEntity, &Outlook),
   (count, from): (i64, Ts),
 ) -> SvcResult<SchedulePreview> {
   if !(1..=PREVIEW_MAX).contains(&count) {
@@ -28,48 +36,86 @@ pub(super) fn preview_of(
   let rhythm = Rhythm::of(schedule)
     .map_err(|error| SvcError::invalid(vec![cron_field_error(error, "/cron_expression")]))?;
   let left = schedule.max_count.map_or(count, |most| most.saturating_sub(schedule.run_count));
-  let zone = rhythm.zone(&schedule.timezone);
-  let (mut next, mut after) = (Vec::new(), from);
-  // A wish is for the very next ones; a look from elsewhere does not know which they are.
-  let first = schedule.next_run_at.is_some_and(|next| from <= next);
-  let mut skips = if first { schedule.skip_next } else { 0 };
-  for _ in 0..count.min(left) {
-    let Some((at, note)) = rhythm.next(after) else { break };
-    let left_out = skips > 0 && schedule.next_run_at.is_some_and(|next| at >= next);
-    skips -= i64::from(left_out);
-    let wish = schedule.skip_reason.as_deref().filter(|_| left_out);
-    let mut fire = shown((at, note), &zone);
-    fire.note = wish.map(str::to_owned).or(fire.note);
-    next.push(fire);
-    after = at;
+  let mut walk = Walk::new(schedule, &rhythm, from);
+  let (mut next, mut fires) = (Vec::new(), 0);
+  let wanted = count.min(left);
+  while fires < wanted
+    && next.len() < wanted.unsigned_abs() as usize + SKIPPED_MAX
+    && let Some(line) = walk.line(outlook)
+  {
+    fires += i64::from(line.skipped.is_none());
+    next.push(line);
   }
+  let held = outlook.endless().map(|hold| hold.reason.clone());
   let timezone = schedule.timezone.clone();
-  Ok(SchedulePreview { description: rhythm.describe(), timezone, next })
+  Ok(SchedulePreview { description: rhythm.describe(), timezone, held, next })
+}
+
+/// A look along the instants of a schedule.
+struct Walk<'a> {
+  schedule: &'a ScheduleEntity,
+  rhythm: &'a Rhythm,
+  zone: TimeZone,
+  after: Ts,
+  /// So many of the next ones are to be left out.
+  skips: i64,
+}
+
+impl<'a> Walk<'a> {
+  fn new(schedule: &'a ScheduleEntity, rhythm: &'a Rhythm, from: Ts) -> Self {
+    // A wish is for the very next ones; a look from elsewhere does not know which they are.
+    let first = schedule.next_run_at.is_some_and(|next| from <= next);
+    let skips = if first { schedule.skip_next } else { 0 };
+    Self { schedule, rhythm, zone: rhythm.zone(&schedule.timezone), after: from, skips }
+  }
+
+  /// The next fire, or the next stretch that is skipped.
+  fn line(&mut self, outlook: &Outlook) -> Option<NextFire> {
+    let (at, note) = self.rhythm.next(self.after)?;
+    self.after = at;
+    let mut line = shown((at, note), &self.zone);
+    if let Some((reason, until)) = outlook.stretch(at) {
+      let last = until.minus(MICRO);
+      let to = self.rhythm.previous(until).filter(|to| *to > at);
+      self.after = last.max(at);
+      line.skipped = Some(reason);
+      line.count = to.map(|to| i64::try_from(self.rhythm.count(at, to)).unwrap_or(i64::MAX));
+      line.to = to;
+    } else if self.skips > 0 && self.schedule.next_run_at.is_some_and(|next| at >= next) {
+      self.skips -= 1;
+      let reason = self.schedule.skip_reason.clone();
+      line.skipped = Some(reason.unwrap_or_else(|| "it is to be left out".to_owned()));
+    }
+    Some(line)
+  }
 }
 
 /// An instant as people see it.
 pub(super) fn shown((at, note): (Ts, Option<ClockNote>), zone: &TimeZone) -> NextFire {
   let local = at.instant().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-  NextFire { at, local, note: note.map(|note| note.to_string()) }
+  let note = note.map(|note| note.to_string());
+  NextFire { at, local, note, skipped: None, count: None, to: None }
 }
 
-/// The same for a checked request; nothing is stored, and `H` shows one possible place.
-///
-/// # Errors
-/// As [`preview_of`].
-pub(super) fn preview_of_new(
+/// The row that a checked request would be in a namespace; `H` has one possible place.
+pub(super) fn row_of_new(
   new: &ScheduleForCreate,
-  (count, from): (i64, Ts),
-) -> SvcResult<SchedulePreview> {
-  let job = (JobId(uuid::Uuid::nil()), &NamespaceId::default());
+  (namespace, from): (&NamespaceId, Ts),
+) -> ScheduleEntity {
+  let job = (JobId(uuid::Uuid::nil()), namespace);
   let mut row = row_of(job, (new, "preview".to_owned()), ("preview", from));
   row.id = ScheduleId(uuid::Uuid::nil());
-  preview_of(&row, (count, from))
+  row
 }
 
 #[cfg(test)]
 mod tests {
   use super::*;
+
+  fn preview_of_new(new: &ScheduleForCreate, span: (i64, Ts)) -> SvcResult<SchedulePreview> {
+    let row = row_of_new(new, (&NamespaceId::default(), span.1));
+    preview_of((&row, &Outlook::default()), span)
+  }
 
   fn preview(json: serde_json::Value, count: i64, from: &str) -> Vec<String> {
     let new: ScheduleForCreate = serde_json::from_value(json).expect("readable");

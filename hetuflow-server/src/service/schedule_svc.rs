@@ -12,8 +12,9 @@ use super::schedule_edit::{
   ScheduleRef, create_one, delete_one, find_schedule, switch_one, update_one,
 };
 use super::schedule_hold::{pause_one, resume_one, skip_next_one};
+use super::schedule_outlook::{Outlook, refused};
 pub use super::schedule_preview::PREVIEW_MAX;
-use super::schedule_preview::{preview_of, preview_of_new};
+use super::schedule_preview::{preview_of, row_of_new};
 use super::store::{PageArgs, Store};
 use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::{fire_bmc, schedule_bmc};
@@ -28,6 +29,11 @@ impl ScheduleSvc {
   /// Over a store.
   pub fn new(store: Store) -> Self {
     Self { store }
+  }
+
+  /// The store that it works on.
+  pub(super) fn store(&self) -> &Store {
+    &self.store
   }
 
   /// The same use cases; with `true` changes are tried, answered and undone.
@@ -210,24 +216,33 @@ impl ScheduleSvc {
     (count, from): (i64, Option<Ts>),
   ) -> SvcResult<SchedulePreview> {
     let schedule = self.get(actor, which).await?;
-    preview_of(&schedule, (count, from.unwrap_or_else(Ts::now)))
+    let mut conn = self.store.read().await?;
+    let now = conn.now().await?;
+    let outlook = Outlook::read(&mut conn, &self.store.calendars, &schedule, now).await?;
+    preview_of((&schedule, &outlook), (count, from.unwrap_or(now)))
   }
 
-  /// The next fires that a schedule would have; nothing is stored.
+  /// The next fires that a schedule would have in a namespace; nothing is stored.
   ///
   /// # Errors
-  /// The broken rules.
-  pub fn preview(
+  /// The broken rules; 403 below viewer.
+  pub async fn preview(
     &self,
     actor: &Actor,
-    mut new: ScheduleForCreate,
+    (namespace, mut new): (Option<&NamespaceId>, ScheduleForCreate),
     (count, from): (i64, Option<Ts>),
   ) -> SvcResult<SchedulePreview> {
-    actor.require_role(Role::Viewer)?;
+    let namespace = actor.namespace(namespace);
+    actor.require(Role::Viewer, &namespace)?;
     let mut errors = Vec::new();
     new.check(&mut errors);
     SvcError::check(errors)?;
-    preview_of_new(&new, (count, from.unwrap_or_else(Ts::now)))
+    let mut conn = self.store.read().await?;
+    let from = from.unwrap_or(conn.now().await?);
+    let row = row_of_new(&new, (&namespace, from));
+    let book = self.store.calendars.book(&mut conn, [&row]).await?;
+    let closings = book.closings(&row).map_err(refused)?;
+    preview_of((&row, &Outlook::of_calendars(closings)), (count, from))
   }
 
   /// The fires of a schedule, newest first.

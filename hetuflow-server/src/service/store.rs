@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hetuflow_core::{Change, FieldError, NamespaceId, Subject, Topic, Ts};
 use serde_json::Value;
 
+use super::calendar_cache::CalendarCache;
 use super::{SvcError, SvcResult};
 use crate::infra::bmc::event_bmc::{self, Journal};
 use crate::infra::bmc::hot::NewTask;
@@ -20,6 +21,8 @@ pub struct Store {
   pub db: Db,
   /// The wakes.
   pub bus: Arc<Bus>,
+  /// Calendars that were read.
+  pub(super) calendars: Arc<CalendarCache>,
   /// Transactions are tried and undone.
   dry: bool,
 }
@@ -27,7 +30,7 @@ pub struct Store {
 impl Store {
   /// Puts the two together.
   pub fn new(db: Db, bus: Arc<Bus>) -> Self {
-    Self { db, bus, dry: false }
+    Self { db, bus, calendars: Arc::default(), dry: false }
   }
 
   /// The same store; with `true` its [`Work`] is done, answered and undone, so that the asker hears
@@ -55,10 +58,21 @@ impl Store {
       Ok(now) => now,
       Err(error) => return tx.end(Err(SvcError::from(error))).await,
     };
-    let bus = Arc::clone(&self.bus);
+    let (bus, calendars) = (Arc::clone(&self.bus), Arc::clone(&self.calendars));
     let journal = Journal::default();
     let (due, dry) = (Vec::new(), self.dry);
-    Ok(Work { tx, now, bus, journal, replans: false, readmits: false, stops: false, due, dry })
+    Ok(Work {
+      tx,
+      now,
+      calendars,
+      bus,
+      journal,
+      replans: false,
+      readmits: false,
+      stops: false,
+      due,
+      dry,
+    })
   }
 }
 
@@ -68,6 +82,8 @@ pub struct Work {
   pub tx: Conn,
   /// The instant of all that it writes.
   pub now: Ts,
+  /// Calendars that were read.
+  pub(super) calendars: Arc<CalendarCache>,
   bus: Arc<Bus>,
   journal: Journal,
   replans: bool,

@@ -11,6 +11,7 @@ use hetuflow_core::{
 use super::admission::tell_limits;
 use super::agent_svc::serves;
 use super::fit::{Load, distance, judge, summary};
+use super::schedule_why::beside_a_run;
 use super::task_svc::TaskSvc;
 use super::why_blocked::tell_blocked;
 use super::why_change::changes;
@@ -57,6 +58,9 @@ impl TaskSvc {
     }
     if task.status == TaskStatus::Blocked {
       tell_blocked(&mut conn, &mut why, &task).await?;
+    }
+    if why.waiting {
+      why.beside = beside_a_run(&mut conn, &self.store.calendars, (&task, now)).await?;
     }
     let due = matches!(task.status, TaskStatus::Pending | TaskStatus::WaitingRetry);
     let held = match &row {
@@ -228,6 +232,7 @@ fn told(task: &TaskEntity, row: Option<&WaitingRow>, now: Ts) -> TaskWhy {
     facts: Vec::new(),
     knob: None,
     limits: Vec::new(),
+    beside: Vec::new(),
     agents: Vec::new(),
     agents_total: 0,
   }

@@ -60,6 +60,7 @@ impl Past {
       order,
       parallelism,
       only,
+      with_excluded: false,
       dry_run: false,
     };
     change(&mut wish);

@@ -14,6 +14,7 @@ mod fleet;
 mod hand_out;
 mod hot_path;
 mod limits;
+mod named_calendars;
 mod overdue;
 mod placement;
 mod planner;
@@ -102,6 +103,13 @@ both_engines! {
   planner_holds::a_freeze_ends_at_its_time,
   calendars::nothing_fires_in_a_blackout,
   calendars::calendars_are_checked_and_kept,
+  named_calendars::a_schedule_leaves_its_calendars_out,
+  named_calendars::an_outage_tells_calendars_apart,
+  named_calendars::what_is_named_is_there_and_stays,
+  named_calendars::a_change_is_for_what_comes,
+  named_calendars::a_calendar_that_is_gone_stops_its_schedule_alone,
+  named_calendars::previews_mark_what_is_left_out,
+  named_calendars::a_backfill_leaves_calendars_alone,
   planner_faults::steps_of_the_clock_repeat_nothing,
   planner_faults::outages_leave_no_instant_without_a_row,
   planner_faults::poisoned_rows_stop_nobody,

@@ -54,6 +54,7 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     dst_gap: DstGap::Auto,
     dst_overlap: DstOverlap::Auto,
     jitter_secs: 0,
+    include: Vec::new(),
     exclude: Vec::new(),
     start_time: None,
     end_time: None,

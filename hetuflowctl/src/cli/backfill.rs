@@ -101,6 +101,9 @@ pub struct BackfillArgs {
   /// So many tasks at the same time
   #[arg(long, visible_alias = "max-parallel", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=BACKFILL_PARALLELISM_MAX))]
   pub parallelism: i64,
+  /// Run instants that calendars leave out too
+  #[arg(long)]
+  pub with_excluded: bool,
   /// Only count
   #[arg(long)]
   pub dry_run: bool,

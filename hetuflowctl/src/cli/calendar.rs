@@ -47,4 +47,7 @@ pub struct CalendarSet {
   /// What it is for
   #[arg(long, value_name = "TEXT")]
   pub description: Option<String>,
+  /// Only show the fires that would change, of 90 days
+  #[arg(long)]
+  pub dry_run: bool,
 }

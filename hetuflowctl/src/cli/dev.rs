@@ -8,7 +8,7 @@ use clap::Args;
 /// A whole hetuflow on this machine.
 #[derive(Debug, Clone, Args)]
 pub struct DevArgs {
-  /// Print log lines only; nothing interactive
+  /// Print log lines only; else a terminal gets the full-screen face, and leaving it stops all
   #[arg(long)]
   pub headless: bool,
   /// Port of the server; the next free one where it is taken

@@ -48,6 +48,8 @@ pub enum ScheduleVerb {
   Explain(ExplainArgs),
   /// What never fires, unknown zones, changes of the clocks, too many at once
   Check(CheckArgs),
+  /// What holds a schedule back, rule by rule, and when it fires
+  Why(Name),
   /// What a schedule has fired and skipped
   Fires(FiresArgs),
   /// Run a schedule for instants of the past: counted first, then asked once
@@ -96,8 +98,11 @@ pub struct Timing {
   /// Fire up to so much later, always by the same time
   #[arg(long, value_name = "DUR", value_parser = read_duration)]
   pub jitter: Option<Duration>,
-  /// Do not fire then: 12-25, SAT-SUN, 22:00-06:00, easter+1… (repeatable)
-  #[arg(long, value_name = "RULE")]
+  /// Fire only then: a calendar's name or a rule (repeatable)
+  #[arg(long, value_name = "CALENDAR|RULE")]
+  pub include: Vec<String>,
+  /// Do not fire then: a calendar's name, or 12-25, SAT-SUN, 22:00-06:00… (repeatable)
+  #[arg(long, value_name = "CALENDAR|RULE")]
   pub exclude: Vec<String>,
   /// Do not fire on the days of this iCalendar file (repeatable)
   #[arg(long, value_name = "FILE")]
@@ -150,6 +155,12 @@ pub struct ScheduleCreate {
 pub struct ScheduleSet {
   /// The schedule
   pub name: String,
+  /// Fire at any time again: forget what was included
+  #[arg(long, conflicts_with = "include")]
+  pub no_include: bool,
+  /// Leave nothing out any more
+  #[arg(long, conflicts_with_all = ["exclude", "exclude_ics"])]
+  pub no_exclude: bool,
   /// When.
   #[command(flatten)]
   pub timing: Timing,

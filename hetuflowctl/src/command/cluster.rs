@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::cli::{ClusterVerb, GoOnOptions, HoldOptions};
 use crate::client::{Call, CtlError, path_of};
+use crate::command::missed;
 use crate::command::session::Session;
 use crate::output::{Outcome, View};
 
@@ -53,7 +54,11 @@ pub async fn resume(
   namespace: Option<&str>,
   go_on: &GoOnOptions,
 ) -> Result<Outcome, CtlError> {
-  let call = Call::post(path(namespace, "resume")).json(&ResumeRequest { missed: go_on.missed });
+  let missed = match go_on.missed {
+    Some(missed) => Some(missed),
+    None => missed::of_freeze(session)?,
+  };
+  let call = Call::post(path(namespace, "resume")).json(&ResumeRequest { missed });
   let freeze: FreezeEntity = session.client()?.fetch(call).await?;
   let what = namespace.map_or("cluster".to_owned(), |name| format!("namespace/{name}"));
   Ok(View::text(format!("{what} resumed\n"), serde_json::json!(freeze)).into())

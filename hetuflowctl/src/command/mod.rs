@@ -27,6 +27,7 @@ mod label_filter;
 mod legacy;
 mod live;
 mod man;
+mod missed;
 mod names;
 mod object;
 mod openapi;
@@ -171,6 +172,7 @@ async fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Outcome, Ctl
     ScheduleVerb::Next(args) => schedule::next::run(session, args).await,
     ScheduleVerb::Explain(args) => schedule::explain::run(args),
     ScheduleVerb::Check(args) => schedule::check::run(session, args).await,
+    ScheduleVerb::Why(args) => schedule::why::run(session, args).await,
     ScheduleVerb::Fires(args) => object::list::fires(session, args).await,
     ScheduleVerb::Backfill(args) => backfill::create(session, args).await,
   }

@@ -74,6 +74,7 @@ pub fn schedule() -> ScheduleEntity {
     dst_gap: hetuflow_core::DstGap::Auto,
     dst_overlap: hetuflow_core::DstOverlap::Auto,
     jitter_secs: 0,
+    include: Vec::new(),
     exclude: Vec::new(),
     start_time: None,
     end_time: None,

@@ -35,7 +35,7 @@ pub use look::{Format, Look, TimeStyle, Wishes};
 pub use pager::{is_wanted as pager_is_wanted, show as show_in_pager};
 pub use pattern::human_bytes;
 pub use progress::Progress;
-pub use prompt::{ask, ask_word, read_secret};
+pub use prompt::{ask, ask_word, choose, read_secret};
 pub use sanitize::visible;
 pub use view::{
   Column, Live, LiveFrame, LogLine, LogPiece, LogStyle, Outcome, Page, Record, Rows, Screen,

@@ -95,6 +95,7 @@ fn schedule_spec(schedule: &ScheduleEntity) -> Value {
   let overlap = Some(schedule.dst_overlap).filter(|overlap| *overlap != DstOverlap::Auto);
   put("dst_overlap", json!(overlap));
   put("jitter_secs", json!(Some(schedule.jitter_secs).filter(|secs| *secs != 0)));
+  put("include", json!(Some(&schedule.include).filter(|rules| !rules.is_empty())));
   put("exclude", json!(Some(&schedule.exclude).filter(|rules| !rules.is_empty())));
   let from = Some(schedule.interval_from).filter(|from| *from != IntervalFrom::Start);
   put("interval_from", json!(from));

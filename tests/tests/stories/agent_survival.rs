@@ -17,6 +17,7 @@ both_engines!(
   a_killed_executor_is_followed_by_another,
   claims_that_were_never_started_go_back,
   a_task_that_waits_for_its_instant_outlives_its_agent,
+  an_executor_that_only_waits_leaves_without_its_agent,
   a_stop_that_a_dead_agent_was_told_is_followed,
   what_waits_starts_without_a_server_after_its_grace,
 );
@@ -223,6 +224,29 @@ async fn a_task_that_waits_for_its_instant_outlives_its_agent(engine: Engine) ->
   let late = i128::try_from(begun)? - at.as_nanosecond();
   ensure!(late >= 0, "{late} ns: never early");
   assert_eq!(truth.started_twice()?, []);
+  cluster.finish()
+}
+
+/// Nobody comes for a while: an executor that has nothing but a wait does not stay for ever, and the
+/// next one knows of it.
+async fn an_executor_that_only_waits_leaves_without_its_agent(engine: Engine) -> Result<()> {
+  let mut cluster = Cluster::builder().engine(engine).start().await?;
+  let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
+  let at = jiff::Timestamp::now() + std::time::Duration::from_secs(4);
+  let config = json!({ "script": truth.payload("true") });
+  let id = submit(&api, &json!({ "config": config, "scheduled_at": at.to_string() })).await?;
+  wait_status(&api, &id, &["dispatched"]).await?;
+  let executor = cluster.agent(0).executor_pid()?;
+  cluster.kill9_agent(0)?;
+  let stat = format!("/proc/{executor}/stat");
+  wait::until("the executor to leave", LIMIT, || async {
+    let stat = std::fs::read_to_string(&stat).unwrap_or_default();
+    (stat.is_empty() || stat.contains(") Z ")).then_some(())
+  })
+  .await?;
+  cluster.restart_agent(0)?;
+  let done = wait_status(&api, &id, &["succeeded"]).await?;
+  assert_eq!((&done["attempt"], truth.starts()?.len()), (&json!(1), 1));
   cluster.finish()
 }
 

@@ -78,6 +78,13 @@ fn specs() -> Vec<(&'static str, Value)> {
   let limits = json!({ "max_memory_mb": 100, "max_cpu_percent": 0.5, "max_cpu_secs": 60,
     "max_execution_time_secs": 500, "max_output_size_bytes": 4000, "max_processes": 9,
     "max_file_mb": 3, "sustain_secs": 4 });
+  let run = "0199b1c0-0000-7000-8000-000000000001";
+  let inputs = json!([
+    { "content_hash": "ab".repeat(32), "to": "a", "mode": "0755" },
+    { "instance_id": run, "name": "x", "to": "b" },
+    { "task_id": run, "name": "y", "to": "c" },
+    { "job": "build", "name": "z", "to": "d" },
+  ]);
   let config = json!({ "cmd": "bash", "args": ["-c", "true"], "stdin": "x",
     "working_directory": "/tmp", "timeout": 300, "total_timeout_secs": 3600, "max_retries": 3,
     "retry_interval": 5.5, "capture_output": false, "max_output_size": 1000, "log_policy": "drop",
@@ -95,7 +102,7 @@ fn specs() -> Vec<(&'static str, Value)> {
     "dedup": { "mode": "debounce", "key": "{{ params.a }}", "window_secs": 10,
       "max_wait_secs": 20 },
     "semaphores": [{ "name": "tapes", "slots": 2, "key": "{{ params.a }}" }],
-    "secrets": ["pw"], "artifacts": { "out": ["*.txt"], "retention": 3600 } });
+    "secrets": ["pw"], "artifacts": { "in": inputs, "out": ["*.txt"], "retention": 3600 } });
   let schedule = json!({ "name": "whole-cron", "description": "when", "schedule_kind": "cron",
     "cron_expression": "5 4 * * MON", "timezone": "Europe/Berlin", "dst_gap": "skip",
     "dst_overlap": "both", "jitter_secs": 5, "exclude": ["12-25"],

@@ -20,6 +20,8 @@ both_engines!(
   a_file_that_is_still_coming_is_waited_for,
   what_is_wrong_is_told_and_nothing_starts,
   the_same_file_is_fetched_once,
+  who_does_not_wait_any_longer_starts_nothing,
+  files_belong_to_the_user_of_the_task,
 );
 
 fn sha256(bytes: &[u8]) -> String {
@@ -354,5 +356,56 @@ async fn the_same_file_is_fetched_once(engine: Engine) -> Result<()> {
   let id = submit(&api, &new).await?;
   let end = wait_status(&api, &id, &["failed"]).await?;
   assert_eq!(end["reason"], "not_started(input_missing)", "{end}");
+  nothing_is_left(cluster).await
+}
+
+/// A cancel, and a wait that is over, while a file comes over a slow link.
+async fn who_does_not_wait_any_longer_starts_nothing(engine: Engine) -> Result<()> {
+  let host = Host::new()?;
+  let settings = "[agent.process]\ninput_fetch_timeout = '3s'";
+  let builder = Cluster::builder().engine(engine).agents_on(&host).agent_settings(settings);
+  let mut cluster = builder.start().await?;
+  let api = cluster.api();
+  put(&cluster, "large", &noise(2_000_000)).await?;
+  host.slow_down(1_000_000)?;
+  let started = cluster.dir().join("started");
+  let config = json!({ "command": format!("touch {}", started.display()),
+    "artifacts": { "in": [{ "name": "large" }] } });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  more_came(&mut cluster, 0).await?;
+  api.post_ok(&format!("/tasks/{id}/cancel"), &json!({})).await?;
+  wait_status(&api, &id, &["cancelled"]).await?;
+  let folder = cluster.agent(0).state_dir().join("inputs");
+  wait::until_ok("the part to go", LIMIT, || async {
+    let left = std::fs::read_dir(&folder).into_iter().flatten().count();
+    if left == 0 { Ok(()) } else { Err(left) }
+  })
+  .await?;
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let end = wait_status(&api, &id, &["failed"]).await?;
+  assert_eq!(end["reason"], "not_started(input_timeout)", "{end}");
+  ensure!(text(&end, "error_message")?.contains("input_fetch_timeout"), "{end}");
+  ensure!(!started.exists(), "nothing may start without its files");
+  host.heal()?;
+  let id = submit(&api, &json!({ "config": config })).await?;
+  wait_status(&api, &id, &["succeeded"]).await?;
+  nothing_is_left(cluster).await
+}
+
+async fn files_belong_to_the_user_of_the_task(engine: Engine) -> Result<()> {
+  let settings = "[agent]\nrun_as_allow = ['nobody']\nallow_root_tasks = false";
+  let cluster = Cluster::builder().engine(engine).agent_settings(settings).start().await?;
+  let api = cluster.api();
+  put(&cluster, "f", b"given\n").await?;
+  let inputs = json!([{ "name": "f" }, { "name": "f", "to": "sub/run", "mode": "0700" }]);
+  let command = "echo more >> f; cat f; stat -c '%U %a' f sub sub/run; touch sub/own";
+  let mut config = json!({ "run_as": "nobody", "command": command, "artifacts": { "in": inputs } });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let wanted = "given\nmore\nnobody 644\nnobody 700\nnobody 700\n";
+  assert_eq!(said(&api, &id).await?, wanted);
+  config["working_directory"] = json!("/");
+  config["command"] = json!("cd $HETUFLOW_INPUTS && cat sub/run && rm f && stat -c '%U %a' .");
+  let id = submit(&api, &json!({ "config": config })).await?;
+  assert_eq!(said(&api, &id).await?, "given\nnobody 700\n");
   nothing_is_left(cluster).await
 }

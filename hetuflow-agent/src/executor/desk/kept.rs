@@ -136,10 +136,10 @@ impl Desk {
     self.kept.is_empty() && self.held.is_empty()
   }
 
-  /// Only ends are in hand, and the journal has them: the next executor tells them.
+  /// Only ends are in hand, and what was never started; the journal has both for the next executor.
   pub(super) fn is_written_down(&self) -> bool {
-    let over = |held: &Held| matches!(held.phase, HeldPhase::Ended { .. });
-    self.held.values().all(over) && self.kept.values().all(|k| matches!(k.told, Told::Ended(_)))
+    let rests = |held: &Held| matches!(held.phase, HeldPhase::Ended { .. } | HeldPhase::Waiting(_));
+    self.held.values().all(rests) && self.kept.values().all(|k| matches!(k.told, Told::Ended(_)))
   }
 
   /// Nothing lives, and nobody is there to hear of what is kept; the journal has the ends.

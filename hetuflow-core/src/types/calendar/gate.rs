@@ -28,7 +28,7 @@ impl Calendar {
   }
 
   /// A later instant up to which it covers everything from `at` on; not always the last one.
-  fn covered_until(&self, at: Timestamp) -> Option<Timestamp> {
+  pub fn covered_until(&self, at: Timestamp) -> Option<Timestamp> {
     let (date, second) = self.wall(at);
     let mut end: Option<Timestamp> = None;
     for rule in &self.rules {
@@ -47,7 +47,7 @@ impl Calendar {
   }
 
   /// A later instant up to which it covers nothing from `at` on, where it does not cover `at`.
-  fn bare_until(&self, at: Timestamp) -> Timestamp {
+  pub fn bare_until(&self, at: Timestamp) -> Timestamp {
     let (date, second) = self.wall(at);
     let mut next = self.instant(date, 86_400, at);
     for rule in &self.rules {

@@ -16,6 +16,7 @@
 mod day;
 mod gate;
 mod ics;
+mod item;
 mod rule;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ mod tests;
 
 pub use gate::{Calendar, CalendarGate};
 pub use ics::{IcsRules, read_ics};
+pub use item::{CalendarItem, check_calendar_name};
 pub use rule::CalendarRule;

@@ -14,6 +14,8 @@ use crate::infra::db::{Conn, DbError};
 pub enum Ahead<'a> {
   /// Of one schedule.
   Schedule(ScheduleId),
+  /// Of these schedules.
+  Schedules(&'a [ScheduleId]),
   /// Of all schedules of a namespace.
   Namespace(&'a NamespaceId),
   /// Of all schedules.
@@ -22,9 +24,20 @@ pub enum Ahead<'a> {
 
 impl Ahead<'_> {
   /// The condition on live rows, with `$1` for whose.
-  fn condition(self) -> (&'static str, Vec<Param>) {
+  fn condition(self, sqlite: bool) -> (&'static str, Vec<Param>) {
     match self {
       Self::Schedule(id) => ("schedule_id = $1", vec![uuid(id.0)]),
+      Self::Schedules(ids) => {
+        let rows = ids.iter().map(|id| Value::String(id.0.simple().to_string()));
+        let rows = Value::Array(rows.collect());
+        if sqlite {
+          ("schedule_id in (select unhex(value) from json_each($1))", vec![text(rows)])
+        } else {
+          let wanted = "schedule_id in (select (v #>> '{}')::uuid \
+            from jsonb_array_elements($1::jsonb) as r(v))";
+          (wanted, vec![Param::Json(Some(Box::new(rows)))])
+        }
+      }
       Self::Namespace(id) => ("schedule_id is not null and namespace_id = $1", vec![text(id)]),
       Self::All => ("schedule_id is not null and '' = $1", vec![text("")]),
     }
@@ -51,7 +64,7 @@ pub async fn take_back(
   whose: Ahead<'_>,
   after: Ts,
 ) -> Result<Vec<TakenBack>, DbError> {
-  let (condition, mut values) = whose.condition();
+  let (condition, mut values) = whose.condition(conn.is_sqlite());
   let sql = format!(
     "delete from sched_task_hot where {condition} and status = 'pending' and scheduled_at > $2 \
     returning task_id, schedule_id, scheduled_at"
@@ -126,7 +139,7 @@ pub async fn stop_claimed(
   whose: Ahead<'_>,
   (after, reason): (Ts, &str),
 ) -> Result<u64, DbError> {
-  let (condition, mut values) = whose.condition();
+  let (condition, mut values) = whose.condition(conn.is_sqlite());
   let sql = format!(
     "update sched_task_hot set status = 'cancelling', stop_kind = 'stop', stop_reason = $3, \
       stop_grace_ms = null \

@@ -13,7 +13,7 @@ use crate::infra::db::{Conn, DbError, Row1};
 
 const TABLE: &str = "sched_backfill";
 const TASKS: &str = "sched_backfill_task";
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 27] = [
   "id",
   "namespace_id",
   "schedule_id",
@@ -26,7 +26,9 @@ const COLUMNS: [&str; 25] = [
   "parallelism",
   "state",
   "reason",
+  "with_excluded",
   "in_range",
+  "excluded",
   "total",
   "first_at",
   "last_at",
@@ -64,7 +66,9 @@ pub async fn create(
     row.parallelism.into(),
     text(row.state).into(),
     text_option(row.reason.as_deref()).into(),
+    Value::Bool(Some(row.with_excluded)).into(),
     row.in_range.into(),
+    row.excluded.into(),
     row.total.into(),
     ts(row.first_at).into(),
     ts(row.last_at).into(),

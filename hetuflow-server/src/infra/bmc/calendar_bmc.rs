@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hetuflow_core::{CalendarEntity, NamespaceId, Page};
+use hetuflow_core::{CalendarEntity, NamespaceId, Page, ScheduleId, Ts};
 use sea_query::{OnConflict, Query, Value};
 
 use super::page::{PageArgs, by_name};
@@ -98,21 +98,96 @@ pub async fn delete(conn: &mut Conn, namespace: &NamespaceId, name: &str) -> Res
   Ok(conn.execute(&delete).await? == 1)
 }
 
-/// The blackouts of these namespaces: namespace, name, zone and the text of the rules, which is not
-/// read here, so that no row can stop the planner.
+/// Which calendar there is, and how new it is.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct CalendarHead {
+  /// Its namespace.
+  pub namespace_id: String,
+  /// Its name.
+  pub name: String,
+  /// Nothing of the namespace fires while it covers.
+  pub blackout: bool,
+  /// Grows with each change.
+  pub version: i64,
+  /// When it was set.
+  pub updated_at: Ts,
+}
+
+/// The blackouts of these namespaces, and their calendars of these names.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn blackouts(
+pub async fn heads(
   conn: &mut Conn,
-  namespaces: &BTreeSet<&str>,
-) -> Result<Vec<(String, String, String, String)>, DbError> {
-  let mut sql = SqlText::new(if conn.is_sqlite() {
-    "select namespace_id, name, timezone, rules from sched_calendar"
+  (namespaces, names): (&BTreeSet<&str>, &BTreeSet<&str>),
+) -> Result<Vec<CalendarHead>, DbError> {
+  let mut sql =
+    SqlText::new("select namespace_id, name, blackout, version, updated_at from sched_calendar");
+  sql.push(" where namespace_id in ").bind_list(namespaces.iter().map(text));
+  if names.is_empty() {
+    sql.push(" and blackout");
   } else {
-    "select namespace_id, name, timezone, rules::text from sched_calendar"
-  });
-  sql.push(" where blackout and namespace_id in ").bind_list(namespaces.iter().map(text));
+    sql.push(" and (blackout or name in ").bind_list(names.iter().map(text)).push(")");
+  }
   sql.push(" order by namespace_id, name");
   sql.fetch(conn).await
+}
+
+/// The zone and the text of the rules, which is not read here, so that no row can stop the planner.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn rules(
+  conn: &mut Conn,
+  (namespace, name): (&str, &str),
+) -> Result<Option<(String, String)>, DbError> {
+  let sql = if conn.is_sqlite() {
+    "select timezone, rules from sched_calendar where namespace_id = $1 and name = $2"
+  } else {
+    "select timezone, rules::text from sched_calendar where namespace_id = $1 and name = $2"
+  };
+  let rows: Vec<(String, String)> = conn.fetch_sql(sql, vec![text(namespace), text(name)]).await?;
+  Ok(rows.into_iter().next())
+}
+
+/// Those of these names that there are, which nobody deletes before this transaction ends.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn hold(
+  conn: &mut Conn,
+  namespace: &NamespaceId,
+  names: &BTreeSet<&str>,
+) -> Result<Vec<String>, DbError> {
+  let mut sql = SqlText::new("select name from sched_calendar where namespace_id = ");
+  sql.bind(text(namespace)).push(" and name in ").bind_list(names.iter().map(text));
+  if !conn.is_sqlite() {
+    sql.push(" for share");
+  }
+  let rows: Vec<Row1<String>> = sql.fetch(conn).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// The schedules of a namespace that name a calendar, by name.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn users(
+  conn: &mut Conn,
+  (namespace, name): (&NamespaceId, &str),
+  limit: i64,
+) -> Result<Vec<(ScheduleId, String)>, DbError> {
+  let sql = if conn.is_sqlite() {
+    "select s.id, s.name from sched_schedule s where s.namespace_id = $1 \
+      and (s.include <> '[]' or s.exclude <> '[]') \
+      and (exists (select 1 from json_each(s.include) i where i.value = $2) \
+        or exists (select 1 from json_each(s.exclude) e where e.value = $2)) \
+    order by s.name limit $3"
+  } else {
+    "select id, name from sched_schedule where namespace_id = $1 \
+      and (include @> to_jsonb($2::text) or exclude @> to_jsonb($2::text)) \
+    order by name limit $3"
+  };
+  let values = vec![text(namespace), text(name), Value::BigInt(Some(limit))];
+  conn.fetch_sql(sql, values).await
 }

@@ -173,6 +173,65 @@ fn fires_json(conn: &Conn, fires: &[&FireEntity]) -> Param {
   as_rows(conn, Value::Array(rows.collect()))
 }
 
+/// One more part of a stretch that calendars leave out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowMore<'a> {
+  /// The schedule, locked, as it was read.
+  pub schedule: &'a ScheduleEntity,
+  /// Why its instants are left out.
+  pub reason: &'a str,
+  /// How many more.
+  pub count: i64,
+  /// The last of them.
+  pub to: Ts,
+}
+
+/// Counts instants to the row of the stretch that they go on with, so that a long one is one row.
+/// Returns the schedules whose newest row was such a one.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn extend_windows(
+  conn: &mut Conn,
+  more: &[WindowMore<'_>],
+) -> Result<std::collections::HashSet<ScheduleId>, DbError> {
+  if more.is_empty() {
+    return Ok(Default::default());
+  }
+  let rows = more.iter().map(|one| {
+    json!([
+      one.schedule.id.0.simple().to_string(),
+      one.schedule.rev,
+      one.schedule.last_run_at.map(Ts::micros),
+      one.reason,
+      one.count,
+      one.to.micros(),
+    ])
+  });
+  let rows = as_rows(conn, Value::Array(rows.collect()));
+  let sql = if conn.is_sqlite() {
+    "update sched_fire set count = count + (r.value ->> 4), from_at = fire_at, \
+      to_at = r.value ->> 5 \
+    from json_each($1) r where schedule_id = unhex(r.value ->> 0) \
+      and fire_at = (select max(l.fire_at) from sched_fire l \
+        where l.schedule_id = unhex(r.value ->> 0)) \
+      and decision = 'skipped_window' and schedule_rev = r.value ->> 1 and reason = r.value ->> 3 \
+      and coalesce(to_at, fire_at) = r.value ->> 2 returning schedule_id"
+  } else {
+    "update sched_fire f set count = f.count + (v ->> 4)::bigint, from_at = f.fire_at, \
+      to_at = to_timestamp(0) + (v ->> 5)::bigint * interval '1 microsecond' \
+    from jsonb_array_elements($1::jsonb) as r(v) where f.schedule_id = (v ->> 0)::uuid \
+      and f.fire_at = (select max(l.fire_at) from sched_fire l \
+        where l.schedule_id = (v ->> 0)::uuid) \
+      and f.decision = 'skipped_window' and f.schedule_rev = (v ->> 1)::bigint \
+      and f.reason = v ->> 3 and coalesce(f.to_at, f.fire_at) \
+        = to_timestamp(0) + (v ->> 2)::bigint * interval '1 microsecond' \
+    returning f.schedule_id"
+  };
+  let found: Vec<Row1<ScheduleId>> = conn.fetch_sql(sql, vec![rows]).await?;
+  Ok(found.into_iter().map(|row| row.0).collect())
+}
+
 fn as_rows(conn: &Conn, rows: Value) -> Param {
   if conn.is_sqlite() { text(rows) } else { Param::Json(Some(Box::new(rows))) }
 }

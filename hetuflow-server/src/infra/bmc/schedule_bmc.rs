@@ -2,7 +2,7 @@
 
 use hetuflow_core::{
   JobId, NamespaceId, Page, ScheduleEntity, ScheduleFilter, ScheduleForUpdate, ScheduleId,
-  ScheduleStatus, Ts, exclude_rules,
+  ScheduleStatus, Ts, calendar_items,
 };
 use sea_query::{Expr, ExprTrait, Order, Query, Value};
 
@@ -11,7 +11,7 @@ use super::{FieldMask, is, json, json_option, text, text_option, ts, ts_option, 
 use crate::infra::db::{Conn, DbError};
 
 pub(super) const TABLE: &str = "sched_schedule";
-pub(super) const COLUMNS: [&str; 42] = [
+pub(super) const COLUMNS: [&str; 43] = [
   "id",
   "job_id",
   "namespace_id",
@@ -25,6 +25,7 @@ pub(super) const COLUMNS: [&str; 42] = [
   "dst_gap",
   "dst_overlap",
   "jitter_secs",
+  "include",
   "exclude",
   "start_time",
   "end_time",
@@ -76,6 +77,7 @@ pub async fn create(conn: &mut Conn, row: &ScheduleEntity) -> Result<(), DbError
     text(row.dst_gap).into(),
     text(row.dst_overlap).into(),
     row.jitter_secs.into(),
+    json(&row.include).into(),
     json(&row.exclude).into(),
     ts_option(row.start_time).into(),
     ts_option(row.end_time).into(),
@@ -207,7 +209,8 @@ pub async fn update(
     .set("dst_gap", change.dst_gap.map(text))
     .set("dst_overlap", change.dst_overlap.map(text))
     .set("jitter_secs", jitter.map(|secs| Value::BigInt(Some(secs))))
-    .set("exclude", change.exclude.as_deref().map(|texts| json(&exclude_rules(texts))))
+    .set("include", change.include.as_deref().map(|texts| json(&calendar_items(texts))))
+    .set("exclude", change.exclude.as_deref().map(|texts| json(&calendar_items(texts))))
     .set("end_time", change.end_time.map(ts))
     .set("max_count", change.max_count.map(|count| Value::BigInt(Some(count))))
     .set("status", change.status.map(text))

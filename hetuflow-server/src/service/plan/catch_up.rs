@@ -12,6 +12,9 @@ use super::overlap::{Admission, Overlap};
 
 /// Longest time over which what was missed is spread.
 pub const SPREAD_MAX: Duration = Duration::from_secs(60);
+/// Stretches of calendars that are told apart in one outage; what lies before them is told together.
+const STRETCHES_MAX: usize = 200;
+const MICRO: Duration = Duration::from_micros(1);
 
 /// Decides all instants up to now.
 pub(super) fn catch_up(plan: &mut Plan, q: &Question<'_>, overlap: &mut Overlap) {
@@ -22,7 +25,7 @@ pub(super) fn catch_up(plan: &mut Plan, q: &Question<'_>, overlap: &mut Overlap)
   let why = (why.0, why.1.as_str());
   let mut from = first;
   for (index, at) in runs.iter().enumerate() {
-    plan.summarise(q, (from, at.minus(Duration::from_micros(1))), why);
+    tell_missed(plan, q, (from, at.minus(MICRO)), why);
     // The first of them may replace what lives; the others find their place as later ones do.
     match overlap.admit() {
       Admission::Refuse(why) => {
@@ -50,8 +53,37 @@ pub(super) fn catch_up(plan: &mut Plan, q: &Question<'_>, overlap: &mut Overlap)
   if plan.waits_for_end {
     return;
   }
-  plan.summarise(q, (from, q.now), why);
+  tell_missed(plan, q, (from, q.now), why);
   plan.next = q.rhythm.next(q.now).map(|(at, _)| at);
+}
+
+/// Rows for missed instants: what calendars left out of them is told apart, stretch by stretch.
+fn tell_missed(
+  plan: &mut Plan,
+  q: &Question<'_>,
+  (mut from, last): (Ts, Ts),
+  why: (FireDecision, &str),
+) {
+  let mut at = from;
+  let whole = [FireDecision::SkippedPaused, FireDecision::SkippedWindow].contains(&why.0);
+  let one_row = whole || q.rhythm.waits_for_end();
+  let mut stretches = if one_row { 0 } else { STRETCHES_MAX };
+  while stretches > 0 && at <= last && !q.closings.is_empty() {
+    stretches -= 1;
+    let Some((reason, until)) = q.closings.stretch(at) else {
+      at = q.closings.open_until(at);
+      continue;
+    };
+    let end = until.minus(MICRO).min(last);
+    // A stretch without an instant is none.
+    if q.rhythm.next(at.minus(MICRO)).is_some_and(|(next, _)| next <= end) {
+      plan.summarise(q, (from, at.minus(MICRO)), why);
+      plan.summarise(q, (at, end), (FireDecision::SkippedWindow, &reason));
+      from = until;
+    }
+    at = until;
+  }
+  plan.summarise(q, (from, last), why);
 }
 
 fn made_up_for(policy: MisfirePolicy) -> &'static str {
@@ -70,7 +102,7 @@ fn wanted(plan: &Plan, q: &Question<'_>, (policy, overlap): (MisfirePolicy, &Ove
   };
   let left = q.schedule.max_count.map_or(i64::MAX, |most| most.saturating_sub(plan.run_count));
   // Nothing starts inside a window in which nothing fires.
-  let open = if q.blackout(q.now).is_some() { 0 } else { usize::MAX };
+  let open = if q.closings.is_closed(q.now) { 0 } else { usize::MAX };
   allowed.min(overlap.room()).min(usize::try_from(left).unwrap_or(0)).min(open)
 }
 
@@ -82,8 +114,8 @@ fn left_out(
   if let Some(held) = q.held {
     return (FireDecision::SkippedPaused, held.reason.to_owned());
   }
-  if let Some(name) = q.blackout(q.now) {
-    return (FireDecision::SkippedWindow, format!("nothing fires during {name}"));
+  if let Some(reason) = q.closings.reason(q.now) {
+    return (FireDecision::SkippedWindow, reason);
   }
   if policy != MisfirePolicy::Skip && overlap.room() == 0 {
     return (FireDecision::SkippedOverlap, "an earlier run is alive".to_owned());
@@ -105,13 +137,13 @@ fn newest(q: &Question<'_>, first: Ts, wanted: usize) -> Vec<Ts> {
     && tries > 0
     && let Some(at) = q.rhythm.previous(before).filter(in_time)
   {
-    if q.blackout(at).is_none() {
+    if !q.closings.is_closed(at) {
       found.push(at);
     }
     (before, tries) = (at, tries - 1);
   }
   // The instant that stands in the row was due, whatever the rule says of it now.
-  if found.len() < wanted && before > first && in_time(&first) && q.blackout(first).is_none() {
+  if found.len() < wanted && before > first && in_time(&first) && !q.closings.is_closed(first) {
     found.push(first);
   }
   found.reverse();

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  Calendar, FireDecision, MisfirePolicy, Rhythm, ScheduleEntity, TaskControlKind, TriggerSource, Ts,
+  Closings, FireDecision, MisfirePolicy, Rhythm, ScheduleEntity, TaskControlKind, TriggerSource, Ts,
 };
 
-use super::blackouts::told;
 use super::catch_up::catch_up;
 use super::overlap::{Admission, Live, Overlap};
 
@@ -25,8 +24,8 @@ pub struct Question<'a> {
   pub rhythm: &'a Rhythm,
   /// Why its job may not run, where it may not.
   pub job_off: Option<&'a str>,
-  /// Windows in which nothing of its namespace fires, by name.
-  pub blackouts: &'a [(String, Calendar)],
+  /// Calendars by name that leave out some of its instants.
+  pub closings: &'a Closings,
   /// Its runs that are not final.
   pub live: Live,
   /// The time.
@@ -136,6 +135,23 @@ impl Plan {
     self.next = q.rhythm.next(after).map(|(at, _)| at);
   }
 
+  /// One more instant that calendars leave out; those that follow each other are one decision.
+  fn leave_out_closed(&mut self, q: &Question<'_>, at: Ts, reason: String) {
+    let what = FireDecision::SkippedWindow;
+    match self.decisions.pop() {
+      Some(one) if one.what == what && one.reason.as_ref() == Some(&reason) => {
+        self.leave_out(q, at, (what, &reason));
+        if let Some(last) = self.decisions.last_mut() {
+          (last.at, last.to, last.count) = (one.at, Some(at), one.count.saturating_add(1));
+        }
+      }
+      other => {
+        self.decisions.extend(other);
+        self.leave_out(q, at, (what, &reason));
+      }
+    }
+  }
+
   /// One row for all instants from one to another, where there are any.
   pub(super) fn summarise(
     &mut self,
@@ -153,6 +169,11 @@ impl Plan {
     if count == 0 {
       return;
     }
+    // The row stands at an instant, wherever the span begins.
+    let first = match q.rhythm.next(first.minus(Duration::from_micros(1))) {
+      Some((at, _)) if stored == 0 && at <= last && !q.rhythm.waits_for_end() => at,
+      _ => first,
+    };
     let just_after = last.plus(Duration::from_micros(1));
     let to = q.rhythm.previous(just_after).filter(|to| *to >= first);
     let one = q.rhythm.waits_for_end() || count == 1;
@@ -178,14 +199,6 @@ impl Plan {
     self.run_count = self.run_count.saturating_add(1);
     self.waits_for_end = q.rhythm.waits_for_end();
     self.next = if self.waits_for_end { None } else { q.rhythm.next(at).map(|(next, _)| next) };
-  }
-}
-
-impl Question<'_> {
-  /// The window that forbids an instant.
-  pub(super) fn blackout(&self, at: Ts) -> Option<&str> {
-    let found = self.blackouts.iter().find(|(_, calendar)| calendar.covers(at.instant()));
-    found.map(|(name, _)| name.as_str())
   }
 }
 
@@ -219,6 +232,11 @@ fn leave_out_by_wish(plan: &mut Plan, q: &Question<'_>) {
     && plan.decisions.len() < INSTANTS_MAX
     && let Some(at) = plan.next.filter(|at| *at <= q.now)
   {
+    // What is left out anyway is no part of the wish.
+    if let Some(closed) = q.closings.reason(at) {
+      plan.leave_out_closed(q, at, closed);
+      continue;
+    }
     plan.leave_out(q, at, (FireDecision::SkippedPaused, reason));
     plan.skip_next -= 1;
   }
@@ -227,14 +245,13 @@ fn leave_out_by_wish(plan: &mut Plan, q: &Question<'_>) {
 /// Decides one instant; `false` when it is too early for that.
 fn decide_one(plan: &mut Plan, q: &Question<'_>, (at, overlap): (Ts, &mut Overlap)) -> bool {
   let ahead = at > q.now;
-  let blackout = q.blackout(at);
+  let closed = q.closings.reason(at);
   // What may change until then is decided then.
-  if ahead && (plan.skip_next > 0 || blackout.is_some() || !overlap.is_free()) {
+  if ahead && (plan.skip_next > 0 || closed.is_some() || !overlap.is_free()) {
     return false;
   }
-  if let Some(name) = blackout {
-    let reason = told(name);
-    plan.leave_out(q, at, (FireDecision::SkippedWindow, &reason));
+  if let Some(reason) = closed {
+    plan.leave_out_closed(q, at, reason);
     return true;
   }
   let newer = overlap.replaces() && q.rhythm.next(at).is_some_and(|(next, _)| next <= q.now);
@@ -257,78 +274,5 @@ fn decide_one(plan: &mut Plan, q: &Question<'_>, (at, overlap): (Ts, &mut Overla
 }
 
 #[cfg(test)]
-mod tests {
-  use hetuflow_core::{CronZone, OverlapPolicy};
-
-  use super::*;
-
-  /// Every minute, first at midnight.
-  fn every_minute() -> ScheduleEntity {
-    serde_json::from_value(serde_json::json!({
-      "id": uuid::Uuid::nil(), "job_id": uuid::Uuid::nil(), "namespace_id": "default",
-      "name": "a", "schedule_kind": "cron", "cron_expression": "* * * * *", "timezone": "UTC",
-      "dst_gap": "auto", "dst_overlap": "auto", "jitter_secs": 0, "status": "enabled",
-      "overlap_policy": "allow_all", "misfire_policy": "fire_all", "misfire_grace_secs": 86_400,
-      "catchup_max": 100, "parameters": null, "environment": {}, "priority": 0,
-      "anchor_at": "2026-01-01T00:00:00Z", "next_run_at": "2026-01-01T00:00:00Z",
-      "run_count": 0, "rev": 1, "created_at": "2026-01-01T00:00:00Z",
-      "updated_at": "2026-01-01T00:00:00Z",
-    }))
-    .expect("a schedule")
-  }
-
-  fn plan_at(schedule: &ScheduleEntity, now: &str, blackouts: &[(String, Calendar)]) -> Plan {
-    let now: Ts = now.parse().expect("an instant");
-    decide(&Question {
-      schedule,
-      rhythm: &Rhythm::of(schedule).expect("a rhythm"),
-      job_off: None,
-      blackouts,
-      live: Live::default(),
-      now,
-      horizon: now.plus(Duration::from_secs(90)),
-      held: None,
-    })
-  }
-
-  fn decided(plan: &Plan) -> Vec<(FireDecision, i64, bool)> {
-    plan.decisions.iter().map(|one| (one.what, one.count, one.run.is_some())).collect()
-  }
-
-  #[test]
-  fn windows_are_recorded_and_never_decided_ahead() {
-    let rule = "00:00-00:03".parse().expect("a rule");
-    let zone = CronZone::named("UTC").expect("a zone");
-    let night = [("night".to_owned(), Calendar::new(vec![rule], zone))];
-    let schedule = every_minute();
-    let plan = plan_at(&schedule, "2026-01-01T00:00:00Z", &night);
-    assert_eq!(decided(&plan), [(FireDecision::SkippedWindow, 1, false)]);
-    assert_eq!(plan.decisions[0].reason.as_deref(), Some("nothing fires during night"));
-    // After an outage: inside of the window nothing is made up for, after it what lies outside.
-    let plan = plan_at(&schedule, "2026-01-01T00:02:30Z", &night);
-    assert_eq!(decided(&plan)[0], (FireDecision::SkippedWindow, 3, false));
-    let plan = plan_at(&schedule, "2026-01-01T00:05:30Z", &night);
-    let runs = plan.decisions.iter().filter(|one| one.run.is_some()).map(|one| one.at.to_string());
-    let expected = ["2026-01-01T00:03:00Z", "2026-01-01T00:04:00Z", "2026-01-01T00:05:00Z"];
-    assert_eq!(runs.take(3).collect::<Vec<_>>(), expected);
-    assert_eq!(decided(&plan)[0], (FireDecision::SkippedMisfire, 3, false));
-  }
-
-  #[test]
-  fn only_what_nothing_can_hold_back_is_decided_ahead() {
-    let mut schedule = every_minute();
-    assert_eq!(plan_at(&schedule, "2025-12-31T23:59:00Z", &[]).runs(), 1);
-    assert_eq!(plan_at(&schedule, "2026-01-01T00:00:00Z", &[]).runs(), 2);
-    schedule.overlap_policy = OverlapPolicy::BufferAll;
-    let plan = plan_at(&schedule, "2026-01-01T00:00:00Z", &[]);
-    assert_eq!((plan.runs(), plan.run_count), (1, 1));
-    assert_eq!(plan.next.expect("the next").to_string(), "2026-01-01T00:01:00Z");
-    (schedule.skip_next, schedule.overlap_policy) = (1, OverlapPolicy::AllowAll);
-    assert_eq!(plan_at(&schedule, "2025-12-31T23:59:00Z", &[]).decisions, []);
-    let plan = plan_at(&schedule, "2026-01-01T00:00:00Z", &[]);
-    assert_eq!(decided(&plan)[0], (FireDecision::SkippedPaused, 1, false));
-    assert_eq!((plan.skip_next, plan.runs()), (0, 1));
-    (schedule.skip_next, schedule.max_count) = (0, Some(1));
-    assert_eq!(plan_at(&schedule, "2026-01-01T00:00:00Z", &[]).runs(), 1);
-  }
-}
+#[path = "decide_tests.rs"]
+mod tests;

@@ -2,7 +2,6 @@
 //! ([`decide`]) and writes fires, tasks and cursors together, so that a run is decided against what
 //! lives at that moment, whoever else plans. The unique fire key is the last arbiter.
 
-mod blackouts;
 mod catch_up;
 mod decide;
 mod from_end;

@@ -3,7 +3,6 @@
 
 use hetuflow_core::{MisfirePolicy, Rhythm, ScheduleEntity, ScheduleStatus};
 
-use super::blackouts::Blackouts;
 use super::decide::{Held, Question, decide};
 use super::overlap::Live;
 use super::rows::{rows_of, tell};
@@ -26,6 +25,8 @@ pub(in crate::service) async fn settle(
 ) -> SvcResult<ScheduleEntity> {
   let due = schedule.next_run_at.is_some_and(|at| at <= work.now);
   let (true, Ok(rhythm)) = (due, Rhythm::of(schedule)) else { return Ok(schedule.clone()) };
+  let book = work.calendars.book(&mut work.tx, [schedule]).await?;
+  let Ok(closings) = book.closings(schedule) else { return Ok(schedule.clone()) };
   let job = job_bmc::get(&mut work.tx, schedule.job_id).await?;
   let live = plan_bmc::live_counts(&mut work.tx, &[schedule.id]).await?;
   let live =
@@ -34,13 +35,12 @@ pub(in crate::service) async fn settle(
   let own = reason.as_deref();
   let own = own.map(|reason| Held { reason, policy: MisfirePolicy::Skip, spread: false });
   let held = held.or(own);
-  let blackouts = Blackouts::of(&mut work.tx, [&schedule.namespace_id]).await?;
   let question = Question {
     schedule,
     rhythm: &rhythm,
     // Who held it is told before why it could not have run either.
     job_off: if held.is_some() { None } else { job_off(job.as_ref()) },
-    blackouts: blackouts.windows(&schedule.namespace_id),
+    closings: &closings,
     live: live.unwrap_or_default(),
     now: work.now,
     horizon: work.now,

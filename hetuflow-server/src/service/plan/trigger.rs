@@ -6,7 +6,6 @@ use hetuflow_core::{
   TriggerAnswer, TriggerSource, Ts,
 };
 
-use super::blackouts::{Blackouts, told};
 use super::decide::Run;
 use super::overlap::{Admission, Live, Overlap};
 use super::rows::{gate_of, task_of};
@@ -59,9 +58,10 @@ pub(in crate::service) async fn trigger(
     let (decision, reason) = (FireDecision::SkippedPaused, Some(freeze.told()));
     return Ok(TriggerAnswer { decision, reason, stopped: 0, duplicate: false, task: None });
   }
-  let blackouts = Blackouts::of(&mut work.tx, [&schedule.namespace_id]).await?;
-  if let Some(name) = blackouts.at(&schedule.namespace_id, work.now) {
-    let (decision, reason) = (FireDecision::SkippedWindow, Some(told(name)));
+  // The schedule's own calendars are about its instants; a person may ask at any time.
+  let blackouts = work.calendars.blackouts(&mut work.tx, &schedule.namespace_id).await?;
+  if let Some(reason) = blackouts.reason(work.now) {
+    let (decision, reason) = (FireDecision::SkippedWindow, Some(reason));
     return Ok(TriggerAnswer { decision, reason, stopped: 0, duplicate: false, task: None });
   }
   withdraw_ahead(work, &schedule).await?;

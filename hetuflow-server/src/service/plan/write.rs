@@ -3,10 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use hetuflow_core::{
-  FreezeEntity, JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts,
+  FireDecision, FreezeEntity, JobEntity, JobId, JobStatus, Rhythm, ScheduleEntity, ScheduleId, Ts,
 };
 
-use super::blackouts::Blackouts;
 use super::decide::{Held, MISSED_AFTER, Plan, Question, decide};
 use super::overlap::Live;
 use super::rows::{PlanRows, cursor_of, rows_of, tell};
@@ -73,7 +72,7 @@ impl PlanSvc {
     let live = plan_bmc::live_counts(tx, &locked).await?;
     let live: HashMap<ScheduleId, Live> =
       live.into_iter().map(|(id, waiting, started)| (id, Live { started, waiting })).collect();
-    let blackouts = Blackouts::of(tx, schedules.iter().map(|one| &one.namespace_id)).await?;
+    let book = self.store.calendars.book(tx, &schedules).await?;
     let mut written = Written::default();
     let mut journal = Journal::default();
     for schedule in schedules {
@@ -81,6 +80,13 @@ impl PlanSvc {
         Ok(rhythm) => rhythm,
         Err(error) => {
           broken.push((schedule.id, error.to_string()));
+          continue;
+        }
+      };
+      let closings = match book.closings(&schedule) {
+        Ok(closings) => closings,
+        Err(why) => {
+          broken.push((schedule.id, why));
           continue;
         }
       };
@@ -96,7 +102,7 @@ impl PlanSvc {
         schedule: &schedule,
         rhythm: &rhythm,
         job_off: job_off(job),
-        blackouts: blackouts.windows(&schedule.namespace_id),
+        closings: &closings,
         live: live.get(&schedule.id).copied().unwrap_or_default(),
         now,
         horizon,
@@ -150,6 +156,7 @@ pub(super) async fn write_rows(
   planned: &mut [Planned],
   now: Ts,
 ) -> Result<(), DbError> {
+  go_on_with_windows(tx, planned).await?;
   let fires: Vec<_> = planned.iter().flat_map(|(_, _, rows)| &rows.fires).collect();
   let new = plan_bmc::insert_fires(tx, &fires).await?;
   for (_, _, rows) in planned.iter_mut() {
@@ -165,4 +172,25 @@ pub(super) async fn write_rows(
   let cursors: Vec<_> =
     planned.iter().map(|(schedule, plan, _)| (schedule.id, cursor_of(schedule, plan))).collect();
   plan_bmc::write_cursors(tx, &cursors).await
+}
+
+/// Where the first decision of a plan goes on with a stretch that calendars leave out, its instants
+/// are counted to the row of that stretch.
+async fn go_on_with_windows(tx: &mut Conn, planned: &mut [Planned]) -> Result<(), DbError> {
+  let mut more = Vec::new();
+  for (schedule, plan, _) in planned.iter() {
+    let first = plan.decisions.first().filter(|one| one.what == FireDecision::SkippedWindow);
+    if let (Some(first), Some(_)) = (first, schedule.last_run_at) {
+      let reason = first.reason.as_deref().unwrap_or_default();
+      let to = first.to.unwrap_or(first.at);
+      more.push(plan_bmc::WindowMore { schedule, reason, count: first.count, to });
+    }
+  }
+  let gone_on = plan_bmc::extend_windows(tx, &more).await?;
+  for (schedule, _, rows) in planned.iter_mut() {
+    if gone_on.contains(&schedule.id) {
+      rows.fires.remove(0);
+    }
+  }
+  Ok(())
 }

@@ -1,6 +1,6 @@
 //! What becomes of the instants of one schedule that are due: the planner's own decision, as verdicts.
 
-use hetuflow_core::{Rhythm, ScheduleEntity, Ts};
+use hetuflow_core::{Closings, Rhythm, ScheduleEntity, Ts};
 
 use crate::service::plan::{Live, Question, decide};
 
@@ -21,7 +21,7 @@ pub(super) enum Verdict {
 /// may, and how many wait for them.
 pub(super) fn decide_now(
   schedule: &mut ScheduleEntity,
-  rhythm: &Rhythm,
+  (rhythm, closings): (&Rhythm, &Closings),
   (started, queued): (usize, usize),
   now: Ts,
 ) -> Vec<Verdict> {
@@ -30,7 +30,7 @@ pub(super) fn decide_now(
     schedule,
     rhythm,
     job_off: None,
-    blackouts: &[],
+    closings,
     live,
     now,
     horizon: now,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
-use hetuflow_core::{Rhythm, ScheduleEntity, Ts, cron_seed};
+use hetuflow_core::{Closings, Rhythm, ScheduleEntity, Ts, cron_seed};
 
 use super::decider::{Verdict, decide_now};
 use super::durations::Durations;
@@ -21,6 +21,10 @@ pub struct Actor {
   pub job: String,
   /// How long its runs take.
   pub durations: Durations,
+  /// Calendars that leave out some of its instants.
+  pub closings: Closings,
+  /// It is held up to then.
+  pub held_until: Option<Ts>,
 }
 
 /// The world and its time.
@@ -61,6 +65,7 @@ pub(super) struct Moving {
   pub(super) schedule: ScheduleEntity,
   /// None where it cannot be read: it stays in its place, and never fires.
   pub(super) rhythm: Option<Rhythm>,
+  closings: Closings,
   hash: u64,
   durations: Durations,
   started: Vec<u32>,
@@ -104,14 +109,15 @@ impl<'w> Engine<'w> {
           None
         }
       };
-      schedule.next_run_at = rhythm.as_ref().and_then(|rhythm| rhythm.next(world.from)).map(first);
+      let from = actor.held_until.map_or(world.from, |until| until.max(world.from));
+      schedule.next_run_at = rhythm.as_ref().and_then(|rhythm| rhythm.next(from)).map(first);
       if let Some(at) = schedule.next_run_at.filter(|at| *at <= world.until) {
         events.push(Reverse((at.micros(), What::Fire(index as u32))));
       }
       let hash = cron_seed(schedule.id);
       let (started, queued) = (Vec::new(), VecDeque::new());
-      let durations = actor.durations;
-      moving.push(Moving { schedule, rhythm, hash, durations, started, queued });
+      let (durations, closings) = (actor.durations, actor.closings.clone());
+      moving.push(Moving { schedule, rhythm, closings, hash, durations, started, queued });
     }
     let (runs, ready) = (Vec::new(), BTreeSet::new());
     Self { world, moving, runs, events, ready, running: 0, tally }
@@ -145,7 +151,8 @@ impl<'w> Engine<'w> {
     let moving = &mut self.moving[actor as usize];
     let live = (moving.started.len(), moving.queued.len());
     let Some(rhythm) = &moving.rhythm else { return };
-    let verdicts = decide_now(&mut moving.schedule, rhythm, live, now);
+    let rule = (rhythm, &moving.closings);
+    let verdicts = decide_now(&mut moving.schedule, rule, live, now);
     if let Some(next) = moving.schedule.next_run_at.filter(|at| *at > now) {
       self.events.push(Reverse((next.micros(), What::Fire(actor))));
     }

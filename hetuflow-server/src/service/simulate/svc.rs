@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use hetuflow_core::{
   AgentStatus, ApplyRequest, DURATION_SECS_DEFAULT, JobEntity, JobId, JobStatus, NamespaceId, Role,
-  SIMULATED_SECS_DEFAULT, ScheduleFilter, ScheduleStatus, SimulateRequest, Simulation,
+  SIMULATED_SECS_DEFAULT, ScheduleEntity, ScheduleFilter, ScheduleStatus, SimulateRequest,
+  Simulation,
 };
 
 use super::durations::Durations;
 use super::{SimulatedActor, World, simulate};
-use crate::infra::bmc::{agent_bmc, job_bmc, schedule_bmc, task_instance_bmc};
+use crate::infra::bmc::{agent_bmc, freeze_bmc, job_bmc, schedule_bmc, task_instance_bmc};
 use crate::infra::db::Conn;
 use crate::service::apply_svc::tried;
+use crate::service::calendar_cache::CalendarCache;
+use crate::service::schedule_outlook::Outlook;
 use crate::service::store::{Cursor, PageArgs, Store};
 use crate::service::{Actor, SvcError, SvcResult};
 
@@ -49,7 +52,7 @@ impl SimulateSvc {
     let given = (request.slots, request.seed.unwrap_or(1));
     let from = request.from;
     let (mut conn, dry) = self.begin(actor, &namespace, request).await?;
-    let world = build(&mut conn, &namespace, (run, given)).await;
+    let world = build(&mut conn, (&namespace, &self.store.calendars), (run, given)).await;
     if dry {
       let undone: SvcResult<()> = conn.end(Err(SvcError::unavailable("rolled back"))).await;
       drop(undone);
@@ -87,20 +90,24 @@ impl SimulateSvc {
 /// Reads the world; how many agents its slots are of, where nobody gave slots.
 async fn build(
   conn: &mut Conn,
-  namespace: &NamespaceId,
+  (namespace, cache): (&NamespaceId, &CalendarCache),
   (run, (slots, seed)): (f64, (Option<i64>, u64)),
 ) -> SvcResult<(World, Option<i64>)> {
   let now = conn.now().await?;
   let (mut actors, mut jobs) = (Vec::new(), BTreeMap::new());
-  let filter = ScheduleFilter {
-    namespace_id: Some(namespace.clone()),
-    status: Some(ScheduleStatus::Enabled),
-    ..ScheduleFilter::default()
-  };
+  let filter =
+    ScheduleFilter { namespace_id: Some(namespace.clone()), ..ScheduleFilter::default() };
+  let freezes = freeze_bmc::list(conn).await?;
   let mut page = PageArgs::first(PAGE);
   loop {
     let part = schedule_bmc::list(conn, &filter, &page).await?;
-    for schedule in part.data {
+    let may_fire = |row: &ScheduleEntity| match row.status {
+      ScheduleStatus::Enabled => true,
+      ScheduleStatus::Paused => row.paused_until.is_some(),
+      _ => false,
+    };
+    let book = cache.book(conn, &part.data).await?;
+    for mut schedule in part.data.into_iter().filter(may_fire) {
       let known = jobs.contains_key(&schedule.job_id);
       if !known {
         let found = known_job(conn, schedule.job_id, run).await?;
@@ -108,7 +115,14 @@ async fn build(
       }
       let Some(Some((job, durations))) = jobs.get(&schedule.job_id) else { continue };
       let (job, durations) = (job.name.clone(), *durations);
-      actors.push(SimulatedActor { schedule, job, durations });
+      // What cannot be asked leaves nothing out, as a rule that cannot be read never fires.
+      let outlook = Outlook::new((&schedule, None), (&book, &freezes), now).unwrap_or_default();
+      if outlook.endless().is_some() {
+        continue;
+      }
+      let (held_until, closings) = (outlook.held_until(), outlook.closings);
+      schedule.status = ScheduleStatus::Enabled;
+      actors.push(SimulatedActor { schedule, job, durations, closings, held_until });
     }
     match part.page.next_cursor.and_then(|cursor| cursor.parse().ok()) {
       Some(cursor) if actors.len() < SCHEDULES_MAX => page.after = Some(Cursor::Id(cursor)),

@@ -1,6 +1,6 @@
 //! Worlds whose course is known.
 
-use hetuflow_core::{JobId, NamespaceId, ScheduleForCreate, ScheduleId, Simulation, Ts};
+use hetuflow_core::{Closings, JobId, NamespaceId, ScheduleForCreate, ScheduleId, Simulation, Ts};
 use serde_json::{Value, json};
 
 use super::{Durations, SimulatedActor, World, simulate};
@@ -16,7 +16,13 @@ fn actor(number: u128, rule: Value, secs: f64) -> SimulatedActor {
   let name = format!("s{number}");
   let mut schedule = row_of(job, (&new, name), ("t", at("2026-01-01T00:00:00Z")));
   schedule.id = ScheduleId(uuid::Uuid::from_u128(number));
-  SimulatedActor { schedule, job: "job".to_owned(), durations: Durations::constant(secs) }
+  SimulatedActor {
+    schedule,
+    job: "job".to_owned(),
+    durations: Durations::constant(secs),
+    closings: Closings::default(),
+    held_until: None,
+  }
 }
 
 fn world(actors: Vec<SimulatedActor>, slots: i64) -> World {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use hetuflow_core::{FireRow, NamespaceId, ScheduleEntity, Ts};
 
 use super::answer::Found;
+use super::hub::WatchSvc;
 use super::question::Question;
 use crate::infra::bmc::watch_schedules;
 use crate::infra::db::Conn;
 use crate::service::SvcResult;
+use crate::service::calendar_cache::CalendarBook;
 use crate::service::schedule_cursor::Rhythm;
 
 /// Fires further away are shown only where a schedule has none before.
@@ -21,8 +23,13 @@ const FIRES_MAX: usize = 2000;
 ///
 /// # Errors
 /// Any database error.
-pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcResult<Found> {
-  let fires = next_fires(conn, question.namespace.as_ref(), (now, FIRES_MAX)).await?;
+pub(super) async fn find(
+  hub: &WatchSvc,
+  conn: &mut Conn,
+  question: &Question,
+  now: Ts,
+) -> SvcResult<Found> {
+  let fires = next_fires(hub, conn, question.namespace.as_ref(), (now, FIRES_MAX)).await?;
   let total = fires.len() as u64;
   Ok(Found::rows(&question.cut(fires)).counted(total, total).ageing())
 }
@@ -32,15 +39,18 @@ pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcRe
 /// # Errors
 /// Any database error.
 pub(super) async fn next_fires(
+  hub: &WatchSvc,
   conn: &mut Conn,
   namespace: Option<&NamespaceId>,
   (now, most): (Ts, usize),
 ) -> SvcResult<Vec<FireRow>> {
   let firing = watch_schedules::firing(conn, namespace, now).await?;
+  let schedules = firing.iter().map(|one| &one.schedule);
+  let book = hub.store.calendars.book(conn, schedules).await?;
   let mut fires: Vec<FireRow> = Vec::new();
   for one in &firing {
     let named = (one.job_name.as_str(), &one.schedule.namespace_id);
-    fires.extend(of_schedule(&one.schedule, named, (now, most)));
+    fires.extend(of_schedule((&one.schedule, &book), named, (now, most)));
     // Keeps the soonest; what is cut here could not be shown.
     if fires.len() > most * 4 {
       fires.sort_by_key(|fire| fire.at);
@@ -52,19 +62,22 @@ pub(super) async fn next_fires(
   Ok(fires)
 }
 
-/// The next fires of one schedule: those of the next 24 hours, at least one.
+/// The next fires of one schedule: those of the next 24 hours, at least one. What calendars leave out is
+/// none.
 pub(super) fn of_schedule(
-  schedule: &ScheduleEntity,
+  (schedule, book): (&ScheduleEntity, &CalendarBook),
   (job, namespace): (&str, &NamespaceId),
   (now, most): (Ts, usize),
 ) -> Vec<FireRow> {
   let left = schedule.max_count.map(|count| count.saturating_sub(schedule.run_count).max(0));
   let most = left.map_or(most, |left| most.min(usize::try_from(left).unwrap_or(0)));
-  let Ok(rhythm) = Rhythm::of(schedule) else { return Vec::new() };
+  let (Ok(rhythm), Ok(closings)) = (Rhythm::of(schedule), book.closings(schedule)) else {
+    return Vec::new();
+  };
   let (horizon, mut after) = (now.plus(HORIZON), now);
   let mut fires = Vec::new();
   while fires.len() < most {
-    let Some((at, note)) = rhythm.next(after) else { break };
+    let Some((at, note)) = closings.next_open(&rhythm, after) else { break };
     if at > horizon && !fires.is_empty() {
       break;
     }

@@ -209,13 +209,13 @@ impl WatchSvc {
     match question.scope {
       Scope::Overview => overview::find(self, conn, question, (now, seq)).await,
       Scope::Tasks => tasks::find(conn, question, now, counts).await,
-      Scope::Jobs => jobs::find(conn, question, now).await,
+      Scope::Jobs => jobs::find(self, conn, question, now).await,
       Scope::Agents => agents::find(conn, question, now).await,
       Scope::Events => events::find(conn, question, (seq, now), counts).await,
       Scope::Servers => servers::find(self, conn, question, now).await,
-      Scope::Fires => fires::find(conn, question, now).await,
+      Scope::Fires => fires::find(self, conn, question, now).await,
       Scope::Task => task_detail::find(conn, question).await,
-      Scope::Job => jobs::find_one(conn, question, now).await,
+      Scope::Job => jobs::find_one(self, conn, question, now).await,
     }
   }
 }

@@ -10,12 +10,14 @@ use hetuflow_core::{
 
 use super::answer::Found;
 use super::fires;
+use super::hub::WatchSvc;
 use super::quantiles::{millis, quantiles};
 use super::question::Question;
 use super::tasks::{narrow, task_row};
 use crate::infra::bmc::watch_jobs::{self, RecentRun};
 use crate::infra::bmc::watch_tasks;
 use crate::infra::db::Conn;
+use crate::service::calendar_cache::CalendarBook;
 use crate::service::row_match::Wanted;
 use crate::service::schedule_cursor::{Rhythm, first_after};
 use crate::service::task_svc::find_job;
@@ -35,7 +37,12 @@ const DAYS: i64 = 30;
 ///
 /// # Errors
 /// What is wrong with the filter, or any database error.
-pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcResult<Found> {
+pub(super) async fn find(
+  hub: &WatchSvc,
+  conn: &mut Conn,
+  question: &Question,
+  now: Ts,
+) -> SvcResult<Found> {
   let wanted = Wanted::read(&question.filter, &question.sort, FilterScope::Jobs)?;
   let window = question.window(now);
   let listed = filtered::jobs(conn, &window, &wanted).await?;
@@ -45,7 +52,7 @@ pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcRe
     None if wanted.filter.is_empty() => total,
     None => filtered::count_jobs(conn, &window, &wanted).await?,
   };
-  let rows = job_rows(conn, listed.rows, now).await?;
+  let rows = job_rows(hub, conn, listed.rows, now).await?;
   // Next fires pass.
   Ok(Found::rows(&rows).counted(matched, total).ageing())
 }
@@ -55,6 +62,7 @@ pub(super) async fn find(conn: &mut Conn, question: &Question, now: Ts) -> SvcRe
 /// # Errors
 /// Any database error.
 pub(super) async fn job_rows(
+  hub: &WatchSvc,
   conn: &mut Conn,
   jobs: Vec<JobEntity>,
   now: Ts,
@@ -64,7 +72,9 @@ pub(super) async fn job_rows(
   }
   let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
   let mut schedules: HashMap<JobId, Vec<ScheduleEntity>> = HashMap::new();
-  for schedule in watch_jobs::schedules(conn, &ids).await? {
+  let all = watch_jobs::schedules(conn, &ids).await?;
+  let book = hub.store.calendars.book(conn, &all).await?;
+  for schedule in all {
     schedules.entry(schedule.job_id).or_default().push(schedule);
   }
   let live: HashMap<JobId, i64> = watch_jobs::live(conn, &ids).await?.into_iter().collect();
@@ -76,20 +86,20 @@ pub(super) async fn job_rows(
     let schedules = schedules.remove(&job.id).unwrap_or_default();
     let runs = runs.remove(&job.id).unwrap_or_default();
     let live = live.get(&job.id).copied().unwrap_or(0).unsigned_abs();
-    job_row(job, &schedules, (runs, live), now)
+    job_row(job, (&schedules, &book), (runs, live), now)
   });
   Ok(rows.collect())
 }
 
 fn job_row(
   job: JobEntity,
-  schedules: &[ScheduleEntity],
+  (schedules, book): (&[ScheduleEntity], &CalendarBook),
   (runs, live): (Vec<RecentRun>, u64),
   now: Ts,
 ) -> JobRow {
   let enabled = job.status == JobStatus::Enabled;
   let schedules: Vec<ScheduleBrief> =
-    schedules.iter().map(|schedule| brief(schedule, enabled, now)).collect();
+    schedules.iter().map(|schedule| brief((schedule, book), enabled, now)).collect();
   let next_fire_at = schedules.iter().filter_map(|schedule| schedule.next_fire_at).min();
   let took = runs.iter().filter_map(|run| Some(millis(run.started_at?, run.completed_at?)));
   let duration = quantiles(took.collect());
@@ -111,7 +121,11 @@ fn job_row(
   }
 }
 
-fn brief(schedule: &ScheduleEntity, enabled: bool, now: Ts) -> ScheduleBrief {
+fn brief(
+  (schedule, book): (&ScheduleEntity, &CalendarBook),
+  enabled: bool,
+  now: Ts,
+) -> ScheduleBrief {
   let fires = enabled && schedule.status == ScheduleStatus::Enabled;
   let text = match (schedule.schedule_kind, schedule.interval_secs) {
     (ScheduleKind::Interval, Some(secs)) => {
@@ -126,9 +140,19 @@ fn brief(schedule: &ScheduleEntity, enabled: bool, now: Ts) -> ScheduleBrief {
     text,
     timezone: schedule.timezone.clone(),
     status: schedule.status.to_string(),
-    next_fire_at: if fires { first_after(schedule, now) } else { None },
+    next_fire_at: if fires { first_open(schedule, book, now) } else { None },
     problem: problem(schedule, now),
   }
+}
+
+/// The first instant that no calendar leaves out.
+fn first_open(schedule: &ScheduleEntity, book: &CalendarBook, now: Ts) -> Option<Ts> {
+  let first = first_after(schedule, now)?;
+  let closings = book.closings(schedule).ok()?;
+  if !closings.is_closed(first) {
+    return Some(first);
+  }
+  closings.next_open(&Rhythm::of(schedule).ok()?, first).map(|(at, _)| at)
 }
 
 /// Why a schedule does not fire, where it should.
@@ -152,20 +176,26 @@ pub(super) fn problem(schedule: &ScheduleEntity, now: Ts) -> String {
 ///
 /// # Errors
 /// 404 for a job that is not there or not for the asker.
-pub(super) async fn find_one(conn: &mut Conn, question: &Question, now: Ts) -> SvcResult<Found> {
+pub(super) async fn find_one(
+  hub: &WatchSvc,
+  conn: &mut Conn,
+  question: &Question,
+  now: Ts,
+) -> SvcResult<Found> {
   let job = find_job(conn, &question.home(), &question.target).await?;
   let (id, name) = (job.id, job.name.clone());
   let namespace = job.namespace_id.clone();
   let description = job.description.clone();
   let config = serde_json::to_value(&job.config).unwrap_or_default();
   let enabled = job.status == JobStatus::Enabled;
-  let row = job_rows(conn, vec![job], now).await?.into_iter().next();
+  let row = job_rows(hub, conn, vec![job], now).await?.into_iter().next();
   let row = row.ok_or_else(|| SvcError::not_found("job", &question.target))?;
   let schedules = watch_jobs::schedules(conn, &[id]).await?;
+  let book = hub.store.calendars.book(conn, &schedules).await?;
   let firing = schedules.iter().filter(|one| enabled && one.status == ScheduleStatus::Enabled);
   let mut fires: Vec<FireRow> = Vec::new();
   for schedule in firing {
-    fires.extend(fires::of_schedule(schedule, (&name, &namespace), (now, FIRES)));
+    fires.extend(fires::of_schedule((schedule, &book), (&name, &namespace), (now, FIRES)));
   }
   fires.sort_by_key(|fire| fire.at);
   fires.truncate(FIRES);

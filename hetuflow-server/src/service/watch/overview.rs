@@ -77,7 +77,7 @@ pub(super) async fn find(
     attention,
     running,
     agents: worst_first(agents),
-    fires: next_fires(conn, namespace, (now, ROWS)).await?,
+    fires: next_fires(hub, conn, namespace, (now, ROWS)).await?,
     events,
     servers_up: servers.iter().filter(|row| row.status == ServerStatus::Active).count() as u32,
     servers: servers.len() as u32,

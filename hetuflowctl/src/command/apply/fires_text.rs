@@ -12,9 +12,12 @@ const RULE_CELLS: usize = 44;
 const NAMES_CELLS: usize = 60;
 
 /// The fires that change, schedule by schedule; then the herds.
-pub(super) fn fires_text(plan: &JobPlan) -> String {
+pub fn fires_text(plan: &JobPlan) -> String {
   let days = plan.until.since(plan.from).as_secs() / 86_400;
   let mut text = format!("Fires of {days} days, from {}:\n", day(plan.from));
+  for one in &plan.notes {
+    text.push_str(&format!("  ! {}: shown as if it went on\n", visible(one)));
+  }
   for one in &plan.schedules {
     schedule(one, &mut text);
   }
@@ -78,7 +81,7 @@ fn schedule(one: &FirePlan, text: &mut String) {
 fn line(one: &FireDifference) -> String {
   match (&one.change, &one.before, &one.after) {
     (FireChange::Moved, Some(before), Some(after)) => {
-      format!("{}  →  {}", instant(before), noted(after))
+      format!("{}  →  {}", instant(&before.local), noted(after))
     }
     (FireChange::Removed, Some(before), _) => format!("- {}", noted(before)),
     (_, _, Some(after)) => format!("+ {}", noted(after)),
@@ -87,21 +90,21 @@ fn line(one: &FireDifference) -> String {
 }
 
 /// `2026-03-29T02:00:00+02:00` with the day of the week, and without a T.
-fn instant(fire: &NextFire) -> String {
-  let date: Option<jiff::civil::Date> = fire.local.get(..10).and_then(|day| day.parse().ok());
+fn instant(local: &str) -> String {
+  let date: Option<jiff::civil::Date> = local.get(..10).and_then(|day| day.parse().ok());
   let day = date.map_or(String::new(), |date| date.strftime("%a ").to_string());
-  format!("{day}{}", visible(&fire.local.replacen('T', " ", 1)))
+  format!("{day}{}", visible(&local.replacen('T', " ", 1)))
 }
 
 fn noted(fire: &NextFire) -> String {
   match &fire.note {
-    Some(note) => format!("{}  {}", instant(fire), visible(note)),
-    None => instant(fire),
+    Some(note) => format!("{}  {}", instant(&fire.local), visible(note)),
+    None => instant(&fire.local),
   }
 }
 
 fn herd(one: &Herd, text: &mut String) {
-  let when = instant(&NextFire { at: one.at, local: one.local.clone(), note: None });
+  let when = instant(&one.local);
   let (all, changed) = (count(one.schedules, "schedule"), one.changed);
   text.push_str(&format!("  ! {all} start at {when}, {changed} of this plan\n"));
   let names: Vec<String> = one.names.iter().map(|name| visible(name)).collect();

@@ -21,6 +21,7 @@ mod vars;
 pub use create::create;
 pub use edit::run as edit;
 pub use fires::run as plan_fires;
+pub use fires_text::fires_text;
 use manifest::load;
 pub use plan::{diff, load_files, run, validate};
 pub use remove::run as delete;

@@ -59,6 +59,7 @@ async fn begin(
     order: Some(args.order),
     parallelism: Some(args.parallelism),
     only: Some(args.only),
+    with_excluded: args.with_excluded,
     dry_run: true,
   };
   let client = session.client()?;
@@ -109,7 +110,12 @@ fn sentence(plan: &BackfillEntity, zone: &TimeZone) -> String {
   let (total, name) = (instants(plan.total), &plan.schedule_name);
   let mut text = format!("{total} of {name} {which}, {order}, {at_once}");
   if plan.total < plan.in_range {
-    text.push_str(&format!(" ({} in the range)", plan.in_range));
+    let out = match plan.excluded {
+      0 => String::new(),
+      count if plan.with_excluded => format!(", {count} of them left out by calendars"),
+      count => format!(", {count} left out by calendars"),
+    };
+    text.push_str(&format!(" ({} in the range{out})", plan.in_range));
   }
   match plan.total {
     1 => text.push_str(&format!("\n  {}", local(plan.first_at))),

@@ -8,7 +8,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::child::{Recipe, Running};
 use super::lines::Lines;
 use crate::client::CtlError;
-use crate::command::session::Session;
 use crate::output::{Look, show_duration};
 
 const BACK_OFF: Duration = Duration::from_millis(500);
@@ -58,30 +57,30 @@ pub struct Slot {
   back_off: Duration,
 }
 
-/// Starts children again when they end, until a signal comes.
+/// Starts children again when they end, until `end` says with which exit code all is over.
 pub async fn keep_running(
-  session: &Session,
   lines: &Lines,
   slots: &mut [Slot],
-  signals: &mut Signals,
-) -> u8 {
+  end: impl Future<Output = Result<u8, CtlError>>,
+) -> Result<u8, CtlError> {
+  tokio::pin!(end);
   loop {
     let waits = slots
       .iter_mut()
       .enumerate()
       .map(|(index, slot)| Box::pin(wait_or_restart(index, slot, lines)));
     let (index, told) = tokio::select! {
-      exit = signals.next() => return exit,
+      exit = &mut end => return exit,
       ((index, told), ..) = select_all(waits) => (index, told),
     };
     let name = &slots[index].recipe.name;
     match told {
       Told::Ended(words) => {
         let again = show_duration(slots[index].back_off);
-        session.look.say(format!("{name} ended ({words}), starting it again in {again}"));
+        lines.say(format!("{name} ended ({words}), starting it again in {again}"));
       }
-      Told::Started => session.look.say(format!("{name} was started again")),
-      Told::Failed(error) => session.look.say(format!("{name}: {error}")),
+      Told::Started => lines.say(format!("{name} was started again")),
+      Told::Failed(error) => lines.say(format!("{name}: {error}")),
     }
   }
 }

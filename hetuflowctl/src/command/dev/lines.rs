@@ -1,6 +1,8 @@
 //! The children's log lines, merged, each with the name of its child before it.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
@@ -30,12 +32,29 @@ pub struct Lines {
   width: usize,
   readers: Arc<Mutex<JoinSet<()>>>,
   last: Arc<Mutex<VecDeque<(String, String)>>>,
+  /// Where they go while somebody else has the terminal.
+  aside: Arc<Mutex<Option<File>>>,
 }
 
 impl Lines {
   /// `width` is that of the longest name.
   pub fn new(look: &Look, width: usize) -> Self {
-    Self { look: look.clone(), width, readers: Arc::default(), last: Arc::default() }
+    let (readers, last, aside) = (Arc::default(), Arc::default(), Arc::default());
+    Self { look: look.clone(), width, readers, last, aside }
+  }
+
+  /// From now on they go into this file; with none to the terminal again.
+  pub fn put_aside(&self, file: Option<File>) {
+    *self.aside.lock().unwrap_or_else(PoisonError::into_inner) = file;
+  }
+
+  /// A line of our own among the others.
+  pub fn say(&self, line: impl AsRef<str>) {
+    match &mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner) {
+      // A full disk must not end what runs.
+      Some(file) => _ = writeln!(file, "{}", line.as_ref()),
+      None => self.look.say(line),
+    }
   }
 
   /// Reads a pipe to its end. The task ends with the pipe, which ends with the child's group.
@@ -67,13 +86,14 @@ impl Lines {
       last.remove(first);
     }
     drop(last);
-    let style = if self.look.err_color {
+    let aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    let style = if self.look.err_color && !aside {
       let number = name.bytes().map(usize::from).sum::<usize>();
       Style::new().fg_color(Some(COLORS[number % COLORS.len()].into()))
     } else {
       Style::new()
     };
-    self.look.say(format!("{style}{name:<0$}{style:#} | {line}", self.width));
+    self.say(format!("{style}{name:<0$}{style:#} | {line}", self.width));
   }
 
   /// The last lines of a child.

@@ -1,6 +1,7 @@
 //! `dev`: server and agents as children of ours, on SQLite in one folder. When we go, they go.
 
 mod child;
+mod face;
 mod folder;
 mod keep;
 mod lines;

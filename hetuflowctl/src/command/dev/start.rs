@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::child::Recipe;
+use super::face::Face;
 use super::folder::{Folder, free_port, sibling};
 use super::keep::{Signals, Slot, keep_running, stop};
 use super::lines::Lines;
@@ -58,13 +59,23 @@ pub async fn run(session: &Session, args: &DevArgs) -> Result<Outcome, CtlError>
   let lines = Lines::new(&session.look, width);
   let mut slots: Vec<Slot> = Vec::new();
   let place = place(&origin, &url, &folder);
+  let data = folder.path.clone();
   let plan = Plan { session, args, place, folder, lines: lines.clone(), begin, current };
   let outcome = tokio::select! {
     exit = signals.next() => Ok(exit),
     outcome = plan.start(recipes, &mut slots) => outcome.map(|()| 0),
   };
   let outcome = match outcome {
-    Ok(0) => Ok(keep_running(session, &lines, &mut slots, &mut signals).await),
+    Ok(0) => {
+      let wants_face = !args.headless && !session.look.json() && Face::is_possible();
+      let end = async {
+        match wants_face {
+          true => Face { context: CONTEXT, folder: data }.open(&lines, &mut signals).await,
+          false => Ok(signals.next().await),
+        }
+      };
+      keep_running(&lines, &mut slots, end).await
+    }
     other => other,
   };
   stop(&session.look, slots, &mut signals).await;

@@ -1,11 +1,12 @@
 //! Calendars by name: listed, shown, set, deleted.
 
-use hetuflow_core::{CalendarEntity, CalendarForPut};
+use hetuflow_core::{CalendarEntity, CalendarForPut, JobPlan};
 
 use super::kind::{Kind, bare};
 use super::{delete, get, list};
 use crate::cli::{CalendarSet, CalendarVerb, Watching};
 use crate::client::{Call, CtlError};
+use crate::command::apply::fires_text;
 use crate::command::input_file::{INPUT_BYTES_MAX, read_text};
 use crate::command::schedule::left_out_note;
 use crate::command::session::Session;
@@ -51,6 +52,12 @@ async fn set(session: &Session, args: &CalendarSet) -> Result<Outcome, CtlError>
     ics,
     blackout: args.blackout || (was && !args.no_blackout),
   };
+  if args.dry_run {
+    let call = Call::post(format!("{path}/plan")).query("namespace_id", &client.place.namespace);
+    let plan: JobPlan = client.fetch(call.json(&put).harmless()).await?;
+    let outcome = Outcome::from(View::text(fires_text(&plan), serde_json::json!(plan)));
+    return Ok(outcome.note("dry run: nothing was changed"));
+  }
   let call = Call::put(path).query("namespace_id", &client.place.namespace).json(&put);
   let calendar: CalendarEntity = client.fetch(call).await?;
   let outcome = Outcome::from(View::thing(&calendar));

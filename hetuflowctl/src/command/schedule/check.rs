@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hetuflow_core::{
-  Calendar, CalendarGate, CalendarRule, ClockNote, CronError, CronExpression, CronZone,
-  DEFAULT_TIMEZONE, DstGap, DstOverlap, ScheduleEntity, ScheduleStatus, Ts, cron_seed,
-  exclude_rules,
+  Calendar, CalendarEntity, CalendarGate, CalendarItem, ClockNote, CronError, CronExpression,
+  CronZone, DEFAULT_TIMEZONE, DstGap, DstOverlap, NamespaceId, ScheduleEntity, ScheduleStatus, Ts,
+  calendar_items, calendar_rules, cron_seed,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,8 +67,12 @@ pub struct Timed {
   pub seed: u64,
   /// Its jitter keeps it out of herds.
   pub spread: bool,
-  /// Days and hours that it leaves out.
-  pub exclude: Vec<CalendarRule>,
+  /// Days and hours in which alone it fires; a name that nobody knows here is always.
+  pub include: Vec<CalendarItem>,
+  /// Days and hours that it leaves out; a name that nobody knows here is never.
+  pub exclude: Vec<CalendarItem>,
+  /// The calendars that it names.
+  pub calendars: BTreeMap<String, Calendar>,
 }
 
 impl Timed {
@@ -82,14 +86,24 @@ impl Timed {
       dst: (DstGap::Auto, DstOverlap::Auto),
       seed,
       spread: false,
+      include: Vec::new(),
       exclude: Vec::new(),
+      calendars: BTreeMap::new(),
     }
   }
 
   /// When it may fire.
   fn gate(&self, zone: &CronZone) -> CalendarGate {
-    let exclude = vec![Calendar::new(self.exclude.clone(), zone.clone())];
-    CalendarGate { include: Vec::new(), exclude }
+    let read = |items: &[CalendarItem]| -> Vec<Calendar> {
+      let rules: Vec<_> = items.iter().filter_map(CalendarItem::rule).cloned().collect();
+      let own = (!rules.is_empty()).then(|| Calendar::new(rules, zone.clone()));
+      let named = items.iter().filter_map(CalendarItem::name);
+      named.filter_map(|name| self.calendars.get(name).cloned()).chain(own).collect()
+    };
+    let known =
+      |item: &CalendarItem| item.name().is_none_or(|name| self.calendars.contains_key(name));
+    let include = if self.include.iter().all(known) { read(&self.include) } else { Vec::new() };
+    CalendarGate { include, exclude: read(&self.exclude) }
   }
 
   fn parse(&self, text: &str) -> Result<CronExpression, CronError> {
@@ -146,13 +160,19 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
   let call = Call::get("/schedules").query_some("namespace_id", session.list_namespace()?);
   let all: Vec<ScheduleEntity> = everything(session.client()?, call).await?;
   let enabled = all.into_iter().filter(|one| one.status == ScheduleStatus::Enabled);
+  let enabled: Vec<ScheduleEntity> = enabled.collect();
+  let calendars = calendars_of(session, &enabled).await?;
+  let known = |one: &ScheduleEntity| calendars.get(&one.namespace_id).cloned().unwrap_or_default();
   Ok(
     enabled
+      .into_iter()
       .map(|one| Timed {
+        calendars: known(&one),
         every: one.interval_secs.zip(one.next_run_at).map(|(secs, at)| (secs, at.instant())),
         seed: cron_seed(one.id),
         dst: (one.dst_gap, one.dst_overlap),
         spread: one.jitter_secs.unsigned_abs() >= SPREAD_SECS,
+        include: one.include,
         exclude: one.exclude,
         name: one.name,
         cron: one.cron_expression,
@@ -160,6 +180,26 @@ pub async fn of_server(session: &Session) -> Result<Vec<Timed>, CtlError> {
       })
       .collect(),
   )
+}
+
+/// The calendars of the namespaces in which a schedule names one.
+async fn calendars_of(
+  session: &Session,
+  schedules: &[ScheduleEntity],
+) -> Result<BTreeMap<NamespaceId, BTreeMap<String, Calendar>>, CtlError> {
+  let naming = schedules.iter().filter(|one| one.calendar_names().next().is_some());
+  let namespaces: BTreeSet<&NamespaceId> = naming.map(|one| &one.namespace_id).collect();
+  let mut found = BTreeMap::new();
+  for namespace in namespaces {
+    let call = Call::get("/calendars").query("namespace_id", namespace);
+    let all: Vec<CalendarEntity> = everything(session.client()?, call).await?;
+    let read = all.into_iter().filter_map(|one| {
+      let zone = CronZone::named(&one.timezone).ok()?;
+      Some((one.name, Calendar::new(calendar_rules(&one.rules), zone)))
+    });
+    found.insert(namespace.clone(), read.collect());
+  }
+  Ok(found)
 }
 
 fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
@@ -191,7 +231,10 @@ fn of_files(args: &CheckArgs) -> Result<Vec<Timed>, CtlError> {
         // The server will choose by ids that do not exist yet.
         seed: all.len() as u64,
         spread: schedule.jitter_secs.is_some_and(|jitter| jitter.0.as_secs() >= SPREAD_SECS),
-        exclude: exclude_rules(&schedule.exclude),
+        include: calendar_items(&schedule.include),
+        exclude: calendar_items(&schedule.exclude),
+        // They live in a server.
+        calendars: BTreeMap::new(),
       });
     }
   }
@@ -385,7 +428,7 @@ mod tests {
   #[test]
   fn what_is_left_out_is_no_herd_and_no_night() {
     let now: Ts = "2025-11-21T14:00:00Z".parse().expect("an instant");
-    let exclude = |rule: &str, one: Timed| Timed { exclude: exclude_rules(&[rule.into()]), ..one };
+    let exclude = |rule: &str, one: Timed| Timed { exclude: calendar_items(&[rule.into()]), ..one };
     let never = exclude("02:00-03:00", timed("never", "30 2 * * *", "UTC"));
     let codes = |all: &[Timed], herd| -> Vec<String> {
       check(all, now, herd).into_iter().map(|one| one.code).collect()

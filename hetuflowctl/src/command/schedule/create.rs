@@ -32,6 +32,7 @@ pub async fn run(session: &Session, args: &ScheduleCreate) -> Result<Outcome, Ct
     dst_gap: timing.dst_gap,
     dst_overlap: timing.dst_overlap,
     jitter_secs: timing.jitter.map(Seconds),
+    include: timing.include.clone(),
     exclude,
     at,
     overlap_policy: timing.overlap,

@@ -7,10 +7,14 @@ use hetuflow_core::{
 
 use crate::cli::{PauseArgs, ResumeArgs, SkipNextArgs};
 use crate::client::{Call, CtlError};
+use crate::command::missed;
 use crate::command::names::expand;
 use crate::command::object::{Kind, act, get};
 use crate::command::session::Session;
-use crate::output::{Outcome, View, ask, relative};
+use crate::output::{Outcome, View, relative};
+
+/// Schedules that are looked at before the question.
+const ASKED_MAX: usize = 100;
 
 /// Holds schedules.
 ///
@@ -24,7 +28,7 @@ pub async fn pause(session: &Session, args: &PauseArgs) -> Result<Outcome, CtlEr
   .await
 }
 
-/// Lets schedules go on. At a terminal it asks what becomes of what one of them has missed.
+/// Lets schedules go on. At a terminal it asks what becomes of what they have missed.
 ///
 /// # Errors
 /// What the server says.
@@ -40,21 +44,28 @@ pub async fn resume(session: &Session, args: &ResumeArgs) -> Result<Outcome, Ctl
   .await
 }
 
+/// The answer; nothing was held back where nobody is asked.
 async fn asked(session: &Session, names: &[String]) -> Result<Option<MisfirePolicy>, CtlError> {
-  let [name] = names else { return Ok(None) };
-  if session.look.yes || name == "-" {
+  if session.look.yes || names.iter().any(|name| name == "-") {
     return Ok(None);
   }
-  let [name] = expand(names)?.try_into().unwrap_or_else(|_| [name.clone()]);
-  let schedule = get::schedule(session, &name).await?;
-  let Some((count, newest)) = held_back(&schedule, session.look.now) else { return Ok(None) };
+  let names = expand(names)?;
+  let (mut held, mut newest) = (0, None);
+  for name in names.iter().take(ASKED_MAX) {
+    let schedule = get::schedule(session, name).await?;
+    if let Some((count, last)) = held_back(&schedule, session.look.now) {
+      held += count;
+      newest = newest.max(Some(last));
+    }
+  }
+  let Some(newest) = newest else { return Ok(None) };
   let when = relative(newest, session.look.now);
-  let question = format!("{count} instants were held back, the newest {when}. Run the newest now");
-  Ok(Some(if ask(&session.look, &question)? {
-    MisfirePolicy::FireLast
+  let what = if held == 1 {
+    format!("1 instant was held back, {when}. What becomes of it?")
   } else {
-    MisfirePolicy::Skip
-  }))
+    format!("{held} instants were held back, the newest {when}. What becomes of them?")
+  };
+  missed::of_schedules(session, &what).map(Some)
 }
 
 /// How many instants a pause holds back, and the newest of them.

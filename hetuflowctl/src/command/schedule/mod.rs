@@ -9,5 +9,6 @@ mod lines;
 pub mod next;
 pub mod set;
 pub mod trigger;
+pub mod why;
 
 pub use exclude::note as left_out_note;

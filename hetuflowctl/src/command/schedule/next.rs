@@ -13,7 +13,7 @@ use crate::cli::{NextArgs, read_from};
 use crate::client::{Call, CtlError, Exit};
 use crate::command::object::{Kind, get};
 use crate::command::session::Session;
-use crate::output::{Format, Outcome, View, relative};
+use crate::output::{Format, Outcome, View, relative, visible};
 
 /// Most fires of one answer.
 const COUNT_MAX: u32 = 10_000;
@@ -110,6 +110,9 @@ fn offline(what: &str, args: &NextArgs) -> Result<SchedulePreview, CtlError> {
       at: Ts::from(fire.at),
       local: rfc3339(&zone.local(fire.at)),
       note: fire.note.map(|note| note.to_string()),
+      skipped: None,
+      count: None,
+      to: None,
     })
     .collect();
   if next.is_empty() {
@@ -119,7 +122,7 @@ fn offline(what: &str, args: &NextArgs) -> Result<SchedulePreview, CtlError> {
     error.code = "cron.never_fires".to_owned();
     return Err(error);
   }
-  Ok(SchedulePreview { description: expression.describe(), timezone: zone_name, next })
+  Ok(SchedulePreview { description: expression.describe(), timezone: zone_name, held: None, next })
 }
 
 fn from_of(args: &NextArgs, zone: &TimeZone) -> Result<Option<Ts>, CtlError> {
@@ -183,22 +186,37 @@ fn show(previews: &[(String, SchedulePreview)], session: &Session) -> Outcome {
 /// The layout of TERMINAL B7.
 fn page(preview: &SchedulePreview, now: Ts) -> String {
   let mut text = format!("{}, {}\n", preview.description, preview.timezone);
+  if let Some(held) = &preview.held {
+    text.push_str(&format!("  nothing fires now: {}; then\n", visible(held)));
+  }
   if preview.next.is_empty() {
     text.push_str("  never again\n");
   }
   let zone = parse_time_zone(&preview.timezone).unwrap_or(TimeZone::UTC);
+  let local =
+    |at: Ts| at.instant().to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string();
+  let first = preview.next.iter().position(|fire| fire.skipped.is_none());
   for (index, fire) in preview.next.iter().enumerate() {
-    let local =
-      fire.at.instant().to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string();
-    let words = match (&fire.note, index) {
-      (Some(note), _) => note.clone(),
-      (None, 0) => relative(fire.at, now),
+    let words = match (&fire.skipped, &fire.note) {
+      (Some(why), _) => skipped(why, fire, local),
+      (None, Some(note)) => visible(note),
+      (None, None) if first == Some(index) && preview.held.is_none() => relative(fire.at, now),
       _ => String::new(),
     };
-    text.push_str(format!("  {local}   {words}").trim_end());
+    let mark = if fire.skipped.is_some() { '-' } else { ' ' };
+    text.push_str(format!("{mark} {}   {words}", local(fire.at)).trim_end());
     text.push('\n');
   }
   text
+}
+
+/// Why instants do not fire, how many and up to when.
+fn skipped(why: &str, fire: &NextFire, local: impl Fn(Ts) -> String) -> String {
+  let why = visible(why);
+  match (fire.count, fire.to) {
+    (Some(count), Some(to)) => format!("{why}: {count} instants, to {}", local(to)),
+    _ => why,
+  }
 }
 
 /// A refused expression with a caret under what is wrong.
@@ -246,6 +264,19 @@ mod tests {
     let preview = offline(&args("30 2 * * *", "Europe/Berlin", "2026-03-28", 3)).expect("valid");
     let now = "2025-11-21T14:00:00Z".parse().expect("an instant");
     insta::assert_snapshot!(page(&preview, now));
+  }
+
+  #[test]
+  fn what_is_skipped_is_marked() {
+    let mut preview = offline(&args("0 2 * * *", "UTC", "2026-12-23", 3)).expect("valid");
+    preview.next[1].skipped = Some("left out by calendar holidays".into());
+    preview.next[1].count = Some(2);
+    preview.next[1].to = Some("2026-12-26T02:00:00Z".parse().expect("an instant"));
+    let now = "2026-12-20T14:00:00Z".parse().expect("an instant");
+    let once = page(&preview, now);
+    preview.held = Some("the cluster was paused by ann: \u{1b}[31mmoving".into());
+    preview.next[0].skipped = Some("left out by ops".into());
+    insta::assert_snapshot!(format!("{once}{}", page(&preview, now)));
   }
 
   #[test]

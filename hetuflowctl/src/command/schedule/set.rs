@@ -24,7 +24,8 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
     dst_gap: timing.dst_gap,
     dst_overlap: timing.dst_overlap,
     jitter_secs: timing.jitter.map(Seconds),
-    exclude: (!exclude.is_empty()).then_some(exclude),
+    include: (args.no_include || !timing.include.is_empty()).then(|| timing.include.clone()),
+    exclude: (args.no_exclude || !exclude.is_empty()).then_some(exclude),
     overlap_policy: timing.overlap,
     queue_max: timing.queue_max,
     misfire_policy: timing.misfire,
@@ -36,7 +37,7 @@ pub async fn run(session: &Session, args: &ScheduleSet) -> Result<Outcome, CtlEr
   };
   if change == ScheduleForUpdate::default() {
     return Err(CtlError::usage("nothing to change").help(
-      "give --cron, --every, --tz, --exclude, --overlap, --misfire, --prio or another of --help",
+      "give --cron, --every, --tz, --include, --exclude, --overlap, --misfire, --prio or another of --help",
     ));
   }
   let schedule = get::schedule(session, &args.name).await?;

@@ -57,6 +57,10 @@ fn told(why: &TaskWhy, now: Ts) -> String {
     lines.push(format!("until  {at} ({}); then it is given up", relative(at, now)));
   }
   lines.extend(why.facts.iter().flat_map(|fact| wrapped("fact", fact)));
+  for rule in &why.beside {
+    let until = rule.until.map(|until| format!(" (until {until})")).unwrap_or_default();
+    lines.extend(wrapped("beside", &format!("{}{until}", rule.text)));
+  }
   lines.extend(why.knob.iter().flat_map(|knob| wrapped("knob", knob)));
   if !why.changes.is_empty() {
     lines.push(String::new());

@@ -15,6 +15,9 @@ use super::retry::wait_before;
 /// Most bytes of an answer that is no stream.
 const BODY_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that rests for longer is not used again: a server ends it after 10 s, and nobody sees that
+/// while a person is being asked.
+const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A connection to one server.
 #[derive(Debug, Clone)]
@@ -49,6 +52,7 @@ impl Client {
   ) -> Result<Self, CtlError> {
     let http = reqwest::Client::builder()
       .connect_timeout(CONNECT_TIMEOUT)
+      .pool_idle_timeout(IDLE_MAX)
       .user_agent(concat!("hetuflowctl/", env!("CARGO_PKG_VERSION")))
       .build()
       .map_err(|error| CtlError::failure(format!("cannot make an HTTP client: {error}")))?;

@@ -105,7 +105,7 @@ fn specs() -> Vec<(&'static str, Value)> {
     "secrets": ["pw"], "artifacts": { "in": inputs, "out": ["*.txt"], "retention": 3600 } });
   let schedule = json!({ "name": "whole-cron", "description": "when", "schedule_kind": "cron",
     "cron_expression": "5 4 * * MON", "timezone": "Europe/Berlin", "dst_gap": "skip",
-    "dst_overlap": "both", "jitter_secs": 5, "exclude": ["12-25"],
+    "dst_overlap": "both", "jitter_secs": 5, "include": ["03-01..12-30"], "exclude": ["12-25"],
     "start_time": "2090-01-01T00:00:00Z", "end_time": "2095-01-01T00:00:00Z", "max_count": 9,
     "status": "disabled", "overlap_policy": "buffer_all", "queue_max": 5,
     "misfire_policy": "skip", "misfire_grace_secs": 60, "catchup_max": 3, "max_concurrent": 2,

@@ -93,8 +93,8 @@ async fn what_is_held_says_who_and_why(engine: Engine) -> Result<()> {
   well(&cluster, &["schedule", "skip-next", "yearly", "2", "--reason", "moving"]).await?;
   let next = api.get_ok("/schedules/yearly/next?count=3").await?;
   let notes: Vec<&Value> = next["next"].as_array().context("instants")?.iter().collect();
-  ensure!(notes[1]["note"].as_str().is_some_and(|note| note.contains("moving")), "{next}");
-  ensure!(notes[2]["note"].is_null(), "{next}");
+  ensure!(notes[1]["skipped"].as_str().is_some_and(|told| told.contains("moving")), "{next}");
+  ensure!(notes[2]["skipped"].is_null(), "{next}");
 
   well(&cluster, &["cluster", "pause", "--reason", "new switch"]).await?;
   for args in [&["cluster", "paused"][..], &["status"], &["job", "why", "turn"]] {

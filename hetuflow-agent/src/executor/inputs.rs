@@ -12,7 +12,8 @@ use hetuflow_core::{ContentHasher, InputNote};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 
 use super::Cause;
-use crate::process::Account;
+use super::prepare::no_capacity;
+use crate::process::{Account, is_exhausted};
 
 /// The folder for them where the attempt runs somewhere else than in its own.
 pub const NAME: &str = "inputs";
@@ -57,12 +58,25 @@ pub fn place(
   (cache, account): (&Path, Option<&Account>),
 ) -> Result<(), Cause> {
   for input in inputs {
-    place_one(root, input, (cache, account)).map_err(|error| Cause::NotStarted {
-      reason: format!("not_started({})", error.reason()),
-      message: format!("the file for {}: {error}", input.to.escape_debug()),
+    place_one(root, input, (cache, account)).map_err(|error| {
+      let message = format!("the file for {}: {error}", input.to.escape_debug());
+      match &error {
+        PlaceError::System(_, source) if is_exhausted(source) => no_capacity(message),
+        _ => Cause::NotStarted { reason: format!("not_started({})", error.reason()), message },
+      }
     })?;
   }
   Ok(())
+}
+
+/// A file of an attempt has the name of its script.
+pub fn in_the_way(script: &str) -> Cause {
+  Cause::NotStarted {
+    reason: "not_started(input_path)".to_owned(),
+    message: format!(
+      "the file for {script}: the task's own script has this name; give it another with to:"
+    ),
+  }
 }
 
 fn place_one(

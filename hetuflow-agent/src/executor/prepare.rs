@@ -1,6 +1,7 @@
 //! Everything about one attempt that must stand before its process can start.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::inputs;
 use super::result_file::ResultFile;
 use super::run_as::account;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start, effective};
-use crate::process::{Account, Launch, SpawnError, find_program};
+use crate::process::{Account, Launch, SpawnError, find_program, is_exhausted};
 
 /// Names the file in which a task leaves its results.
 const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
@@ -223,10 +224,15 @@ fn launch(
     _ => settings.work_dir.clone(),
   };
   let script = match (&line.script, folder) {
-    (Some((file, text)), Some(folder)) => Some(folder.file(file, text.as_bytes(), 0o600)),
+    (Some((file, text)), Some(folder)) => {
+      let written = folder.file(file, text.as_bytes(), 0o600);
+      Some(written.map_err(|error| match error.source.kind() {
+        io::ErrorKind::AlreadyExists => inputs::in_the_way(file),
+        _ => spawn_failed(&error),
+      })?)
+    }
     _ => None,
   };
-  let script = script.transpose().map_err(|error| spawn_failed(&error))?;
   if let Some(folder) = folder {
     folder.open_to_user().map_err(|error| spawn_failed(&error))?;
   }
@@ -264,6 +270,12 @@ pub fn refused(message: impl Into<String>) -> Cause {
   Cause::NotStarted { reason: "not_started(refused)".to_owned(), message: message.into() }
 }
 
+/// What must be on the disk before a start cannot be written.
+pub fn cannot_write(what: &str, error: &io::Error) -> Cause {
+  let words = format!("{what}: {error}");
+  if is_exhausted(error) { no_capacity(words) } else { refused(words) }
+}
+
 /// This host has no room for another process, whichever; somebody else may have, or it later.
 pub fn no_capacity(message: impl std::fmt::Display) -> Cause {
   Cause::NotStarted {
@@ -274,7 +286,7 @@ pub fn no_capacity(message: impl std::fmt::Display) -> Cause {
 
 /// The system said no: to this task, or to any more of them at the moment.
 pub fn spawn_failed(error: &SpawnError) -> Cause {
-  if error.is_exhausted() {
+  if is_exhausted(&error.source) {
     let name = error.errno_name();
     return no_capacity(format!("{name} for {}: {}", error.path, error.source));
   }

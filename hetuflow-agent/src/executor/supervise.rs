@@ -1,10 +1,11 @@
 //! One attempt from its start to its end: one task of the runtime, no thread of its own.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig};
+use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig, TaskInstanceId};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::folder::remove;
 use super::mask::Masker;
-use super::prepare::{Prepared, no_capacity, prepare, refused, spawn_failed};
+use super::prepare::{Prepared, cannot_write, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
@@ -82,7 +83,7 @@ fn write_down(
   shared: &Shared,
   (start, config): (&Start, &TaskConfig),
   places: &artifacts::Places,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
   if config.artifacts.is_none() || shared.journal.is_none() {
     return Ok(());
   }
@@ -127,21 +128,28 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   let instance_id = start.task.task_instance.id;
   if let Err(error) = write_down(shared, (start, config), &artifacts) {
     remove(&folders);
-    return Err(refused(format!("where it leaves files cannot be written down: {error}")));
+    return Err(cannot_write("where it leaves files cannot be written down", &error));
   }
   if let Some(journal) = &shared.journal
     && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
   {
     remove(&folders);
-    return Err(refused(format!("its start cannot be written down, so it is not made: {error}")));
+    return Err(cannot_write("its start cannot be written down, so it is not made", &error));
   }
   let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
   let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
-  let mut spawned = spawn(&launch).map_err(|error| {
-    remove(&folders);
-    spawn_failed(&error)
-  })?;
+  let mut spawned = match spawn(&launch) {
+    Ok(spawned) => spawned,
+    Err(error) if error.has_begun() => {
+      let ended = unwatched(instance_id, (None, begun_us), &error.source);
+      return Ok(First::Over(Box::new(ended), Rest { folders, artifacts: None }));
+    }
+    Err(error) => {
+      remove(&folders);
+      return Err(spawn_failed(&error));
+    }
+  };
   let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
@@ -184,10 +192,21 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
       Ok(First::Lives(Box::new(running), rest))
     }
     Err(error) => {
-      remove(&folders);
-      Err(no_capacity(format!("the kernel refuses to watch the process: {error}")))
+      let ended = unwatched(instance_id, (pid, begun_us), &error);
+      Ok(First::Over(Box::new(ended), Rest { folders, artifacts: None }))
     }
   }
+}
+
+/// The end of a process that nobody could have watched: it was killed, and has run until then.
+fn unwatched(instance_id: TaskInstanceId, started: (Option<u32>, i64), why: &io::Error) -> Ended {
+  let cause = Cause::OverLimit {
+    reason: "exit_unknown".to_owned(),
+    message: format!(
+      "it was killed right after its start: this host has no room to watch it: {why}"
+    ),
+  };
+  Ended { started: Some(started), ..Ended::new(instance_id, cause, started.1) }
 }
 
 /// Watches a process for as long as its output may ride in its final report.

@@ -35,6 +35,6 @@ pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
 pub use spawned::{Exit, Process, Spawned};
-pub use unix::{Launch, SpawnError, find_program, spawn};
+pub use unix::{Launch, SpawnError, find_program, is_exhausted, spawn};
 pub use usage::Usage;
 pub use watch::watch;

@@ -2,10 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::io::ioctl_fionbio;
@@ -14,6 +15,11 @@ use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, waitpid};
 use super::account::Account;
 use super::orphans::Birth;
 use super::spawned::Spawned;
+
+/// How long a process that was started may wait for the handle by which its end is seen.
+const HANDLE_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries to have it.
+const HANDLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Everything that is needed to start one process.
 #[derive(Debug, Default)]
@@ -54,12 +60,9 @@ impl SpawnError {
     Self { path: path.display().to_string(), source }
   }
 
-  /// Whether this host has run out of something that others give back: files, processes, memory.
-  /// Then it is not the task that is wrong.
-  pub fn is_exhausted(&self) -> bool {
-    use rustix::io::Errno as E;
-    let exhausted = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM].map(E::raw_os_error);
-    self.source.raw_os_error().is_some_and(|number| exhausted.contains(&number))
+  /// Whether the process ran for a moment all the same: it cannot be told as never started.
+  pub fn has_begun(&self) -> bool {
+    self.source.get_ref().is_some_and(|inner| inner.is::<Unwatched>())
   }
 
   /// The system's short name of the error.
@@ -88,6 +91,19 @@ impl SpawnError {
     name.map_or_else(|| format!("errno {number}"), |(_, name)| (*name).to_owned())
   }
 }
+
+/// Whether this host has run out of something that others give back: files, processes, memory. Then
+/// it is not the task that is wrong.
+pub fn is_exhausted(error: &io::Error) -> bool {
+  use rustix::io::Errno as E;
+  let exhausted = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM].map(E::raw_os_error);
+  error.raw_os_error().is_some_and(|number| exhausted.contains(&number))
+}
+
+/// A process was started and its end could not have been seen, so it was killed.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel refuses to watch it: {0}")]
+struct Unwatched(#[source] io::Error);
 
 /// Finds a program as a shell would: names with a slash are paths, others are searched in `path`.
 ///
@@ -147,26 +163,50 @@ pub(super) fn command_of(mut command: Command, launch: &Launch, stdin: Stdio) ->
 
 /// Starts it. What it was given is closed here when this returns.
 pub(super) fn born(mut command: Command) -> io::Result<Spawned> {
+  // The room for its handle is taken before it lives: on a host that is short of files it is the
+  // start that fails then, and not the watching of something that already runs.
+  let room = io::stderr().as_fd().try_clone_to_owned()?;
   let birth = Birth::begin();
   let mut child = command.spawn()?;
   let pid = Pid::from_child(&child);
   birth.done(pid);
   let stdout = child.stdout.take().map(OwnedFd::from);
   let stderr = child.stderr.take().map(OwnedFd::from);
-  follow(pid, stdout, stderr).inspect_err(|_| {
+  follow(pid, stdout, stderr, room).map_err(|error| {
     // Nobody could hear of its end: better not to have it.
     let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
     super::orphans::forget(pid);
     let _reaped = waitpid(Some(pid), rustix::process::WaitOptions::empty());
+    io::Error::other(Unwatched(error))
   })
 }
 
-fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Spawned> {
-  let handle = pidfd_open(pid, PidfdFlags::empty())?;
+fn follow(
+  pid: Pid,
+  stdout: Option<OwnedFd>,
+  stderr: Option<OwnedFd>,
+  room: OwnedFd,
+) -> io::Result<Spawned> {
   for pipe in stdout.iter().chain(&stderr) {
     ioctl_fionbio(pipe, true)?;
   }
-  Ok(Spawned { pid, handle, stdout, stderr })
+  drop(room);
+  Ok(Spawned { pid, handle: handle_of(pid)?, stdout, stderr })
+}
+
+/// Another thread may have taken the room that was just given back; it gives some back in turn, and
+/// a process that ends meanwhile stays until it is reaped.
+fn handle_of(pid: Pid) -> io::Result<OwnedFd> {
+  use rustix::io::Errno;
+  let begun = Instant::now();
+  loop {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+      Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) if begun.elapsed() < HANDLE_LIMIT => {
+        std::thread::sleep(HANDLE_PAUSE);
+      }
+      other => return Ok(other?),
+    }
+  }
 }
 
 /// The kernel says `ENOENT` for a missing program and for a missing directory alike.

@@ -125,6 +125,11 @@ pub struct ScheduleEntity {
   pub anchor_at: Ts,
   /// The next instant that is not planned yet.
   pub next_run_at: Option<Ts>,
+  /// The instant of its next run, planned or not, as far as it is known: past what calendars, pauses
+  /// and freezes leave out. Not stored; told by the routes of schedules.
+  #[cfg_attr(feature = "with-db", sqlx(skip))]
+  #[serde(default, skip_serializing_if = "Option::is_none")]
+  pub next_fire_at: Option<Ts>,
   /// The newest instant that was planned.
   pub last_run_at: Option<Ts>,
   /// Tasks made so far.

@@ -103,7 +103,8 @@ pub struct Resync {
   pub missed: Option<i64>,
 }
 
-/// The feed lives; sent when nothing else was for a while.
+/// The feed lives; sent once when the reader has all that there was when it came, and then when
+/// nothing else was for a while.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tick {
   /// The epoch.

@@ -151,6 +151,7 @@ impl FeedSvc {
     let frames = self.frames.subscribe();
     self.store.bus.events.notify_one();
     let mut position = self.position.subscribe();
+    let newest = event_bmc::bounds(&mut self.store.db.read().await?).await?.1;
     let live_from = loop {
       if let Some(at) = *position.borrow_and_update() {
         break at;
@@ -172,6 +173,7 @@ impl FeedSvc {
       namespace,
       cursor: wish.since_seq.unwrap_or(live_from),
       live_from,
+      newest: Some(newest),
       told: wish.since_seq.unwrap_or(live_from),
       replay: Vec::new(),
       frames,
@@ -190,6 +192,8 @@ pub struct FeedReader {
   cursor: i64,
   /// From here on the shared reader brings everything.
   live_from: i64,
+  /// The newest number when the subscriber came, until it was told that it has come so far.
+  newest: Option<i64>,
   /// The last number that the subscriber was told.
   told: i64,
   replay: Vec<EventBatch>,
@@ -223,12 +227,11 @@ impl FeedReader {
           Err(error) => return FeedItem::Closed(error.to_string()),
         }
       }
+      if self.newest.take_if(|newest| *newest <= self.cursor).is_some() {
+        return self.tick();
+      }
       match tokio::time::timeout(TICK, self.frames.recv()).await {
-        Err(_quiet) => {
-          let seq = self.cursor.max(self.told);
-          self.told = seq;
-          return FeedItem::Tick(Tick { epoch: self.feed.epoch.clone(), seq, at: Ts::now() });
-        }
+        Err(_quiet) => return self.tick(),
         Ok(Ok(batch)) if batch.seq <= self.cursor => {}
         Ok(Ok(batch)) => {
           self.cursor = batch.seq;
@@ -242,6 +245,12 @@ impl FeedReader {
         }
       }
     }
+  }
+
+  fn tick(&mut self) -> FeedItem {
+    let seq = self.cursor.max(self.told);
+    self.told = seq;
+    FeedItem::Tick(Tick { epoch: self.feed.epoch.clone(), seq, at: Ts::now() })
   }
 
   async fn read_replay(&mut self) -> Result<Option<FeedItem>, crate::infra::db::DbError> {

@@ -181,6 +181,7 @@ pub(super) fn same_rule(a: &Side, b: &Side) -> bool {
       environment: Default::default(),
       priority: 0,
       next_run_at: None,
+      next_fire_at: None,
       last_run_at: None,
       run_count: 0,
       rev: 0,

@@ -126,6 +126,7 @@ pub(super) fn row_of(
     priority: new.priority.unwrap_or(0),
     anchor_at: new.start_time.unwrap_or(whole_second),
     next_run_at: None,
+    next_fire_at: None,
     last_run_at: None,
     run_count: 0,
     rev: 1,

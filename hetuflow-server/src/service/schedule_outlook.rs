@@ -1,10 +1,11 @@
 //! What is known to hold back the instants of a schedule to come: its own pause, a freeze, its job;
 //! and the calendars that leave some of them out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hetuflow_core::{
-  Closings, FieldError, FreezeEntity, JobStatus, ScheduleEntity, ScheduleStatus, Ts,
+  Closings, FieldError, FreezeEntity, JobId, JobStatus, ScheduleEntity, ScheduleStatus, Ts,
 };
 
 use super::calendar_cache::{CalendarBook, CalendarCache};
@@ -62,6 +63,27 @@ impl Outlook {
     let freezes = freeze_bmc::list(conn).await?;
     let job = job_bmc::get(conn, schedule.job_id).await?;
     Self::new((schedule, job.map(|job| job.status)), (&book, &freezes), now)
+  }
+
+  /// Reads what is known about each of many, in their order. One whose calendars cannot be asked has
+  /// none.
+  ///
+  /// # Errors
+  /// When the database fails.
+  pub(super) async fn read_many(
+    conn: &mut Conn,
+    cache: &CalendarCache,
+    schedules: &[ScheduleEntity],
+    now: Ts,
+  ) -> SvcResult<Vec<Option<Self>>> {
+    let book = cache.book(conn, schedules).await?;
+    let freezes = freeze_bmc::list(conn).await?;
+    let ids: BTreeSet<JobId> = schedules.iter().map(|schedule| schedule.job_id).collect();
+    let jobs = job_bmc::get_many(conn, ids).await?;
+    let status = |id: JobId| jobs.iter().find(|job| job.id == id).map(|job| job.status);
+    let known = (&book, freezes.as_slice());
+    let one = |schedule| Self::new((schedule, status(schedule.job_id)), known, now).ok();
+    Ok(schedules.iter().map(one).collect())
   }
 
   /// The hold that nobody knows the end of.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hetuflow_core::{
-  ClockNote, FieldError, JobId, NamespaceId, NextFire, ScheduleEntity, ScheduleForCreate,
-  ScheduleId, SchedulePreview, Ts, cron_field_error,
+  ClockNote, FieldError, IntervalFrom, JobId, NamespaceId, NextFire, ScheduleEntity,
+  ScheduleForCreate, ScheduleId, SchedulePreview, Ts, cron_field_error,
 };
 use jiff::tz::TimeZone;
 
@@ -49,6 +49,17 @@ pub(super) fn preview_of(
   let held = outlook.endless().map(|hold| hold.reason.clone());
   let timezone = schedule.timezone.clone();
   Ok(SchedulePreview { description: rhythm.describe(), timezone, held, next })
+}
+
+/// The instant of its next run after `now`, as far as it is known.
+pub(super) fn next_fire((schedule, outlook): (&ScheduleEntity, &Outlook), now: Ts) -> Option<Ts> {
+  // A run that lives decides it, where it is counted from its end.
+  let waits = schedule.interval_from == IntervalFrom::End && schedule.next_run_at.is_none();
+  if waits || outlook.endless().is_some() {
+    return None;
+  }
+  let preview = preview_of((schedule, outlook), (1, now)).ok()?;
+  preview.next.into_iter().find(|fire| fire.skipped.is_none()).map(|fire| fire.at)
 }
 
 /// A look along the instants of a schedule.

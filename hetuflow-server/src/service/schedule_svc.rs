@@ -14,10 +14,11 @@ use super::schedule_edit::{
 use super::schedule_hold::{pause_one, resume_one, skip_next_one};
 use super::schedule_outlook::{Outlook, refused};
 pub use super::schedule_preview::PREVIEW_MAX;
-use super::schedule_preview::{preview_of, row_of_new};
+use super::schedule_preview::{next_fire, preview_of, row_of_new};
 use super::store::{PageArgs, Store};
 use super::{Actor, SvcError, SvcResult};
 use crate::infra::bmc::{fire_bmc, schedule_bmc};
+use crate::infra::db::Conn;
 
 /// Use cases of schedules.
 #[derive(Clone)]
@@ -63,7 +64,8 @@ impl ScheduleSvc {
     SvcError::check(errors)?;
     let mut work = self.store.work().await?;
     let outcome = create_one(&mut work, actor, (namespace, job), &new).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Reads one, by id or name.
@@ -73,7 +75,16 @@ impl ScheduleSvc {
   pub async fn get(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<ScheduleEntity> {
     actor.require_role(Role::Viewer)?;
     let mut conn = self.store.read().await?;
-    find_schedule(&mut conn, actor, which).await
+    let row = find_schedule(&mut conn, actor, which).await?;
+    drop(conn);
+    self.with_next(row).await
+  }
+
+  /// As it is told: with the instant of its next run.
+  async fn with_next(&self, mut row: ScheduleEntity) -> SvcResult<ScheduleEntity> {
+    let mut conn = self.store.read().await?;
+    fill_next(&self.store, &mut conn, std::slice::from_mut(&mut row)).await?;
+    Ok(row)
   }
 
   /// Reads a page.
@@ -93,7 +104,9 @@ impl ScheduleSvc {
       filter.namespace_id = Some(own.clone());
     }
     let mut conn = self.store.read().await?;
-    Ok(schedule_bmc::list(&mut conn, &filter, page).await?)
+    let mut found = schedule_bmc::list(&mut conn, &filter, page).await?;
+    fill_next(&self.store, &mut conn, &mut found.data).await?;
+    Ok(found)
   }
 
   /// Changes one; `rev` is the revision that the asker saw, where it says so.
@@ -109,7 +122,8 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = update_one(&mut work, actor, which, (change, rev)).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Removes one.
@@ -140,7 +154,8 @@ impl ScheduleSvc {
     let status = if enabled { ScheduleStatus::Enabled } else { ScheduleStatus::Disabled };
     let mut work = self.store.work().await?;
     let outcome = switch_one(&mut work, actor, which, status).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Holds one, with a reason for people and an end.
@@ -155,7 +170,8 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = pause_one(&mut work, actor, which, request).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Lets one go on, from now; what the pause held back is recorded, and made up for as asked.
@@ -170,7 +186,8 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = resume_one(&mut work, actor, which, request).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Leaves its next instants out.
@@ -185,7 +202,8 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = skip_next_one(&mut work, actor, which, request).await;
-    work.end(outcome).await
+    let row = work.end(outcome).await?;
+    self.with_next(row).await
   }
 
   /// Runs the job now, as the schedule would and under its policy of overlap; `over` holds what is
@@ -259,4 +277,17 @@ impl ScheduleSvc {
     let mut conn = self.store.read().await?;
     Ok(fire_bmc::list(&mut conn, schedule.id, page).await?)
   }
+}
+
+/// Fills in when each runs next.
+async fn fill_next(store: &Store, conn: &mut Conn, rows: &mut [ScheduleEntity]) -> SvcResult<()> {
+  if rows.is_empty() {
+    return Ok(());
+  }
+  let now = conn.now().await?;
+  let outlooks = Outlook::read_many(conn, &store.calendars, rows, now).await?;
+  for (row, outlook) in rows.iter_mut().zip(outlooks) {
+    row.next_fire_at = outlook.and_then(|outlook| next_fire((&*row, &outlook), now));
+  }
+  Ok(())
 }

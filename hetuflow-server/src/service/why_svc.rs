@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hetuflow_core::{
   AgentEntity, AgentId, AgentStatus, AgentWhy, NamespaceId, Requests, STICKY_WEIGHT, SelectorClass,
-  TaskEntity, TaskStatus, TaskWhy, Ts, WhyReason, WhyRule, format_duration,
+  TaskEntity, TaskInputEntity, TaskStatus, TaskWhy, Ts, WhyReason, WhyRule, format_duration,
 };
 
 use super::admission::tell_limits;
@@ -18,7 +18,7 @@ use super::why_change::changes;
 use super::why_end::tell_end;
 use super::{Actor, JobCache, SvcResult};
 use crate::infra::bmc::hot::{self, WaitingRow};
-use crate::infra::bmc::{broadcast_bmc, sticky_bmc, watch_agents};
+use crate::infra::bmc::{broadcast_bmc, sticky_bmc, task_input_bmc, watch_agents};
 use crate::infra::db::Conn;
 
 /// Tasks of a broadcast that one answer names.
@@ -56,6 +56,9 @@ impl TaskSvc {
       let spec = self.jobs.spec(&mut conn, task.job_id, task.job_version).await?;
       tell_end(&mut why, &task, task.config.as_ref().unwrap_or(&spec.config));
     }
+    if task.status == TaskStatus::Dispatched {
+      tell_files(&mut why, &task_input_bmc::of_task(&mut conn, task.id).await?);
+    }
     if task.status == TaskStatus::Blocked {
       tell_blocked(&mut conn, &mut why, &task).await?;
     }
@@ -89,6 +92,22 @@ impl TaskSvc {
     }
     Ok(why)
   }
+}
+
+/// The files that its agent has to have before it starts it.
+fn tell_files(why: &mut TaskWhy, files: &[TaskInputEntity]) {
+  if files.is_empty() {
+    return;
+  }
+  let bytes: i64 = files.iter().map(|file| file.size).sum();
+  let what =
+    if files.len() == 1 { "its file".to_owned() } else { format!("{} files", files.len()) };
+  why.text.push_str(&format!(": it fetches {what} first, {bytes} bytes in all"));
+  why.facts = files
+    .iter()
+    .take(FACTS_MAX)
+    .map(|file| format!("{}: {} bytes", file.target.escape_debug(), file.size))
+    .collect();
 }
 
 /// What changes with time about each agent.

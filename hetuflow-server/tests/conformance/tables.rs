@@ -77,6 +77,7 @@ pub fn schedule(job: &JobEntity, name: &str, next: Option<Ts>) -> ScheduleEntity
     priority: 0,
     anchor_at: now,
     next_run_at: next,
+    next_fire_at: None,
     last_run_at: None,
     run_count: 0,
     rev: 1,

@@ -97,6 +97,7 @@ pub fn schedule() -> ScheduleEntity {
     priority: 0,
     anchor_at: at(0),
     next_run_at: Some(at(7200)),
+    next_fire_at: Some(at(7200)),
     last_run_at: None,
     run_count: 0,
     rev: 1,

@@ -143,7 +143,7 @@ impl TableRow for ScheduleEntity {
       Cell::State(self.status.to_string()),
       Cell::text(when),
       Cell::text(&self.timezone),
-      Cell::maybe(self.next_run_at, Cell::At),
+      Cell::maybe(self.next_fire_at, Cell::At),
       Cell::maybe(self.last_run_at, Cell::At),
       Cell::Number(self.run_count),
       Cell::text(self.overlap_policy.as_str()),

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, ensure};
 use hetuflow_tests::cluster::{Cluster, Engine};
 use serde_json::{Value, json};
 
+use crate::support::well;
+
 both_engines!(every_field_comes_back);
 
 /// Fields that a manifest does not keep, and why.
@@ -128,20 +130,9 @@ fn specs() -> Vec<(&'static str, Value)> {
   ]
 }
 
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let out = cluster.ctl(args).await?;
-  ensure!(
-    out.status.success(),
-    "{args:?}: {}\n{}",
-    String::from_utf8_lossy(&out.stdout),
-    String::from_utf8_lossy(&out.stderr)
-  );
-  Ok(String::from_utf8(out.stdout)?)
-}
-
 /// The manifest of a job as the server has it, without what only the server knows.
 async fn manifest(cluster: &Cluster, namespace: &str, job: &str) -> Result<Value> {
-  let told = ctl(cluster, &["-n", namespace, "job", "export", job, "-o", "json"]).await?;
+  let told = well(cluster, &["-n", namespace, "job", "export", job, "-o", "json"]).await?;
   let told: Value = serde_json::from_str(&told)?;
   let mut one = told.as_array().and_then(|all| all.first()).unwrap_or(&told).clone();
   let fields = one.as_object_mut().context("a manifest")?;
@@ -156,7 +147,7 @@ async fn manifest(cluster: &Cluster, namespace: &str, job: &str) -> Result<Value
 
 async fn every_field_comes_back(engine: Engine) -> Result<()> {
   let cluster = Cluster::builder().engine(engine).agents(0).start().await?;
-  let schema: Value = serde_json::from_str(&ctl(&cluster, &["schema", "job"]).await?)?;
+  let schema: Value = serde_json::from_str(&well(&cluster, &["schema", "job"]).await?)?;
   let mut known = BTreeSet::new();
   places(&schema["properties"]["spec"], &schema["$defs"], "", &mut known)?;
   ensure!(known.len() > 80 && known.contains("config.retry.base_secs"), "{known:?}");
@@ -168,11 +159,11 @@ async fn every_field_comes_back(engine: Engine) -> Result<()> {
   let forgotten: Vec<&String> = known.difference(&written).collect();
   assert_eq!(forgotten, Vec::<&String>::new(), "fields without a value in this story");
 
-  ctl(&cluster, &["namespace", "create", "other"]).await?;
+  well(&cluster, &["namespace", "create", "other"]).await?;
   let folder = tempfile::tempdir()?;
   let dir = folder.path().to_string_lossy().into_owned();
   for namespace in ["default", "other"] {
-    ctl(&cluster, &["-n", namespace, "semaphore", "set", "tapes", "--slots", "4"]).await?;
+    well(&cluster, &["-n", namespace, "semaphore", "set", "tapes", "--slots", "4"]).await?;
   }
   for (name, spec) in specs() {
     let labels = json!({ "team": "data" });
@@ -180,7 +171,7 @@ async fn every_field_comes_back(engine: Engine) -> Result<()> {
       "metadata": { "name": name, "labels": labels }, "spec": spec });
     std::fs::write(folder.path().join(format!("{name}.yaml")), manifest.to_string())?;
   }
-  ctl(&cluster, &["apply", "-f", &dir, "--yes"]).await?;
+  well(&cluster, &["apply", "-f", &dir, "--yes"]).await?;
   for (name, spec) in specs() {
     let kept = manifest(&cluster, "default", name).await?;
     let (mut asked, mut there) = (BTreeSet::new(), BTreeSet::new());
@@ -193,7 +184,7 @@ async fn every_field_comes_back(engine: Engine) -> Result<()> {
   // What was printed is what there is, here and where it is new.
   let same = cluster.ctl(&["apply", "-f", &dir, "--dry-run", "--exit-code"]).await?;
   ensure!(same.status.code() == Some(0), "{}", String::from_utf8_lossy(&same.stdout));
-  ctl(&cluster, &["-n", "other", "apply", "-f", &dir, "--yes"]).await?;
+  well(&cluster, &["-n", "other", "apply", "-f", &dir, "--yes"]).await?;
   for (name, _) in specs() {
     let (here, there) =
       (manifest(&cluster, "default", name).await?, manifest(&cluster, "other", name).await?);

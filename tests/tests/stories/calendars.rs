@@ -1,7 +1,6 @@
 //! Holidays as somebody at a terminal keeps them: a calendar, schedules that name it, and what is said
 //! about the instants that it leaves out.
 
-use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,26 +10,13 @@ use hetuflow_tests::cluster::{Cluster, Engine};
 use hetuflow_tests::wait;
 use serde_json::Value;
 
-use crate::support::LIMIT;
+use crate::support::{LIMIT, ctl, well};
 
 both_engines!(a_calendar_is_named_changed_and_kept);
 
 const MANIFEST: &str = "apiVersion: hetuflow/v1\nkind: Job\nmetadata: { name: tick }\nspec:\n  \
   config: { command: 'true' }\n  schedules:\n  - { name: tick, interval_secs: 1, overlap: allow_all, \
   exclude: [closed, 02-30..02-30] }\n";
-
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<(i32, String)> {
-  let Output { status, stdout, stderr } = cluster.ctl(args).await?;
-  let out = String::from_utf8_lossy(&stdout).into_owned();
-  let err = String::from_utf8_lossy(&stderr).into_owned();
-  Ok((status.code().unwrap_or(-1), format!("{out}{err}")))
-}
-
-async fn well(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let (exit, told) = ctl(cluster, args).await?;
-  ensure!(exit == 0, "{args:?} ended with {exit}: {told}");
-  Ok(told)
-}
 
 async fn fires(api: &Api) -> Result<Vec<Value>> {
   let page = api.get_ok("/schedules/tick/fires?limit=100").await?;
@@ -54,10 +40,12 @@ async fn a_calendar_is_named_changed_and_kept(engine: Engine) -> Result<()> {
   let path = file.to_str().context("a path")?;
   let manifest = MANIFEST.replace(", 02-30..02-30", "");
   std::fs::write(&file, MANIFEST)?;
-  let (exit, told) = ctl(&cluster, &["apply", "-f", path, "--yes"]).await?;
+  let told = ctl(&cluster, &["apply", "-f", path, "--yes"]).await?;
+  let (exit, told) = (told.exit, told.all());
   ensure!(exit == 8 && told.contains("no such day"), "{exit}: {told}");
   std::fs::write(&file, &manifest)?;
-  let (exit, told) = ctl(&cluster, &["apply", "-f", path, "--yes"]).await?;
+  let told = ctl(&cluster, &["apply", "-f", path, "--yes"]).await?;
+  let (exit, told) = (told.exit, told.all());
   ensure!(exit != 0 && told.contains("there is no calendar closed"), "{exit}: {told}");
 
   // Closed from a little later on, for an hour.
@@ -76,12 +64,16 @@ async fn a_calendar_is_named_changed_and_kept(engine: Engine) -> Result<()> {
   let skipped = rows.iter().filter(|fire| fire["decision"] == "skipped_window").count();
   ensure!(skipped == 1, "one row for all of it: {rows:?}");
 
+  let row = api.get_ok("/schedules/tick").await?;
+  let next: Ts = serde_json::from_value(row["next_fire_at"].clone())?;
+  ensure!(next >= from.plus(Duration::from_secs(3600)), "behind what is left out: {row}");
   let told = well(&cluster, &["schedule", "next", "tick", "--count", "1"]).await?;
   ensure!(told.contains("left out by calendar closed: "), "{told}");
   ensure!(told.lines().filter(|line| line.starts_with("  ")).count() == 1, "{told}");
   let told = well(&cluster, &["schedule", "why", "tick"]).await?;
   ensure!(told.contains("x calendar   left out by calendar closed, until "), "{told}");
-  let (exit, told) = ctl(&cluster, &["calendar", "delete", "closed", "--yes"]).await?;
+  let told = ctl(&cluster, &["calendar", "delete", "closed", "--yes"]).await?;
+  let (exit, told) = (told.exit, told.all());
   ensure!(exit != 0 && told.contains("it is named by tick"), "{exit}: {told}");
   let lift = ["calendar", "set", "closed", "--rule", "2001-01-01", "--dry-run"];
   let told = well(&cluster, &lift).await?;

@@ -1,10 +1,10 @@
 //! The everyday half of hetuflowctl against a real server: exit codes, forms, output, waits.
 
-use std::process::Output;
-
 use anyhow::{Context, Result, ensure};
 use hetuflow_tests::cluster::{Cluster, Engine};
 use serde_json::Value;
+
+use crate::support::{ctl, well};
 
 both_engines!(
   exit_codes_are_those_of_the_table,
@@ -19,31 +19,6 @@ both_engines!(
 /// The forms that programs read.
 const FORMS: [&str; 9] =
   ["table", "wide", "tsv", "json", "jsonl", "yaml", "name", "jsonpath=$.id", "template={{ id }}"];
-
-struct Told {
-  exit: i32,
-  out: String,
-  err: String,
-}
-
-impl Told {
-  fn json(&self) -> Result<Value> {
-    serde_json::from_str(&self.out).with_context(|| format!("{} {}", self.out, self.err))
-  }
-}
-
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<Told> {
-  let Output { status, stdout, stderr } = cluster.ctl(args).await?;
-  let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-  Ok(Told { exit: status.code().unwrap_or(-1), out: text(&stdout), err: text(&stderr) })
-}
-
-/// Runs a command that must go well; its output without the last line end.
-async fn well(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let told = ctl(cluster, args).await?;
-  ensure!(told.exit == 0, "{args:?} ended with {}: {}{}", told.exit, told.out, told.err);
-  Ok(told.out.trim_end().to_owned())
-}
 
 async fn ends_with(cluster: &Cluster, rows: &[(&[&str], i32)]) -> Result<()> {
   for (args, exit) in rows {

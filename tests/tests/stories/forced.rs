@@ -8,7 +8,7 @@ use hetuflow_tests::truth::TruthLog;
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, attempts, output, submit, task, text, wait_status};
+use crate::support::{LIMIT, attempts, output, submit, task, text, wait_status, well};
 
 both_engines!(
   a_task_goes_past_its_time_and_its_retry,
@@ -17,13 +17,6 @@ both_engines!(
   requests_from_a_terminal_become_one_task,
   the_reason_of_an_end_is_kept,
 );
-
-/// A command of the terminal program that must succeed; what it printed.
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let out = cluster.ctl(args).await?;
-  ensure!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-  Ok(String::from_utf8(out.stdout)?)
-}
 
 /// The code of the error that a forced start is answered with.
 async fn refused(api: &Api, id: &str) -> Result<Value> {
@@ -34,14 +27,14 @@ async fn refused(api: &Api, id: &str) -> Result<Value> {
 
 /// The events of a kind, whole.
 async fn events(cluster: &Cluster, kind: &str) -> Result<Vec<Value>> {
-  let told = ctl(cluster, &["events", "--type", kind, "--from-seq", "0", "-o", "jsonl"]).await?;
+  let told = well(cluster, &["events", "--type", kind, "--from-seq", "0", "-o", "jsonl"]).await?;
   told.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 /// What the list says of a task.
 async fn listed(cluster: &Cluster, id: &str) -> Result<String> {
-  let told = ctl(cluster, &["task", "list"]).await?;
-  let short: String = ctl(cluster, &["task", "get", id, "-o", "name"]).await?;
+  let told = well(cluster, &["task", "list"]).await?;
+  let short: String = well(cluster, &["task", "get", id, "-o", "name"]).await?;
   let short = short.trim().trim_start_matches("task/").to_owned();
   let line = told.lines().find(|line| line.contains(&short));
   Ok(line.with_context(|| format!("no {short} in {told}"))?.to_owned())
@@ -63,7 +56,7 @@ async fn a_task_goes_past_its_time_and_its_retry(engine: Engine) -> Result<()> {
   let later = submit(&api, &later).await?;
   until_listed(&cluster, &later, "due in").await?;
   let args = ["task", "force", &later, "--reason", "cannot wait: ticket 9", "-o", "json"];
-  let told: Value = serde_json::from_str(&ctl(&cluster, &args).await?)?;
+  let told: Value = serde_json::from_str(&well(&cluster, &args).await?)?;
   assert_eq!(told["scheduled_at"], "2099-01-01T00:00:00Z", "the planned instant stays: {told}");
   wait_status(&api, &later, &["succeeded"]).await?;
   assert_eq!(refused(&api, &later).await?, "attempt.terminal");
@@ -73,7 +66,7 @@ async fn a_task_goes_past_its_time_and_its_retry(engine: Engine) -> Result<()> {
   let again = submit(&api, &json!({ "config": again })).await?;
   wait_status(&api, &again, &["waiting_retry"]).await?;
   until_listed(&cluster, &again, "retry in").await?;
-  ctl(&cluster, &["task", "force", &again]).await?;
+  well(&cluster, &["task", "force", &again]).await?;
   let done = wait_status(&api, &again, &["succeeded"]).await?;
   assert_eq!((&done["attempt"], attempts(&api, &again).await?.len()), (&json!(2), 2));
 
@@ -96,7 +89,7 @@ async fn a_task_goes_past_its_time_and_its_retry(engine: Engine) -> Result<()> {
 async fn a_task_goes_past_a_limit_and_is_counted(engine: Engine) -> Result<()> {
   let cluster = Cluster::builder().engine(engine).slots(8).start().await?;
   let api = cluster.api();
-  ctl(&cluster, &["semaphore", "set", "tapes", "--slots", "1"]).await?;
+  well(&cluster, &["semaphore", "set", "tapes", "--slots", "1"]).await?;
   let dir = cluster.dir().to_owned();
   let command =
     format!("until [ -e '{}/'$HETUFLOW_PARAM_GATE ]; do sleep 0.05; done", dir.display());
@@ -115,7 +108,7 @@ async fn a_task_goes_past_a_limit_and_is_counted(engine: Engine) -> Result<()> {
   until_listed(&cluster, second, "held by semaphore tapes").await?;
   let held = task(&api, second).await?;
   assert_eq!(held["held_by"][0]["limit"], "semaphore:default/tapes", "{held}");
-  ctl(&cluster, &["task", "force", second]).await?;
+  well(&cluster, &["task", "force", second]).await?;
   let runs = wait_status(&api, second, &["running"]).await?;
   ensure!(runs["held_by"].is_null(), "{runs}");
   let usage = api.get_ok("/semaphores/tapes/usage").await?;
@@ -158,7 +151,7 @@ async fn a_run_goes_beside_an_earlier_one(engine: Engine) -> Result<()> {
   let second = trigger("sync").await?;
   assert_eq!(task(&api, &second).await?["status"], "blocked");
   until_listed(&cluster, &second, "blocked by an earlier run").await?;
-  ctl(&cluster, &["task", "force", &second, "--reason", "both are needed"]).await?;
+  well(&cluster, &["task", "force", &second, "--reason", "both are needed"]).await?;
   wait_status(&api, &second, &["running"]).await?;
   assert_eq!(truth.starts()?.len(), 2);
   // The next one waits for both.
@@ -189,7 +182,7 @@ async fn requests_from_a_terminal_become_one_task(engine: Engine) -> Result<()> 
   let config = json!({ "command": "echo $HETUFLOW_PARAM_WHO $HETUFLOW_PARAM_N" });
   api.post_ok("/jobs", &json!({ "name": "mail", "config": config })).await?;
   let run = async |args: &[&str]| -> Result<String> {
-    let told = ctl(&cluster, &[&["run"], args, &["-o", "json"]].concat()).await?;
+    let told = well(&cluster, &[&["run"], args, &["-o", "json"]].concat()).await?;
     text(&serde_json::from_str(&told)?, "id")
   };
   let key = "{{ params.who }}";
@@ -209,7 +202,7 @@ async fn requests_from_a_terminal_become_one_task(engine: Engine) -> Result<()> 
   let waits = debounced("n=1").await?;
   assert_eq!(debounced("n=2").await?, waits);
   until_listed(&cluster, &waits, "debounced,").await?;
-  ctl(&cluster, &["task", "force", &waits]).await?;
+  well(&cluster, &["task", "force", &waits]).await?;
   wait_status(&api, &waits, &["succeeded"]).await?;
   assert_eq!(output(&api, &waits, "stdout").await?, b"x 2\n", "the last word counts");
   ensure!(debounced("n=3").await? != waits, "it has gone: the next one begins anew");
@@ -243,7 +236,7 @@ async fn the_reason_of_an_end_is_kept(engine: Engine) -> Result<()> {
   let moon = json!({ "config": { "command": "true", "selector": "zone=moon" } });
   for (verb, status) in [("cancel", "cancelled"), ("skip", "skipped")] {
     let id = submit(&api, &moon).await?;
-    ctl(&cluster, &["task", verb, &id, "--reason", "not\u{1b}[31m today", "--yes"]).await?;
+    well(&cluster, &["task", verb, &id, "--reason", "not\u{1b}[31m today", "--yes"]).await?;
     let task = wait_status(&api, &id, &[status]).await?;
     assert_eq!(task["reason"], format!("{status}(not[31m today)"), "{task}");
     let told = events(&cluster, &format!("task.{status}")).await?;

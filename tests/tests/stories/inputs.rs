@@ -309,6 +309,13 @@ async fn what_is_wrong_is_told_and_nothing_starts(engine: Engine) -> Result<()> 
     let why = api.get_ok(&format!("/tasks/{id}/why")).await?.to_string();
     ensure!(why.contains("artifacts.in"), "{why}");
   }
+  put(&cluster, "small", b"small\n").await?;
+  let config = json!({ "cmd": "bash", "script": format!("touch {}", started.display()),
+    "artifacts": { "in": [{ "name": "small", "to": "script.sh" }] } });
+  let id = submit(&api, &json!({ "config": config })).await?;
+  let end = wait_status(&api, &id, &["failed"]).await?;
+  assert_eq!(end["reason"], "not_started(input_path)", "{end}");
+  ensure!(text(&end, "error_message")?.contains("own script"), "{end}");
   ensure!(!started.exists(), "nothing may start without its files");
   for (bad, code) in [
     (json!({ "name": "a", "to": "/etc/passwd" }), "path.invalid"),
@@ -362,17 +369,20 @@ async fn the_same_file_is_fetched_once(engine: Engine) -> Result<()> {
 /// A cancel, and a wait that is over, while a file comes over a slow link.
 async fn who_does_not_wait_any_longer_starts_nothing(engine: Engine) -> Result<()> {
   let host = Host::new()?;
-  let settings = "[agent.process]\ninput_fetch_timeout = '3s'";
+  // The whole file takes 32 s; orders stand in line behind it and must come well before the limit.
+  let settings = "[agent.process]\ninput_fetch_timeout = '10s'";
   let builder = Cluster::builder().engine(engine).agents_on(&host).agent_settings(settings);
   let mut cluster = builder.start().await?;
   let api = cluster.api();
-  put(&cluster, "large", &noise(2_000_000)).await?;
+  put(&cluster, "large", &noise(4_000_000)).await?;
   host.slow_down(1_000_000)?;
   let started = cluster.dir().join("started");
   let config = json!({ "command": format!("touch {}", started.display()),
     "artifacts": { "in": [{ "name": "large" }] } });
   let id = submit(&api, &json!({ "config": config })).await?;
   more_came(&mut cluster, 0).await?;
+  let why = api.get_ok(&format!("/tasks/{id}/why")).await?;
+  ensure!(text(&why, "text")?.contains("it fetches its file first, 4000000 bytes"), "{why}");
   api.post_ok(&format!("/tasks/{id}/cancel"), &json!({})).await?;
   wait_status(&api, &id, &["cancelled"]).await?;
   let folder = cluster.agent(0).state_dir().join("inputs");

@@ -6,7 +6,7 @@ use hetuflow_tests::cluster::{Cluster, Engine};
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, attempts, submit, task, wait_status};
+use crate::support::{LIMIT, attempts, submit, task, wait_status, well};
 
 both_engines!(
   selectors_choose_agents,
@@ -20,12 +20,6 @@ async fn label(api: &Api, agent: &str, labels: Value) -> Result<()> {
     api.patch(&format!("/agents/{agent}"), &json!({ "labels": labels })).await?;
   ensure!(status.is_success(), "{status} {answer}");
   Ok(())
-}
-
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let output = cluster.ctl(args).await?;
-  ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-  Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn selectors_choose_agents(engine: Engine) -> Result<()> {
@@ -46,10 +40,10 @@ async fn selectors_choose_agents(engine: Engine) -> Result<()> {
     assert_eq!(done["agent_id"], agent, "{selector}");
   }
   let run = ["run", "--cmd", "true", "-l", "!spot, cuda>=12", "--wait"];
-  ctl(&cluster, &run).await?;
-  let list = ctl(&cluster, &["agent", "list", "-l", "cuda>=10", "-o", "name"]).await?;
+  well(&cluster, &run).await?;
+  let list = well(&cluster, &["agent", "list", "-l", "cuda>=10", "-o", "name"]).await?;
   ensure!(list.contains("agent-0") && !list.contains("agent-1"), "{list}");
-  let list = ctl(&cluster, &["agent", "list", "-l", "zone notin (eu-1)", "-o", "name"]).await?;
+  let list = well(&cluster, &["agent", "list", "-l", "zone notin (eu-1)", "-o", "name"]).await?;
   ensure!(list.contains("agent-1") && !list.contains("agent-0"), "{list}");
   let output = cluster.ctl(&["run", "--cmd", "true", "-l", "zone=a, b=="]).await?;
   let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -235,7 +229,7 @@ async fn broadcasts_reach_every_agent(engine: Engine) -> Result<()> {
   for one in &tasks {
     assert_eq!((&one["parent_id"], &one["status"]), (&json!(whole), &json!("succeeded")));
   }
-  let tree = ctl(&cluster, &["task", "tree", &whole]).await?;
+  let tree = well(&cluster, &["task", "tree", &whole]).await?;
   ensure!(tree.contains("on agent-0") && tree.contains("on agent-1"), "{tree}");
 
   // Rules: one of the two fails.
@@ -256,7 +250,7 @@ async fn broadcasts_reach_every_agent(engine: Engine) -> Result<()> {
 
   // A number of agents, one after the other; more than there are waits for them.
   let args = ["run", "--cmd", "true", "--broadcast", "2", "--stagger", "1s", "--wait"];
-  ctl(&cluster, &args).await?;
+  well(&cluster, &args).await?;
   let many = json!({ "config": { "command": "true", "broadcast": 4 } });
   let many = submit(&api, &many).await?;
 

@@ -1,29 +1,14 @@
 //! Runs that wait for each other, and schedules that are held, as somebody at a terminal sees them.
 
-use std::process::Output;
-
 use anyhow::{Context, Result, ensure};
 use hetuflow_tests::api::Api;
 use hetuflow_tests::cluster::{Cluster, Engine};
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, all, text};
+use crate::support::{LIMIT, all, ctl, text, well};
 
 both_engines!(triggered_runs_wait_in_a_queue, what_is_held_says_who_and_why);
-
-async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<(i32, String)> {
-  let Output { status, stdout, stderr } = cluster.ctl(args).await?;
-  let out = String::from_utf8_lossy(&stdout).into_owned();
-  let err = String::from_utf8_lossy(&stderr).into_owned();
-  Ok((status.code().unwrap_or(-1), format!("{out}{err}")))
-}
-
-async fn well(cluster: &Cluster, args: &[&str]) -> Result<String> {
-  let (exit, told) = ctl(cluster, args).await?;
-  ensure!(exit == 0, "{args:?} ended with {exit}: {told}");
-  Ok(told)
-}
 
 /// A job whose runs end when somebody says so, and a schedule that is due once a year.
 async fn set_up(api: &Api, policy: &str, queue_max: i64) -> Result<()> {
@@ -64,7 +49,8 @@ async fn triggered_runs_wait_in_a_queue(engine: Engine) -> Result<()> {
     let told = well(&cluster, &["schedule", "trigger", "yearly"]).await?;
     ensure!(told.contains("waits for an earlier run (buffer_all)"), "{told}");
   }
-  let (exit, told) = ctl(&cluster, &["schedule", "trigger", "yearly"]).await?;
+  let told = ctl(&cluster, &["schedule", "trigger", "yearly"]).await?;
+  let (exit, told) = (told.exit, told.all());
   ensure!(exit == 6 && told.contains("skipped_overlap, the queue is full"), "{exit}: {told}");
   for left in (1..=3).rev() {
     let runs = until_first_runs(&api, left).await?;
@@ -87,6 +73,7 @@ async fn what_is_held_says_who_and_why(engine: Engine) -> Result<()> {
   well(&cluster, &pause).await?;
   let row = api.get_ok("/schedules/yearly").await?;
   ensure!(row["paused_reason"] == "disk is full" && row["paused_until"].is_string(), "{row}");
+  ensure!(row["next_fire_at"].is_string(), "it will go on: {row}");
   let why = well(&cluster, &["job", "why", "turn"]).await?;
   ensure!(why.contains("disk is full"), "{why}");
   well(&cluster, &["schedule", "resume", "yearly", "--missed", "fire_last"]).await?;
@@ -97,18 +84,21 @@ async fn what_is_held_says_who_and_why(engine: Engine) -> Result<()> {
   ensure!(notes[2]["skipped"].is_null(), "{next}");
 
   well(&cluster, &["cluster", "pause", "--reason", "new switch"]).await?;
+  let row = api.get_ok("/schedules/yearly").await?;
+  ensure!(row["next_fire_at"].is_null() && row["next_run_at"].is_string(), "nobody knows: {row}");
   for args in [&["cluster", "paused"][..], &["status"], &["job", "why", "turn"]] {
     let told = well(&cluster, args).await?;
     ensure!(told.contains("the cluster was paused by"), "{args:?}: {told}");
     ensure!(told.contains("new switch"), "{args:?}: {told}");
   }
-  let (exit, told) = ctl(&cluster, &["schedule", "trigger", "yearly"]).await?;
+  let told = ctl(&cluster, &["schedule", "trigger", "yearly"]).await?;
+  let (exit, told) = (told.exit, told.all());
   ensure!(exit == 6 && told.contains("skipped_paused"), "{exit}: {told}");
   // What people start themselves runs.
   well(&cluster, &["run", "--wait", "--cmd", "true"]).await?;
   well(&cluster, &["cluster", "resume"]).await?;
-  let (exit, _) = ctl(&cluster, &["cluster", "resume"]).await?;
-  ensure!(exit == 6, "nothing is paused");
+  let told = ctl(&cluster, &["cluster", "resume"]).await?;
+  ensure!(told.exit == 6, "nothing is paused");
   well(&cluster, &["namespace", "pause", "default", "--reason", "audit"]).await?;
   let told = well(&cluster, &["cluster", "paused"]).await?;
   ensure!(told.starts_with("namespace default was paused by"), "{told}");

@@ -1,6 +1,7 @@
 //! What the stories share: submitting, waiting for an end, reading output.
 
 use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,6 +36,47 @@ macro_rules! both_engines {
 pub fn text(value: &Value, field: &str) -> Result<String> {
   let text = value[field].as_str().with_context(|| format!("no {field} in {value}"))?;
   Ok(text.to_owned())
+}
+
+/// What a command of the terminal program said, and how it ended.
+pub struct Told {
+  /// Its code; -1 for a signal.
+  pub exit: i32,
+  /// Standard output.
+  pub out: String,
+  /// Standard error.
+  pub err: String,
+}
+
+impl Told {
+  /// Standard output as JSON.
+  pub fn json(&self) -> Result<Value> {
+    serde_json::from_str(&self.out).with_context(|| format!("{} {}", self.out, self.err))
+  }
+
+  /// Both streams.
+  pub fn all(&self) -> String {
+    format!("{}{}", self.out, self.err)
+  }
+}
+
+/// Runs a command of the terminal program.
+pub async fn ctl(cluster: &Cluster, args: &[&str]) -> Result<Told> {
+  let Output { status, stdout, stderr } = cluster.ctl(args).await?;
+  let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+  Ok(Told { exit: status.code().unwrap_or(-1), out: text(&stdout), err: text(&stderr) })
+}
+
+/// Runs one that must go well.
+pub async fn went_well(cluster: &Cluster, args: &[&str]) -> Result<Told> {
+  let told = ctl(cluster, args).await?;
+  ensure!(told.exit == 0, "{args:?} ended with {}: {}", told.exit, told.all());
+  Ok(told)
+}
+
+/// Runs one that must go well; its output without the last line end.
+pub async fn well(cluster: &Cluster, args: &[&str]) -> Result<String> {
+  Ok(went_well(cluster, args).await?.out.trim_end().to_owned())
 }
 
 /// Submits one task and gives its id.

@@ -12,8 +12,6 @@ use crate::client::{Call, Client, CtlError, Exit, FeedItem, FeedStream};
 use crate::command::expression::{Expression, glob};
 use crate::command::session::Session;
 
-/// Without --follow: this long without an event means that all is read.
-const IDLE: Duration = Duration::from_millis(1500);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// A reader of the log.
@@ -30,6 +28,8 @@ pub struct Reader {
   left: u64,
   ready: VecDeque<Line>,
   opened: bool,
+  /// All is read.
+  over: bool,
   /// How many are gone.
   pub gone: i64,
   /// Something is missing after `last`: up to here at most, and why.
@@ -53,6 +53,7 @@ impl Reader {
       left: args.count.unwrap_or(u64::MAX),
       ready: VecDeque::new(),
       opened: false,
+      over: false,
       gone: 0,
       hole: None,
     })
@@ -63,20 +64,12 @@ impl Reader {
   /// # Errors
   /// What the server says.
   pub async fn next(&mut self) -> Result<Vec<Line>, CtlError> {
-    while self.ready.is_empty() && self.left > 0 {
+    while self.ready.is_empty() && self.left > 0 && !self.over {
       if self.feed.is_none() && !self.connect().await? {
         continue;
       }
       let Some(feed) = &mut self.feed else { continue };
-      let item = if self.args.follow {
-        feed.next().await?
-      } else {
-        match tokio::time::timeout(IDLE, feed.next()).await {
-          Ok(item) => item?,
-          Err(_) => break,
-        }
-      };
-      match item {
+      match feed.next().await? {
         Some(FeedItem::Frame(frame)) => self.take(frame),
         // The server goes on at its newest event. What it still has before that is read from its
         // begin: only then is it known where the hole ends.
@@ -89,12 +82,10 @@ impl Reader {
           let (to, reason) = self.hole.take().expect("it was just seen");
           self.gap(self.last.map_or(0, |last| last + 1), to, Some(reason));
           self.last = self.last.max(Some(to));
+          self.over = !self.args.follow;
         }
-        Some(FeedItem::Tick(tick))
-          if !self.args.follow && self.last.is_none_or(|last| tick.seq <= last) =>
-        {
-          break;
-        }
+        // All that there was when we came; what comes meanwhile is for those who follow.
+        Some(FeedItem::Tick(_)) if !self.args.follow => break,
         // Where nothing was seen yet, a break goes on from here.
         Some(FeedItem::Tick(tick)) => {
           self.last.get_or_insert(tick.seq);

@@ -47,6 +47,7 @@ fn a_hole_is_told() {
     left: 9,
     ready: VecDeque::new(),
     opened: false,
+    over: false,
     gone: 0,
     hole: None,
   };

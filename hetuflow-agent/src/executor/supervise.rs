@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig, TaskInstanceId};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,11 +19,15 @@ use super::prepare::{Prepared, cannot_write, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
-use crate::process::{ReadOutcome, Spawned, spawn, start_ticks};
+use crate::process::{ReadOutcome, Ready, Spawned, spawn, start_ticks};
 
 /// Attempts whose first moments are watched by threads of their own at the same time; beyond that
 /// the runtime watches from the start.
 const SHORT_LIVES_MAX: usize = 16;
+
+/// So long only its end is waited for: most tasks end by then, and a look at each of their pipes on
+/// the way there would cost more than many of them do. What they write waits in the pipe.
+const QUIET: Duration = Duration::from_millis(4);
 
 /// What became of an attempt in its first moments.
 enum First {
@@ -218,12 +223,20 @@ fn watch_shortly(
   let mut exit = None;
   if shared.short_lives.fetch_add(1, Ordering::Relaxed) < SHORT_LIVES_MAX {
     let until = Instant::now() + INLINE_CHANCE;
+    if spawned.wait_end(QUIET) {
+      exit = spawned.exit().map(|exit| (exit, shared.clock.now_us()));
+    }
+    let mut at_end = exit.is_some();
     while exit.is_none() || spawned.stdout.is_some() || spawned.stderr.is_some() {
       let left = until.saturating_duration_since(Instant::now());
       if left.is_zero() || capture.is_full() {
         break;
       }
-      let ready = spawned.wait(exit.is_some(), left);
+      // What was written before the end is there already.
+      let ready = match std::mem::take(&mut at_end) {
+        true => Ready::CLOSED,
+        false => spawned.wait(exit.is_some(), left),
+      };
       for (is_ready, stream, pipe) in [
         (ready.stdout, Stream::Stdout, &mut spawned.stdout),
         (ready.stderr, Stream::Stderr, &mut spawned.stderr),

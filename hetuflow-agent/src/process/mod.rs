@@ -34,7 +34,7 @@ pub use inherited::{keep_inherited_back, keep_memory_back};
 pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
-pub use spawned::{Exit, Process, Spawned};
+pub use spawned::{Exit, Process, Ready, Spawned};
 pub use unix::{Launch, SpawnError, find_program, is_exhausted, spawn};
 pub use usage::Usage;
 pub use watch::watch;

@@ -60,7 +60,20 @@ pub struct Ready {
   pub ended: bool,
 }
 
+impl Ready {
+  /// What a process leaves that has ended.
+  pub const CLOSED: Self = Self { stdout: true, stderr: true, ended: false };
+}
+
 impl Spawned {
+  /// Waits on this thread for its end alone, whatever it writes meanwhile; whether it has ended.
+  pub fn wait_end(&self, longest: Duration) -> bool {
+    let longest = Timespec::try_from(longest).ok();
+    let mut watched = [PollFd::new(&self.handle, PollFlags::IN)];
+    // An interrupted wait is a wait that saw nothing.
+    poll(&mut watched, longest.as_ref()).is_ok_and(|count| count > 0)
+  }
+
   /// Waits on this thread until something happens; nothing does when the time is up.
   pub fn wait(&self, ended_is_known: bool, longest: Duration) -> Ready {
     let sources = [

@@ -2,7 +2,7 @@
 //! the environment, and their parents are dead. Only root can do that where groups are in force. All
 //! that is left is that they came to us when their parents died, and what was running then.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::stat::{Member, Stat};
@@ -28,22 +28,25 @@ enum Origin {
 #[derive(Debug)]
 pub(super) struct Strays {
   known: Option<HashMap<Member, Origin>>,
-  ended: Vec<(i32, Instant)>,
+  /// In the order of their ends.
+  ended: VecDeque<(i32, Instant)>,
 }
 
 impl Strays {
   pub(super) const fn new() -> Self {
-    Self { known: None, ended: Vec::new() }
+    Self { known: None, ended: VecDeque::new() }
   }
 
   /// A leader has ended.
   pub(super) fn note_end(&mut self, leader: i32, leaders: &BTreeSet<i32>) {
     let now = Instant::now();
-    self.ended.retain(|(_, at)| now - *at < RECENT);
+    while self.ended.front().is_some_and(|(_, at)| now.duration_since(*at) >= RECENT) {
+      self.ended.pop_front();
+    }
     // Nothing can have strayed from processes that come and go faster than anybody looks, unless
     // there is something here that did.
     if self.known.is_some() || leaders.len() < 64 {
-      self.ended.push((leader, now));
+      self.ended.push_back((leader, now));
     }
   }
 

@@ -2,10 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
@@ -140,9 +141,10 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   }
   let blame = |source: io::Error| blame(launch, source);
   let stdin = match &launch.stdin {
-    None => Stdio::null(),
-    Some(bytes) => stdin_file(bytes).map_err(blame)?.into(),
+    None => nothing(),
+    Some(bytes) => stdin_file(bytes),
   };
+  let stdin = stdin.map_err(blame)?.into();
   let mut command = Command::new(&launch.program);
   command.arg0(&launch.name).args(&launch.args).current_dir(&launch.directory);
   born(command_of(command, launch, stdin)).map_err(blame)
@@ -161,18 +163,30 @@ pub(super) fn command_of(mut command: Command, launch: &Launch, stdin: Stdio) ->
   command
 }
 
+/// An input without a byte; one open file serves all.
+fn nothing() -> io::Result<OwnedFd> {
+  static NULL: OnceLock<OwnedFd> = OnceLock::new();
+  if let Some(file) = NULL.get() {
+    return file.try_clone();
+  }
+  let file = OwnedFd::from(std::fs::File::open("/dev/null")?);
+  let copy = file.try_clone()?;
+  let _by_another_thread = NULL.set(file);
+  Ok(copy)
+}
+
 /// Starts it. What it was given is closed here when this returns.
 pub(super) fn born(mut command: Command) -> io::Result<Spawned> {
-  // The room for its handle is taken before it lives: on a host that is short of files it is the
-  // start that fails then, and not the watching of something that already runs.
-  let room = io::stderr().as_fd().try_clone_to_owned()?;
   let birth = Birth::begin();
   let mut child = command.spawn()?;
   let pid = Pid::from_child(&child);
   birth.done(pid);
   let stdout = child.stdout.take().map(OwnedFd::from);
   let stderr = child.stderr.take().map(OwnedFd::from);
-  follow(pid, stdout, stderr, room).map_err(|error| {
+  // What it was given to read makes room for its handle. On a host that is short of files it is the
+  // start that fails then, and not the watching of something that already runs.
+  drop(command);
+  follow(pid, stdout, stderr).map_err(|error| {
     // Nobody could hear of its end: better not to have it.
     let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
     super::orphans::forget(pid);
@@ -181,16 +195,10 @@ pub(super) fn born(mut command: Command) -> io::Result<Spawned> {
   })
 }
 
-fn follow(
-  pid: Pid,
-  stdout: Option<OwnedFd>,
-  stderr: Option<OwnedFd>,
-  room: OwnedFd,
-) -> io::Result<Spawned> {
+fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Spawned> {
   for pipe in stdout.iter().chain(&stderr) {
     ioctl_fionbio(pipe, true)?;
   }
-  drop(room);
   Ok(Spawned { pid, handle: handle_of(pid)?, stdout, stderr })
 }
 

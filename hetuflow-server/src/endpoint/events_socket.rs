@@ -180,7 +180,7 @@ impl Talk {
   /// The number that everything on this socket covers.
   fn tick(&self) -> Tick {
     let watched = self.watches.covered();
-    let seq = self.feed.as_ref().map_or(watched, |feed| watched.min(feed.told()));
+    let seq = self.feed.as_ref().map_or(watched, |feed| watched.min(feed.covered()));
     Tick { epoch: self.api.watches.epoch().to_owned(), seq, at: Ts::now() }
   }
 }

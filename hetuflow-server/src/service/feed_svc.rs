@@ -201,9 +201,9 @@ pub struct FeedReader {
 }
 
 impl FeedReader {
-  /// The last number that the subscriber was told.
-  pub fn told(&self) -> i64 {
-    self.told
+  /// The number up to which the subscriber has all that it wants.
+  pub fn covered(&self) -> i64 {
+    self.cursor.max(self.told)
   }
 
   /// The next item. Cancelling it loses nothing.
@@ -247,10 +247,9 @@ impl FeedReader {
     }
   }
 
-  fn tick(&mut self) -> FeedItem {
-    let seq = self.cursor.max(self.told);
-    self.told = seq;
-    FeedItem::Tick(Tick { epoch: self.feed.epoch.clone(), seq, at: Ts::now() })
+  /// Tells how far it has come. What a frame calls the number before it stays that of a frame.
+  fn tick(&self) -> FeedItem {
+    FeedItem::Tick(Tick { epoch: self.feed.epoch.clone(), seq: self.covered(), at: Ts::now() })
   }
 
   async fn read_replay(&mut self) -> Result<Option<FeedItem>, crate::infra::db::DbError> {

@@ -148,7 +148,8 @@ async fn a_fork_bomb_ends_at_its_limit() {
 async fn memory_over_the_limit_is_the_end_of_the_tree() {
   for choice in CHOICES {
     // `tail` keeps what has no line end; the shell would go on without it.
-    let command = "head -c 3000000000 /dev/zero | tail; sleep 30";
+    // What it takes in its very first moment is counted elsewhere: it begins in its group.
+    let command = "sleep 0.1; head -c 3000000000 /dev/zero | tail; sleep 30";
     let config = json!({ "command": command, "resource_limits": { "max_memory_mb": 64 } });
     let begun = Instant::now();
     let story = run(choice, config).await;

@@ -20,6 +20,7 @@ mod hold;
 mod housekeeping;
 mod inputs;
 mod journal;
+mod lanes;
 mod launch;
 mod mask;
 #[cfg(feature = "bench")]

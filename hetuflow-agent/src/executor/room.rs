@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use hetuflow_core::{LogPolicy, TaskInstanceId};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::DropGuard;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::housekeeping;
 use super::journal::Journal;
+use super::lanes::Lanes;
 use super::orphan::{self, Found};
 use super::pieces::Pieces;
 use super::running::Control;
@@ -112,8 +114,7 @@ pub(super) struct Shared {
   pub(super) tracker: TaskTracker,
   pub(super) cgroups: Arc<Cgroups>,
   pub(super) pieces: Arc<Pieces>,
-  /// Attempts whose first moments a thread watches now.
-  pub(super) short_lives: AtomicUsize,
+  pub(super) lanes: Lanes,
   events: UnboundedSender<Event>,
 }
 
@@ -176,25 +177,16 @@ impl Executor {
     Self::new(parts).run(commands, tick).await;
   }
 
-  /// An executor with nothing to do.
+  /// An executor with nothing to do; only inside a runtime.
   pub(super) fn new(parts: Parts) -> Self {
     let Parts { surroundings, journal, clock, memory, tracker, pieces, events } = parts;
-    let short_lives = AtomicUsize::new(0);
+    let lanes = Lanes::new(Handle::current());
     let cgroups = Arc::new(Cgroups::open(surroundings.settings.confine.cgroups));
     let current = CurrentSurroundings::default();
     current.set(surroundings);
     let surroundings = Arc::new(current);
-    let shared = Shared {
-      surroundings,
-      journal,
-      clock,
-      memory,
-      tracker,
-      cgroups,
-      pieces,
-      short_lives,
-      events,
-    };
+    let shared =
+      Shared { surroundings, journal, clock, memory, tracker, cgroups, pieces, lanes, events };
     let shared = Arc::new(shared);
     let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups);
     Self {
@@ -283,10 +275,8 @@ impl Executor {
     let (sender, controls) = mpsc::unbounded_channel();
     self.running.insert(instance_id, sender);
     let (shared, ended) = (Arc::clone(&self.shared), self.ended.0.clone());
-    self.shared.tracker.spawn(async move {
-      supervise(shared, start, controls).await;
-      let _executor_gone = ended.send(instance_id);
-    });
+    let done = move || _ = ended.send(instance_id);
+    self.shared.lanes.push(move |turn| supervise(shared, start, controls, (turn, done)));
   }
 }
 

@@ -1,9 +1,9 @@
-//! One attempt from its start to its end: one task of the runtime, no thread of its own.
+//! One attempt from its start to its end: a thread starts it and sees whether it ends at once; from
+//! then on it is one task of the runtime.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig, TaskInstanceId};
@@ -14,17 +14,17 @@ use super::artifacts;
 use super::capture::{Bounds, Capture};
 use super::confine::{grip, metrics, over_limit};
 use super::folder::remove;
+use super::lanes::Turn;
 use super::mask::Masker;
 use super::prepare::{Prepared, cannot_write, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
-use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, effective};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, SteadyClock, effective};
 use crate::process::{ReadOutcome, Ready, Spawned, spawn, start_ticks};
 
-/// Attempts whose first moments are watched by threads of their own at the same time; beyond that
-/// the runtime watches from the start.
-const SHORT_LIVES_MAX: usize = 16;
-
+/// So long a process may keep the thread of its start from the next one: most of those that end soon
+/// keep a processor busy till then.
+const AT_WORK: Duration = Duration::from_millis(1);
 /// So long only its end is waited for: most tasks end by then, and a look at each of their pipes on
 /// the way there would cost more than many of them do. What they write waits in the pipe.
 const QUIET: Duration = Duration::from_millis(4);
@@ -43,43 +43,91 @@ struct Rest {
   artifacts: Option<artifacts::Places>,
 }
 
-/// Starts an attempt, follows it, and says how it ended. Ends only when nothing of it is left to
-/// report.
-pub async fn supervise(
+impl Rest {
+  fn may_hold_artifacts(&self) -> bool {
+    self.artifacts.as_ref().is_some_and(artifacts::Places::may_hold)
+  }
+}
+
+/// Starts an attempt and says how it ended, on a thread for that; one that lives on is followed in the
+/// runtime. Calls `done` when nothing of it is left to report.
+pub fn supervise(
   shared: Arc<Shared>,
   start: Box<Start>,
-  mut controls: UnboundedReceiver<Control>,
+  controls: UnboundedReceiver<Control>,
+  (turn, done): (&mut Turn<'_>, impl FnOnce() + Send + 'static),
 ) {
-  let instance_id = start.task.task_instance.id;
+  let token = shared.tracker.token();
   let config = effective(&start.spec.config, start.task.task.config.as_ref()).clone();
-  // This thread starts the process itself: no other one has to be woken first. Loading a program
-  // takes its time, so the runtime gives this thread's work to another one meanwhile.
-  let first = tokio::task::block_in_place(|| begin(&shared, &start, &config));
-  let (mut ended, mut rest) = match first {
-    Ok(First::Over(ended, rest)) => (ended, rest),
-    Ok(First::Lives(running, rest)) => (Box::new(running.follow(&mut controls).await), rest),
+  let first = match begin(&shared, (&start, &config), turn) {
+    Ok(first) => first,
     Err(cause) => {
-      let at_us = shared.clock.now_us();
-      let rest = Rest { folders: Vec::new(), artifacts: None };
-      (Box::new(Ended::new(instance_id, cause, at_us)), rest)
+      let ended = Ended::new(start.task.task_instance.id, cause, shared.clock.now_us());
+      First::Over(Box::new(ended), Rest { folders: Vec::new(), artifacts: None })
     }
+  };
+  let first = match first {
+    First::Over(ended, rest) if !rest.may_hold_artifacts() => {
+      Cleaned::of(&start, &config).clean(&shared, &rest.folders);
+      shared.say(Event::Ended(ended, Hold::default()));
+      return done();
+    }
+    other => other,
+  };
+  let tracker = shared.tracker.clone();
+  tracker.spawn(async move {
+    finish(shared, (&start, &config), controls, first).await;
+    done();
+    drop(token);
+  });
+}
+
+/// Follows what lives on to its end, and takes the files that it leaves.
+async fn finish(
+  shared: Arc<Shared>,
+  (start, config): (&Start, &TaskConfig),
+  mut controls: UnboundedReceiver<Control>,
+  first: First,
+) {
+  let (mut ended, mut rest) = match first {
+    First::Over(ended, rest) => (ended, rest),
+    First::Lives(running, rest) => (Box::new(running.follow(&mut controls).await), rest),
   };
   if let Some(places) = rest.artifacts.take().filter(artifacts::Places::may_hold) {
     rest.folders.push(places.own.clone());
-    ended.said.artifacts = take_artifacts(&shared, Identity::of(&start), places).await;
-    ended.said.artifacts_keep_secs = keep_secs(&config);
+    ended.said.artifacts = take_artifacts(&shared, Identity::of(start), places).await;
+    ended.said.artifacts_keep_secs = keep_secs(config);
   }
   if !rest.folders.is_empty() {
-    let record = config.artifacts.is_some().then(|| shared.surroundings.get());
-    let cleaning = shared.tracker.spawn_blocking(move || {
-      if let Some(surroundings) = record {
-        artifacts::Record::forget(&surroundings.settings.artifact_dir, instance_id);
-      }
-      remove(&rest.folders);
-    });
+    let (inside, whose) = (Arc::clone(&shared), Cleaned::of(start, config));
+    let cleaning = shared.tracker.spawn_blocking(move || whose.clean(&inside, &rest.folders));
     let _finished = cleaning.await;
   }
   shared.say(Event::Ended(ended, Hold::default()));
+}
+
+/// An attempt of which nothing is to stay.
+struct Cleaned {
+  instance_id: TaskInstanceId,
+  has_record: bool,
+}
+
+impl Cleaned {
+  fn of(start: &Start, config: &TaskConfig) -> Self {
+    Self { instance_id: start.task.task_instance.id, has_record: config.artifacts.is_some() }
+  }
+
+  /// Removes what nobody needs any more. Blocks on the disk.
+  fn clean(&self, shared: &Shared, folders: &[PathBuf]) {
+    if folders.is_empty() {
+      return;
+    }
+    if self.has_record {
+      let base = &shared.surroundings.get().settings.artifact_dir;
+      artifacts::Record::forget(base, self.instance_id);
+    }
+    remove(folders);
+  }
 }
 
 /// The executor that sees the end of an attempt may be another one; a job that says nothing of files
@@ -121,7 +169,11 @@ pub(super) async fn take_artifacts(
 }
 
 /// Prepares, spawns and watches the first moments, on this thread.
-fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<First, Cause> {
+fn begin(
+  shared: &Arc<Shared>,
+  (start, config): (&Start, &TaskConfig),
+  turn: &mut Turn<'_>,
+) -> Result<First, Cause> {
   let surroundings = shared.surroundings.get();
   if config.delivery() == Delivery::Exclusive && shared.cgroups.in_force().keeper == "none" {
     let why = "exclusive delivery needs control groups, and none can be made here: what escapes \
@@ -166,7 +218,7 @@ fn begin(shared: &Arc<Shared>, start: &Start, config: &TaskConfig) -> Result<Fir
   if surroundings.settings.mask_secrets && !config.secrets.is_empty() {
     capture.mask(Masker::of(start, config));
   }
-  let exit = watch_shortly(shared, &mut spawned, &mut capture);
+  let exit = watch_shortly(&shared.clock, &mut spawned, (&mut capture, turn));
   // What is left in the background is looked for only where it may not be.
   let closed =
     spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
@@ -216,45 +268,48 @@ fn unwatched(instance_id: TaskInstanceId, started: (Option<u32>, i64), why: &io:
 
 /// Watches a process for as long as its output may ride in its final report.
 fn watch_shortly(
-  shared: &Shared,
+  clock: &SteadyClock,
   spawned: &mut Spawned,
-  capture: &mut Capture,
+  (capture, turn): (&mut Capture, &mut Turn<'_>),
 ) -> Option<(Exit, i64)> {
+  let until = Instant::now() + INLINE_CHANCE;
+  let mut at_end = spawned.wait_end(AT_WORK);
   let mut exit = None;
-  if shared.short_lives.fetch_add(1, Ordering::Relaxed) < SHORT_LIVES_MAX {
-    let until = Instant::now() + INLINE_CHANCE;
-    if spawned.wait_end(QUIET) {
-      exit = spawned.exit().map(|exit| (exit, shared.clock.now_us()));
+  if !at_end {
+    if !turn.rest() {
+      return None;
     }
-    let mut at_end = exit.is_some();
-    while exit.is_none() || spawned.stdout.is_some() || spawned.stderr.is_some() {
-      let left = until.saturating_duration_since(Instant::now());
-      if left.is_zero() || capture.is_full() {
-        break;
+    at_end = spawned.wait_end(QUIET.saturating_sub(AT_WORK));
+  }
+  if at_end {
+    exit = spawned.exit().map(|exit| (exit, clock.now_us()));
+  }
+  while exit.is_none() || spawned.stdout.is_some() || spawned.stderr.is_some() {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() || capture.is_full() {
+      break;
+    }
+    // What was written before the end is there already.
+    let ready = match std::mem::take(&mut at_end) {
+      true => Ready::CLOSED,
+      false => spawned.wait(exit.is_some(), left),
+    };
+    for (is_ready, stream, pipe) in [
+      (ready.stdout, Stream::Stdout, &mut spawned.stdout),
+      (ready.stderr, Stream::Stderr, &mut spawned.stderr),
+    ] {
+      // A read without room would look like the end of the pipe.
+      if !is_ready || capture.is_full() {
+        continue;
       }
-      // What was written before the end is there already.
-      let ready = match std::mem::take(&mut at_end) {
-        true => Ready::CLOSED,
-        false => spawned.wait(exit.is_some(), left),
-      };
-      for (is_ready, stream, pipe) in [
-        (ready.stdout, Stream::Stdout, &mut spawned.stdout),
-        (ready.stderr, Stream::Stderr, &mut spawned.stderr),
-      ] {
-        // A read without room would look like the end of the pipe.
-        if !is_ready || capture.is_full() {
-          continue;
-        }
-        let (buffer, room) = capture.space();
-        if let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
-          capture.added(stream, count);
-        }
+      let (buffer, room) = capture.space();
+      if let ReadOutcome::Bytes(count) = Spawned::read(pipe, buffer, room) {
+        capture.added(stream, count);
       }
-      if ready.ended {
-        exit = spawned.exit().map(|exit| (exit, shared.clock.now_us()));
-      }
+    }
+    if ready.ended {
+      exit = spawned.exit().map(|exit| (exit, clock.now_us()));
     }
   }
-  shared.short_lives.fetch_sub(1, Ordering::Relaxed);
   exit
 }

@@ -191,18 +191,19 @@ fn stuck(
     rows.iter().any(|row| row.id == agent.id && !row.cordoned && row.running < row.slots)
   };
   let tasks = due.tasks.unsigned_abs();
+  let (wait, them) = if tasks == 1 { ("task waits", "it") } else { ("tasks wait", "them") };
   let wish = demands(class);
   let (severity, message) = if fitting.is_empty() {
     let judged: Vec<AgentWhy> =
       agents.iter().map(|agent| judge(agent, class, &Load::default())).collect();
     let why = summary(&judged);
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-    (Severity::Error, format!("{tasks} tasks wait and no connected agent may run them{wish}{why}"))
+    (Severity::Error, format!("{tasks} {wait} and no connected agent may run {them}{wish}{why}"))
   } else if fitting.iter().any(free) {
-    (Severity::Error, format!("{tasks} tasks wait although agents have free slots{wish}"))
+    (Severity::Error, format!("{tasks} {wait} although agents have free slots{wish}"))
   } else {
     let slots: u32 = fitting.iter().map(|agent| agent.capabilities.max_concurrent_tasks).sum();
-    (Severity::Warning, format!("{tasks} tasks wait for one of {slots} slots{wish}"))
+    (Severity::Warning, format!("{tasks} {wait} for one of {slots} slots{wish}"))
   };
   let it =
     entry(("queue_stuck", severity), (Topic::Namespace, &due.namespace_id), (message, tasks));

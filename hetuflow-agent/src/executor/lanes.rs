@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 /// Threads at work for each processor: a start waits for the journal to be flushed, and for the kernel.
 const AT_WORK_EACH: usize = 4;
 /// Threads that may wait for processes beside those at work.
-pub const WAITING_MAX: usize = 16;
+const WAITING_MAX: usize = 16;
 /// A thread without work ends after this time.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -32,6 +32,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+  /// Bounded by the slots of the scheduler.
   queue: VecDeque<Job>,
   /// Threads in the busy part of a job.
   at_work: usize,

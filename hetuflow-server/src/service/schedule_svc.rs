@@ -64,8 +64,7 @@ impl ScheduleSvc {
     SvcError::check(errors)?;
     let mut work = self.store.work().await?;
     let outcome = create_one(&mut work, actor, (namespace, job), &new).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Reads one, by id or name.
@@ -75,16 +74,21 @@ impl ScheduleSvc {
   pub async fn get(&self, actor: &Actor, which: ScheduleRef<'_>) -> SvcResult<ScheduleEntity> {
     actor.require_role(Role::Viewer)?;
     let mut conn = self.store.read().await?;
-    let row = find_schedule(&mut conn, actor, which).await?;
-    drop(conn);
-    self.with_next(row).await
-  }
-
-  /// As it is told: with the instant of its next run.
-  async fn with_next(&self, mut row: ScheduleEntity) -> SvcResult<ScheduleEntity> {
-    let mut conn = self.store.read().await?;
+    let mut row = find_schedule(&mut conn, actor, which).await?;
     fill_next(&self.store, &mut conn, std::slice::from_mut(&mut row)).await?;
     Ok(row)
+  }
+
+  /// As it is told after a change. The change stands, whatever becomes of the look ahead.
+  async fn written(&self, mut row: ScheduleEntity) -> ScheduleEntity {
+    let filled = match self.store.read().await {
+      Ok(mut conn) => fill_next(&self.store, &mut conn, std::slice::from_mut(&mut row)).await,
+      Err(error) => Err(error),
+    };
+    if let Err(error) = filled {
+      tracing::warn!(?error, schedule = %row.id, "its next run cannot be told");
+    }
+    row
   }
 
   /// Reads a page.
@@ -122,8 +126,7 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = update_one(&mut work, actor, which, (change, rev)).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Removes one.
@@ -154,8 +157,7 @@ impl ScheduleSvc {
     let status = if enabled { ScheduleStatus::Enabled } else { ScheduleStatus::Disabled };
     let mut work = self.store.work().await?;
     let outcome = switch_one(&mut work, actor, which, status).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Holds one, with a reason for people and an end.
@@ -170,8 +172,7 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = pause_one(&mut work, actor, which, request).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Lets one go on, from now; what the pause held back is recorded, and made up for as asked.
@@ -186,8 +187,7 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = resume_one(&mut work, actor, which, request).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Leaves its next instants out.
@@ -202,8 +202,7 @@ impl ScheduleSvc {
   ) -> SvcResult<ScheduleEntity> {
     let mut work = self.store.work().await?;
     let outcome = skip_next_one(&mut work, actor, which, request).await;
-    let row = work.end(outcome).await?;
-    self.with_next(row).await
+    Ok(self.written(work.end(outcome).await?).await)
   }
 
   /// Runs the job now, as the schedule would and under its policy of overlap; `over` holds what is

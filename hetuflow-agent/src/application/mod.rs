@@ -18,4 +18,4 @@ pub use open_files::{FilesError, allow_open_files};
 pub use restart::become_anew;
 pub use run::{Agent, ExecutorHome, Left, RunError, run};
 
-pub use crate::process::{become_user, keep_inherited_back, keep_memory_back};
+pub use crate::process::{become_user, keep_inherited_back, keep_memory_back, let_start_code_go};

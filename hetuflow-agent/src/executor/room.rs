@@ -130,7 +130,7 @@ impl Shared {
 /// Its queues have no limit of their own: commands are bounded by the slots of the scheduler,
 /// output by the memory semaphore, and each attempt has three more events at most.
 pub struct Executor {
-  shared: Arc<Shared>,
+  pub(super) shared: Arc<Shared>,
   running: HashMap<TaskInstanceId, UnboundedSender<Control>>,
   ended: (UnboundedSender<TaskInstanceId>, UnboundedReceiver<TaskInstanceId>),
   _housekeeping: DropGuard,

@@ -2,10 +2,12 @@
 //! then on it is one task of the runtime.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig, TaskInstanceId};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -16,14 +18,15 @@ use super::confine::{grip, metrics, over_limit};
 use super::folder::remove;
 use super::lanes::Turn;
 use super::mask::Masker;
+use super::orphan;
 use super::prepare::{Prepared, cannot_write, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, SteadyClock, effective};
 use crate::process::{ReadOutcome, Ready, Spawned, spawn, start_ticks};
 
-/// So long a process may keep the thread of its start from the next one: most of those that end soon
-/// keep a processor busy till then.
+/// Where too many are waited for already, one keeps the thread of its start from the next one for so
+/// long: most of those that end soon keep a processor busy till then.
 const AT_WORK: Duration = Duration::from_millis(1);
 /// So long only its end is waited for: most tasks end by then, and a look at each of their pipes on
 /// the way there would cost more than many of them do. What they write waits in the pipe.
@@ -50,36 +53,52 @@ impl Rest {
 }
 
 /// Starts an attempt and says how it ended, on a thread for that; one that lives on is followed in the
-/// runtime. Calls `done` when nothing of it is left to report.
+/// runtime. Calls `done` when nothing of it is left to report. A fault of ours costs this attempt and
+/// nothing else: it ends as one that nobody has seen the end of.
 pub fn supervise(
   shared: Arc<Shared>,
   start: Box<Start>,
   controls: UnboundedReceiver<Control>,
   (turn, done): (&mut Turn<'_>, impl FnOnce() + Send + 'static),
 ) {
-  let token = shared.tracker.token();
+  let identity = Identity::of(&start);
   let config = effective(&start.spec.config, start.task.task.config.as_ref()).clone();
-  let first = match begin(&shared, (&start, &config), turn) {
-    Ok(first) => first,
-    Err(cause) => {
-      let ended = Ended::new(start.task.task_instance.id, cause, shared.clock.now_us());
-      First::Over(Box::new(ended), Rest { folders: Vec::new(), artifacts: None })
-    }
-  };
+  let first = catch_unwind(AssertUnwindSafe(|| first_moments(&shared, (&start, &config), turn)));
   let first = match first {
-    First::Over(ended, rest) if !rest.may_hold_artifacts() => {
+    Ok(First::Over(ended, rest)) if !rest.may_hold_artifacts() => {
       Cleaned::of(&start, &config).clean(&shared, &rest.folders);
       shared.say(Event::Ended(ended, Hold::default()));
       return done();
     }
     other => other,
   };
-  let tracker = shared.tracker.clone();
-  tracker.spawn(async move {
-    finish(shared, (&start, &config), controls, first).await;
+  let inside = Arc::clone(&shared);
+  shared.tracker.spawn(async move {
+    let followed = match first {
+      Ok(first) => {
+        let following = finish(Arc::clone(&inside), (&start, &config), controls, first);
+        AssertUnwindSafe(following).catch_unwind().await
+      }
+      Err(fault) => Err(fault),
+    };
+    if followed.is_err() {
+      tracing::error!(instance.id = %identity.instance_id, "a fault of the executor; the attempt is killed");
+      orphan::end(inside, identity).await;
+    }
     done();
-    drop(token);
   });
+}
+
+/// The first moments of an attempt, or why there are none.
+fn first_moments(
+  shared: &Arc<Shared>,
+  (start, config): (&Start, &TaskConfig),
+  turn: &mut Turn<'_>,
+) -> First {
+  begin(shared, (start, config), turn).unwrap_or_else(|cause| {
+    let ended = Ended::new(start.task.task_instance.id, cause, shared.clock.now_us());
+    First::Over(Box::new(ended), Rest { folders: Vec::new(), artifacts: None })
+  })
 }
 
 /// Follows what lives on to its end, and takes the files that it leaves.
@@ -198,10 +217,6 @@ fn begin(
   let begun_us = shared.clock.now_us();
   let mut spawned = match spawn(&launch) {
     Ok(spawned) => spawned,
-    Err(error) if error.has_begun() => {
-      let ended = unwatched(instance_id, (None, begun_us), &error.source);
-      return Ok(First::Over(Box::new(ended), Rest { folders, artifacts: None }));
-    }
     Err(error) => {
       remove(&folders);
       return Err(spawn_failed(&error));
@@ -273,13 +288,10 @@ fn watch_shortly(
   (capture, turn): (&mut Capture, &mut Turn<'_>),
 ) -> Option<(Exit, i64)> {
   let until = Instant::now() + INLINE_CHANCE;
-  let mut at_end = spawned.wait_end(AT_WORK);
   let mut exit = None;
-  if !at_end {
-    if !turn.rest() {
-      return None;
-    }
-    at_end = spawned.wait_end(QUIET.saturating_sub(AT_WORK));
+  let mut at_end = spawned.wait_end(if turn.rest() { QUIET } else { AT_WORK });
+  if !at_end && !turn.rest() {
+    return None;
   }
   if at_end {
     exit = spawned.exit().map(|exit| (exit, clock.now_us()));

@@ -21,6 +21,7 @@ pub(super) struct Bench {
   pub(super) commands: UnboundedSender<Command>,
   events: UnboundedReceiver<Event>,
   memory: Arc<Semaphore>,
+  shared: Arc<room::Shared>,
   dir: tempfile::TempDir,
 }
 
@@ -109,8 +110,9 @@ impl Bench {
       pieces: Arc::default(),
       events: sender,
     });
+    let shared = Arc::clone(&executor.shared);
     tracker.spawn(executor.run(to_executor, Arc::default()));
-    Self { commands, events, memory, dir }
+    Self { commands, events, memory, shared, dir }
   }
 
   pub(super) fn start(&self, config: Value) -> TaskInstanceId {
@@ -449,4 +451,30 @@ async fn many_at_once_leave_nothing_behind() {
   }
   // Other tests of this process have descriptors of their own; these 64 would show.
   assert!(descriptors() < 200, "{} descriptors", descriptors());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_no_longer_be_followed_is_killed_and_told() {
+  let mut bench = Bench::new();
+  let instance_id = bench.start(json!({"cmd": "exec", "args": ["/bin/sleep", "60"]}));
+  let Event::Started { pid, .. } = bench.event().await else { panic!("it lives on") };
+  let identity = Identity {
+    instance_id,
+    task_id: TaskId::generate(),
+    number: 2,
+    fence: 9,
+    due_us: 0,
+    stop_after_us: None,
+  };
+  orphan::end(Arc::clone(&bench.shared), identity).await;
+  assert!(!alive(&pid.expect("a number").to_string()));
+  // Its own follower tells as well what it saw; of the two this one has seen nothing.
+  let mut causes = Vec::new();
+  while causes.len() < 2 {
+    if let Event::Ended(ended, _) = bench.event().await {
+      causes.push((ended.cause, ended.exit));
+    }
+  }
+  assert!(causes.contains(&(Cause::Unseen, None)), "{causes:?}");
+  assert!(causes.contains(&(Cause::Itself, Some(Exit::Signal(9)))), "{causes:?}");
 }

@@ -6,7 +6,7 @@
 //! worked, and loads the task's program in its own place. What it has to do comes through its
 //! standard input; how it went goes back the same way, and silence is the sign that it worked.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::account::Account;
 use super::inherited::keep_inherited_back;
 use super::spawned::Spawned;
-use super::unix::{Launch, SpawnError, born, command_of, find_program, stdin_file};
+use super::unix::{Launch, Plan, SpawnError, born, find_program, stdin_file};
 
 /// The word that makes this program the one that becomes somebody else.
 pub const AS_USER: &str = "as-user";
@@ -92,11 +92,16 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
     stdin: launch.stdin.clone(),
   };
   let (ours, theirs) = UnixStream::pair().map_err(blame)?;
-  // The file that runs now, also when another one has taken its name.
-  let mut command = Command::new("/proc/self/exe");
-  command.arg0("hetuflow-agent").arg(AS_USER).current_dir("/");
-  let command = command_of(command, launch, OwnedFd::from(theirs).into());
-  let spawned = born(command).map_err(blame)?;
+  let plan = Plan {
+    // What runs now, also when another file has taken its name.
+    file: Path::new("/proc/self/exe"),
+    name: OsStr::new("hetuflow-agent"),
+    args: &[AS_USER.into()],
+    directory: Path::new("/"),
+    stdin: Some(theirs.as_fd()),
+  };
+  let spawned = born(launch, &plan).map_err(|unborn| blame(unborn.source))?;
+  drop(theirs);
   let outcome = talk(&ours, &order).map_err(blame);
   if let Some(error) = outcome.unwrap_or_else(Some) {
     let _gone = kill_process_group(spawned.pid, Signal::KILL);

@@ -4,6 +4,7 @@
 
 mod account;
 mod as_user;
+mod birth;
 mod cell;
 mod cgroup_places;
 mod cgroups;
@@ -16,6 +17,7 @@ mod limits;
 mod orphans;
 mod pipe;
 mod spawned;
+mod start_code;
 mod stat;
 mod strays;
 mod tree;
@@ -35,6 +37,7 @@ pub use limits::Limits;
 pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
 pub use spawned::{Exit, Process, Ready, Spawned};
+pub use start_code::let_start_code_go;
 pub use unix::{Launch, SpawnError, find_program, is_exhausted, spawn};
 pub use usage::Usage;
 pub use watch::watch;

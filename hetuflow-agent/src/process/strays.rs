@@ -161,6 +161,10 @@ mod tests {
     let mut command = std::process::Command::new("sleep");
     let mut child = command.arg("60").env("HETUFLOW_INSTANCE_ID", "abc").spawn().expect("sleep");
     let pid = i32::try_from(child.id()).expect("small");
+    // A moment after its program is loaded its environment still reads as empty.
+    while mark_of(pid).is_none() && stat(pid).lives() {
+      std::thread::yield_now();
+    }
     let mut strays = Strays::new();
     strays.look(&[stat(pid)], &BTreeSet::from([1, 2, 3]));
     assert_eq!(strays.of(1, b"HETUFLOW_INSTANCE_ID=abc").0, [stat(pid).member()]);

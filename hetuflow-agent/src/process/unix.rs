@@ -2,25 +2,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::io::ioctl_fionbio;
-use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open, waitpid};
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::account::Account;
+use super::birth::{Program, Step, Unborn, load};
 use super::orphans::Birth;
 use super::spawned::Spawned;
-
-/// How long a process that was started may wait for the handle by which its end is seen.
-const HANDLE_LIMIT: Duration = Duration::from_secs(10);
-/// Between two tries to have it.
-const HANDLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Everything that is needed to start one process.
 #[derive(Debug, Default)]
@@ -61,11 +54,6 @@ impl SpawnError {
     Self { path: path.display().to_string(), source }
   }
 
-  /// Whether the process ran for a moment all the same: it cannot be told as never started.
-  pub fn has_begun(&self) -> bool {
-    self.source.get_ref().is_some_and(|inner| inner.is::<Unwatched>())
-  }
-
   /// The system's short name of the error.
   pub fn errno_name(&self) -> String {
     use rustix::io::Errno as E;
@@ -101,11 +89,6 @@ pub fn is_exhausted(error: &io::Error) -> bool {
   error.raw_os_error().is_some_and(|number| exhausted.contains(&number))
 }
 
-/// A process was started and its end could not have been seen, so it was killed.
-#[derive(Debug, thiserror::Error)]
-#[error("the kernel refuses to watch it: {0}")]
-struct Unwatched(#[source] io::Error);
-
 /// Finds a program as a shell would: names with a slash are paths, others are searched in `path`.
 ///
 /// # Errors
@@ -127,109 +110,85 @@ pub fn find_program(name: &OsStr, path: &OsStr, directory: &Path) -> Result<Path
   Err(SpawnError::new(Path::new(name), error.into()))
 }
 
-/// Starts a process in a group of its own; it blocks until the program is loaded.
-///
-/// No `pre_exec` and no user change, so that the standard library takes its `posix_spawn` way:
-/// the agent's memory is not copied, and the cost does not grow with the agent. Another user's
-/// process changes by itself.
+/// Starts a process in a group of its own; it blocks until the program is loaded. The agent's memory is
+/// not copied, so the cost does not grow with the agent. Another user's process changes by itself.
 ///
 /// # Errors
-/// [`SpawnError`] with the path that is to blame.
+/// [`SpawnError`] with the path that is to blame; nothing has begun then.
 pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   if let Some(account) = &launch.account {
     return super::as_user::spawn(launch, account);
   }
-  let blame = |source: io::Error| blame(launch, source);
-  let stdin = match &launch.stdin {
-    None => nothing(),
-    Some(bytes) => stdin_file(bytes),
+  let stdin = launch.stdin.as_deref().map(stdin_file).transpose();
+  let stdin = stdin.map_err(|error| SpawnError::new(&launch.program, error))?;
+  let plan = Plan {
+    file: &launch.program,
+    name: &launch.name,
+    args: &launch.args,
+    directory: &launch.directory,
+    stdin: stdin.as_ref().map(AsFd::as_fd),
   };
-  let stdin = stdin.map_err(blame)?.into();
-  let mut command = Command::new(&launch.program);
-  command.arg0(&launch.name).args(&launch.args).current_dir(&launch.directory);
-  born(command_of(command, launch, stdin)).map_err(blame)
+  born(launch, &plan).map_err(|unborn| blame(launch, unborn))
 }
 
-/// A command with all that does not depend on who it is for.
-pub(super) fn command_of(mut command: Command, launch: &Launch, stdin: Stdio) -> Command {
-  let output = || if launch.capture { Stdio::piped() } else { Stdio::null() };
-  command
-    .env_clear()
-    .envs(launch.environment.iter().map(|(key, value)| (key, value)))
-    .stdin(stdin)
-    .stdout(output())
-    .stderr(output())
-    .process_group(0);
-  command
+/// What is loaded for a launch.
+pub(super) struct Plan<'a> {
+  pub(super) file: &'a Path,
+  pub(super) name: &'a OsStr,
+  pub(super) args: &'a [OsString],
+  pub(super) directory: &'a Path,
+  /// What it reads; nothing where none is given.
+  pub(super) stdin: Option<BorrowedFd<'a>>,
 }
 
-/// An input without a byte; one open file serves all.
-fn nothing() -> io::Result<OwnedFd> {
-  static NULL: OnceLock<OwnedFd> = OnceLock::new();
-  if let Some(file) = NULL.get() {
-    return file.try_clone();
-  }
-  let file = OwnedFd::from(std::fs::File::open("/dev/null")?);
-  let copy = file.try_clone()?;
-  let _by_another_thread = NULL.set(file);
-  Ok(copy)
-}
-
-/// Starts it. What it was given is closed here when this returns.
-pub(super) fn born(mut command: Command) -> io::Result<Spawned> {
+/// Starts what a launch needs.
+pub(super) fn born(launch: &Launch, plan: &Plan<'_>) -> Result<Spawned, Unborn> {
+  let nothing = nothing().map_err(Unborn::at_birth)?;
+  let pipe = || launch.capture.then(output_pipe).transpose().map_err(Unborn::at_birth);
+  let (stdout, stderr) = (pipe()?.unzip(), pipe()?.unzip());
+  let outputs = [&stdout.1, &stderr.1].map(|end| end.as_ref().unwrap_or(&nothing.1).as_fd());
   let birth = Birth::begin();
-  let mut child = command.spawn()?;
-  let pid = Pid::from_child(&child);
+  let (pid, handle) = load(&Program {
+    file: plan.file,
+    name: plan.name,
+    args: plan.args,
+    environment: &launch.environment,
+    directory: plan.directory,
+    stdio: [plan.stdin.unwrap_or(nothing.0.as_fd()), outputs[0], outputs[1]],
+  })?;
   birth.done(pid);
-  let stdout = child.stdout.take().map(OwnedFd::from);
-  let stderr = child.stderr.take().map(OwnedFd::from);
-  // What it was given to read makes room for its handle. On a host that is short of files it is the
-  // start that fails then, and not the watching of something that already runs.
-  drop(command);
-  follow(pid, stdout, stderr).map_err(|error| {
-    // Nobody could hear of its end: better not to have it.
-    let _gone = kill_process_group(pid, rustix::process::Signal::KILL);
-    super::orphans::forget(pid);
-    let _reaped = waitpid(Some(pid), rustix::process::WaitOptions::empty());
-    io::Error::other(Unwatched(error))
-  })
+  Ok(Spawned { pid, handle, stdout: stdout.0, stderr: stderr.0 })
 }
 
-fn follow(pid: Pid, stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Spawned> {
-  for pipe in stdout.iter().chain(&stderr) {
-    ioctl_fionbio(pipe, true)?;
+/// An input without a byte and an output that nobody reads; two open files serve all.
+fn nothing() -> io::Result<&'static (OwnedFd, OwnedFd)> {
+  static NULL: OnceLock<(OwnedFd, OwnedFd)> = OnceLock::new();
+  if let Some(files) = NULL.get() {
+    return Ok(files);
   }
-  Ok(Spawned { pid, handle: handle_of(pid)?, stdout, stderr })
+  let mut writing = std::fs::OpenOptions::new();
+  let input = OwnedFd::from(std::fs::File::open("/dev/null")?);
+  let output = OwnedFd::from(writing.write(true).open("/dev/null")?);
+  Ok(NULL.get_or_init(|| (input, output)))
 }
 
-/// Another thread may have taken the room that was just given back; it gives some back in turn, and
-/// a process that ends meanwhile stays until it is reaped.
-fn handle_of(pid: Pid) -> io::Result<OwnedFd> {
-  use rustix::io::Errno;
-  let begun = Instant::now();
-  loop {
-    match pidfd_open(pid, PidfdFlags::empty()) {
-      Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) if begun.elapsed() < HANDLE_LIMIT => {
-        std::thread::sleep(HANDLE_PAUSE);
-      }
-      other => return Ok(other?),
-    }
-  }
+/// Our end of a pipe, which never blocks, and the end of a process.
+fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+  let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+  ioctl_fionbio(&ours, true)?;
+  Ok((ours, theirs))
 }
 
-/// The kernel says `ENOENT` for a missing program and for a missing directory alike.
-fn blame(launch: &Launch, source: io::Error) -> SpawnError {
+/// What is to blame for a step that the kernel has refused.
+fn blame(launch: &Launch, Unborn { step, source }: Unborn) -> SpawnError {
   let missing = source.kind() == io::ErrorKind::NotFound;
-  match std::fs::metadata(&launch.directory) {
-    Err(error) => SpawnError::new(&launch.directory, error),
-    Ok(meta) if !meta.is_dir() => {
-      SpawnError::new(&launch.directory, rustix::io::Errno::NOTDIR.into())
-    }
+  match step {
+    Step::Directory => SpawnError::new(&launch.directory, source),
     // The program is there and still not found: its interpreter is missing.
-    Ok(_) if missing && launch.program.exists() => {
+    Step::Program if missing && launch.program.exists() => {
       SpawnError { path: format!("{} (its interpreter)", launch.program.display()), source }
     }
-    Ok(_) => SpawnError::new(&launch.program, source),
+    Step::Program | Step::Birth => SpawnError::new(&launch.program, source),
   }
 }
 

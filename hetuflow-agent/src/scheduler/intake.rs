@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Report;
 use super::attempt::{Attempt, Phase};
-use super::room::{ACKNOWLEDGE_AFTER_US, Scheduler};
+use super::room::{ACKNOWLEDGE_AFTER_US, KEEP_AHEAD_US, Scheduler};
 use super::seen::Novelty;
 use crate::executor::{Command, Start};
 
@@ -62,7 +62,7 @@ impl Scheduler {
       (self.reports)(Report::Update(update));
       return;
     }
-    if attempt.due_us > now_us + ACKNOWLEDGE_AFTER_US {
+    if attempt.due_us > now_us + KEEP_AHEAD_US {
       self.acknowledge(instance_id, &mut attempt, now);
     } else {
       self.waiting.push_back((now_us, instance_id));

@@ -23,8 +23,11 @@ use crate::executor::{Command, DefaultLimits, Event, Held, SteadyClock};
 
 /// Messages handled in one turn.
 const TURN: usize = 1024;
-/// An attempt that waits longer is acknowledged, so that the server does not take it back.
-pub(super) const ACKNOWLEDGE_AFTER_US: i64 = 100_000;
+/// An attempt that waits longer for a slot is acknowledged, so that the server does not take it back; a
+/// rush is over before that, and costs neither the server nor the executor a word about what waited.
+pub(super) const ACKNOWLEDGE_AFTER_US: i64 = 400_000;
+/// One whose instant is further away is acknowledged at once: an agent after this one is to be on time.
+pub(super) const KEEP_AHEAD_US: i64 = 100_000;
 
 /// How the scheduler works.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::target::Target;
 
 pub use commit::commits;
 pub use output::output;
-pub use process::{Spawns, spawns, stamps};
+pub use process::{Spawns, spawns, stamps, two_at_a_time};
 
 /// How long each limit is measured.
 const SPAN: Duration = Duration::from_secs(3);

@@ -1,0 +1,383 @@
+//! The moment between two programs: a child that has our memory until its own program is loaded, as
+//! after `vfork`.
+//!
+//! The library's way does the same and costs 40 to 60 us more for each start (decision 0034): it maps
+//! memory for the child and takes it away again, which stops every other thread of ours for a moment,
+//! and it looks at each of 64 signals. Here the handle by which the end is seen comes with the child,
+//! too, so there is no moment in which a process runs and cannot be watched.
+
+#![expect(unsafe_code, reason = "a child that shares our memory cannot be had otherwise")]
+
+use std::cell::RefCell;
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+/// Memory for what the child calls: the system's functions and nothing else.
+const STACK_BYTES: usize = 32 << 10;
+/// Signals that this program handles or ignores. A handler must not run in a child, which would do to
+/// our memory what only we should; and what is ignored would stay so in the program that is loaded.
+const SIGNALS: [c_int; 8] = [
+  libc::SIGHUP,
+  libc::SIGINT,
+  libc::SIGQUIT,
+  libc::SIGTERM,
+  libc::SIGUSR1,
+  libc::SIGUSR2,
+  libc::SIGCHLD,
+  libc::SIGPIPE,
+];
+
+/// A program to load, and what it starts with.
+#[derive(Debug)]
+pub(super) struct Program<'a> {
+  /// Its file.
+  pub(super) file: &'a Path,
+  /// The name that it sees as its own.
+  pub(super) name: &'a OsStr,
+  /// Its arguments.
+  pub(super) args: &'a [OsString],
+  /// Its whole environment; later entries stand in place of earlier ones.
+  pub(super) environment: &'a [(OsString, OsString)],
+  /// Where it runs.
+  pub(super) directory: &'a Path,
+  /// Standard input, output and error.
+  pub(super) stdio: [BorrowedFd<'a>; 3],
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub(super) struct Unborn {
+  /// The step that failed.
+  pub(super) step: Step,
+  /// What the system said.
+  pub(super) source: io::Error,
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+  /// To come into being, in a group of its own and with its standard files.
+  Birth,
+  /// To go where it runs.
+  Directory,
+  /// To load its program.
+  Program,
+}
+
+impl Unborn {
+  pub(super) fn at_birth(source: impl Into<io::Error>) -> Self {
+    Self { step: Step::Birth, source: source.into() }
+  }
+}
+
+/// Words that end with a zero byte, one behind the other.
+struct Words {
+  bytes: Vec<u8>,
+  starts: Vec<usize>,
+}
+
+impl Words {
+  /// Room for so many words of so many bytes.
+  fn with_capacity(words: usize, bytes: usize) -> Self {
+    Self { bytes: Vec::with_capacity(bytes + words), starts: Vec::with_capacity(words) }
+  }
+
+  /// One word of several parts.
+  fn add(&mut self, parts: &[&OsStr]) -> io::Result<()> {
+    self.starts.push(self.bytes.len());
+    for part in parts {
+      if part.as_bytes().contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a word holds a NUL byte"));
+      }
+      self.bytes.extend_from_slice(part.as_bytes());
+    }
+    self.bytes.push(0);
+    Ok(())
+  }
+
+  /// As the system wants them; they point into this.
+  fn pointers(&self) -> Vec<*const c_char> {
+    let words = self.starts.iter().map(|start| self.bytes[*start..].as_ptr().cast());
+    words.chain([null()]).collect()
+  }
+}
+
+/// What the child reads, and where it says what went wrong.
+struct Orders {
+  file: *const c_char,
+  args: *const *const c_char,
+  environment: *const *const c_char,
+  directory: *const c_char,
+  stdio: [c_int; 3],
+  failed_step: AtomicI32,
+  errno: AtomicI32,
+}
+
+impl Orders {
+  /// The last words of a child.
+  fn fail(&self, step: Step) -> c_int {
+    let errno = io::Error::last_os_error().raw_os_error();
+    self.failed_step.store(step as i32, Ordering::Relaxed);
+    self.errno.store(errno.unwrap_or(libc::EINVAL), Ordering::Relaxed);
+    127
+  }
+}
+
+/// All signals wait while this lives; a child begins like that, too.
+struct Quiet(libc::sigset_t);
+
+impl Quiet {
+  fn begin() -> Self {
+    // SAFETY: both sets are ours and whole, and the mask is this thread's own.
+    unsafe {
+      let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+      libc::sigfillset(&raw mut all);
+      libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+      Self(before)
+    }
+  }
+}
+
+impl Drop for Quiet {
+  fn drop(&mut self) {
+    // SAFETY: as above; what was before is a whole set.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, null_mut()) };
+  }
+}
+
+thread_local! {
+  /// A thread waits for its child, so one is enough for each; the alignment is what the system asks for.
+  static STACK: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes a child and waits until its program is loaded: its number, and the handle by which its end is
+/// seen.
+///
+/// # Errors
+/// [`Unborn`]; then there is no child.
+pub(super) fn load(program: &Program<'_>) -> Result<(Pid, OwnedFd), Unborn> {
+  let c_string = |text: &OsStr| CString::new(text.as_bytes()).map_err(Unborn::at_birth);
+  let (file, directory) =
+    (c_string(program.file.as_os_str())?, c_string(program.directory.as_os_str())?);
+  let length = |text: &OsString| text.len();
+  let bytes = program.name.len() + program.args.iter().map(length).sum::<usize>();
+  let mut args = Words::with_capacity(program.args.len() + 1, bytes);
+  args.add(&[program.name]).map_err(Unborn::at_birth)?;
+  for arg in program.args {
+    args.add(&[arg]).map_err(Unborn::at_birth)?;
+  }
+  let pairs = program.environment;
+  let bytes = pairs.iter().map(|(name, value)| name.len() + 1 + value.len()).sum();
+  let mut environment = Words::with_capacity(pairs.len(), bytes);
+  for (name, value) in last_of_each(pairs) {
+    environment.add(&[name, OsStr::new("="), value]).map_err(Unborn::at_birth)?;
+  }
+  let (arg_list, environment_list) = (args.pointers(), environment.pointers());
+  let orders = Orders {
+    file: file.as_ptr(),
+    args: arg_list.as_ptr(),
+    environment: environment_list.as_ptr(),
+    directory: directory.as_ptr(),
+    stdio: program.stdio.map(|fd| fd.as_raw_fd()),
+    failed_step: AtomicI32::new(0),
+    errno: AtomicI32::new(0),
+  };
+  let (pid, handle) = STACK.with_borrow_mut(|stack| {
+    stack.resize(STACK_BYTES / size_of::<u128>(), 0);
+    split(&orders, stack).map_err(Unborn::at_birth)
+  })?;
+  let refused = orders.errno.load(Ordering::Relaxed);
+  let Some(handle) = handle.filter(|_| refused == 0) else {
+    // Without a handle it runs, and nobody could hear of its end.
+    let _gone = kill_process(pid, Signal::KILL);
+    let _reaped = waitpid(Some(pid), WaitOptions::empty());
+    let failed_step = orders.failed_step.load(Ordering::Relaxed);
+    let steps = [Step::Directory, Step::Program];
+    let step = steps.into_iter().find(|step| *step as i32 == failed_step).unwrap_or(Step::Birth);
+    let source = match refused {
+      0 => io::Error::other("the kernel is older than 5.3: it gives no handle of a process"),
+      errno => io::Error::from_raw_os_error(errno),
+    };
+    return Err(Unborn { step, source });
+  };
+  Ok((pid, handle))
+}
+
+/// Sorted by name, and each name once.
+fn last_of_each(environment: &[(OsString, OsString)]) -> Vec<(&OsStr, &OsStr)> {
+  let pairs = environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+  let mut pairs: Vec<_> = pairs.collect();
+  // Equal names stay in their order.
+  pairs.sort_by_key(|(name, _)| *name);
+  pairs.dedup_by(|later, earlier| {
+    let same = later.0 == earlier.0;
+    if same {
+      *earlier = *later;
+    }
+    same
+  });
+  pairs
+}
+
+/// The child has our memory and a stack of its own, and we stand still until it has let go of it.
+fn split(orders: &Orders, stack: &mut [u128]) -> io::Result<(Pid, Option<OwnedFd>)> {
+  let top = stack.as_mut_ptr_range().end;
+  let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+  let mut handle: c_int = -1;
+  let quiet = Quiet::begin();
+  // SAFETY: the stack is aligned, large enough for what `become_program` calls, and nobody else's
+  // until this returns; what `orders` points to lives longer than that; with the flag for a handle the
+  // first pointer behind the argument is where it is written, and the others are not read.
+  let pid = unsafe {
+    libc::clone(
+      become_program,
+      top.cast(),
+      flags,
+      std::ptr::from_ref(orders).cast_mut().cast::<c_void>(),
+      &raw mut handle,
+      null_mut::<c_void>(),
+      null_mut::<c_int>(),
+    )
+  };
+  let error = io::Error::last_os_error();
+  drop(quiet);
+  // The library takes no negative number for a process.
+  let Some(pid) = Pid::from_raw(pid.max(0)) else { return Err(error) };
+  // SAFETY: the kernel has just made it for us.
+  Ok((pid, (handle >= 0).then(|| unsafe { OwnedFd::from_raw_fd(handle) })))
+}
+
+/// The life of a child before its program: calls of the system, one after the other, and nothing that
+/// allocates, locks or panics, since another thread of ours may be in the middle of that.
+extern "C" fn become_program(orders: *mut c_void) -> c_int {
+  // SAFETY: who has made the child stands still and keeps what the orders point to; every function here
+  // may be called after a `vfork`.
+  unsafe {
+    let orders = &*orders.cast::<Orders>();
+    let mut default: libc::sigaction = std::mem::zeroed();
+    default.sa_sigaction = libc::SIG_DFL;
+    for signal in SIGNALS {
+      libc::sigaction(signal, &raw const default, null_mut());
+    }
+    if libc::setpgid(0, 0) != 0 {
+      return orders.fail(Step::Birth);
+    }
+    for (place, fd) in (0..).zip(orders.stdio) {
+      // A copy is not closed when the program is loaded.
+      if libc::dup2(fd, place) < 0 {
+        return orders.fail(Step::Birth);
+      }
+    }
+    if libc::chdir(orders.directory) != 0 {
+      return orders.fail(Step::Directory);
+    }
+    let mut none: libc::sigset_t = std::mem::zeroed();
+    libc::sigemptyset(&raw mut none);
+    libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, null_mut());
+    libc::execve(orders.file, orders.args, orders.environment);
+    orders.fail(Step::Program)
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use std::io::Read;
+  use std::os::fd::AsFd;
+
+  use rustix::pipe::{PipeFlags, pipe_with};
+
+  use super::*;
+
+  fn pairs(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+  }
+
+  /// Runs it to its end: what it has written, and its exit code.
+  fn run(
+    file: &str,
+    args: &[&str],
+    directory: &str,
+    environment: &[(&str, &str)],
+  ) -> Result<(String, Option<i32>), Unborn> {
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    let (pid, _handle) = load(&Program {
+      file: Path::new(file),
+      name: OsStr::new("called"),
+      args: &args,
+      environment: &pairs(environment),
+      directory: Path::new(directory),
+      stdio: [null.as_fd(), writer.as_fd(), writer.as_fd()],
+    })?;
+    drop(writer);
+    let mut text = String::new();
+    std::fs::File::from(reader).read_to_string(&mut text).expect("text");
+    let (_, status) = waitpid(Some(pid), WaitOptions::empty()).expect("ours").expect("ended");
+    Ok((text, status.exit_status()))
+  }
+
+  #[test]
+  fn a_program_gets_its_words_its_place_and_nothing_else() {
+    let script = "echo $0 $1 $PWD; env | grep -v ^_=; exit 3";
+    let environment = [("B", "old"), ("A", "a=b"), ("B", "new"), ("C", "")];
+    let (text, code) =
+      run("/bin/sh", &["-c", script, "zero", "one two"], "/tmp", &environment).expect("a shell");
+    let mut lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.remove(0), "zero one two /tmp");
+    lines.sort_unstable();
+    assert_eq!(lines, ["A=a=b", "B=new", "C=", "PWD=/tmp"]);
+    assert_eq!(code, Some(3));
+  }
+
+  #[test]
+  fn it_leads_a_group_and_no_signal_is_held_back_or_ignored() {
+    let (text, _) = run("/bin/sh", &["-c", "cat /proc/self/status"], "/", &[]).expect("a shell");
+    let field = |text: &str, name: &str| {
+      let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+      u64::from_str_radix(line.trim(), 16).expect("a number")
+    };
+    let own = std::fs::read_to_string("/proc/self/status").expect("text");
+    assert_eq!(field(&text, "SigBlk:"), 0);
+    // What our own parent ignores is not ours to change, but for what the library has set.
+    let pipe = 1 << (libc::SIGPIPE - 1);
+    assert_eq!(field(&own, "SigIgn:") & pipe, pipe, "the library has set it");
+    assert_eq!(field(&text, "SigIgn:"), field(&own, "SigIgn:") & !pipe);
+    let (text, _) = run(
+      "/bin/sh",
+      &["-c", "read -r a b c d group rest < /proc/$$/stat; echo $$ $group"],
+      "/",
+      &[],
+    )
+    .expect("a shell");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert_eq!(words[0], words[1]);
+    // As the executor does it at its own start.
+    crate::process::keep_inherited_back().expect("marked");
+    let (text, _) = run("/bin/sh", &["-c", "ls /proc/$$/fd"], "/", &[]).expect("a shell");
+    assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"], "no file of ours");
+  }
+
+  #[test]
+  fn who_is_not_born_says_why_and_leaves_nothing() {
+    let errno = |unborn: &Unborn| unborn.source.raw_os_error();
+    let missing = run("/no/such/program", &[], "/", &[]).expect_err("no program");
+    assert_eq!((missing.step, errno(&missing)), (Step::Program, Some(libc::ENOENT)));
+    let nowhere = run("/bin/true", &[], "/no/such/folder", &[]).expect_err("no folder");
+    assert_eq!((nowhere.step, errno(&nowhere)), (Step::Directory, Some(libc::ENOENT)));
+    let folder = run("/tmp", &[], "/", &[]).expect_err("no program");
+    assert_eq!((folder.step, errno(&folder)), (Step::Program, Some(libc::EACCES)));
+    let long = "x".repeat(4 << 20);
+    let large = run("/bin/true", &[&long], "/", &[]).expect_err("too long");
+    assert_eq!((large.step, errno(&large)), (Step::Program, Some(libc::E2BIG)));
+    let odd = run("/bin/true", &["a\0b"], "/", &[]).expect_err("a NUL");
+    assert_eq!(odd.step, Step::Birth);
+  }
+}

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use hetuflow_agent::application::{
   ExecutorFailure, ExecutorHome, Left, RunError, agent_id, allow_open_files, become_anew,
-  become_user, keep_inherited_back, keep_memory_back, let_start_code_go, lock_state, run,
-  run_executor, start_logging,
+  become_user, keep_inherited_back, keep_memory_back, lock_state, run, run_executor, settled,
+  start_logging,
 };
 use hetuflow_agent::config::{Loaded, LogSection, Settings, Source, load};
 use hetuflow_agent::executor::{DeskError, Launcher, PlaceError};
@@ -21,8 +21,6 @@ const EXIT_CONFIG: u8 = 78;
 const EXIT_SUPERSEDED: u8 = 79;
 /// The user of a task could not be become; the executor has been told why.
 const EXIT_NOT_BECOME: u8 = 70;
-/// By then the program runs as it will run.
-const START_TAKES: Duration = Duration::from_secs(3);
 /// Daily files of the executor's log that are kept.
 const EXECUTOR_LOGS: usize = 7;
 
@@ -167,7 +165,9 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<Left> {
     servers.join(", "),
     settings.agent.state_dir.display()
   );
-  let runtime = runtime("hf-agent", settings.process.noop).context("the runtime does not start")?;
+  // One thread passes everything on without waking another; it starts no process itself.
+  let threads = if settings.process.noop { 2 } else { 1 };
+  let runtime = runtime("hf-agent", threads).context("the runtime does not start")?;
   let home = if settings.process.noop { ExecutorHome::Inside } else { apart(settings)? };
   let outcome = runtime.block_on(settled(run(settings, &agent_id, home)));
   // A thread that hangs in a system call must not keep a leaving agent.
@@ -175,28 +175,14 @@ fn try_start(loaded: &Loaded) -> anyhow::Result<Left> {
   Ok(outcome?)
 }
 
-/// One thread passes everything on without waking another: what takes long has threads of its own. A
-/// runtime of many is only for the executor that lives in its agent, in benches: it would cost a tenth of
-/// the memory of an agent at rest.
-fn runtime(name: &str, shared: bool) -> std::io::Result<tokio::runtime::Runtime> {
+/// A runtime with so many threads; one is whoever waits for it.
+fn runtime(name: &str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
   use tokio::runtime::Builder;
-  let mut builder = match shared {
-    #[cfg(feature = "bench")]
-    true => Builder::new_multi_thread(),
-    _ => Builder::new_current_thread(),
+  let mut builder = match threads {
+    1 => Builder::new_current_thread(),
+    _ => Builder::new_multi_thread(),
   };
-  #[cfg(feature = "bench")]
-  builder.worker_threads(2);
-  builder.thread_name(name).max_blocking_threads(64).enable_all().build()
-}
-
-/// What the start has used is let go once it is over.
-async fn settled<T>(run: impl Future<Output = T>) -> T {
-  tokio::spawn(async {
-    tokio::time::sleep(START_TAKES).await;
-    let_start_code_go();
-  });
-  run.await
+  builder.worker_threads(threads).thread_name(name).max_blocking_threads(64).enable_all().build()
 }
 
 /// The executor as a process of its own: this same program.
@@ -218,7 +204,8 @@ fn hold(state_dir: &Path, log: &LogSection) -> ExitCode {
   }
   let _log = start_logging(log);
   keep_memory_back();
-  let runtime = runtime("hf-executor", false);
+  // Two: while the disk keeps one waiting for the journal, time limits and stops go on.
+  let runtime = runtime("hf-executor", 2);
   let outcome = runtime.context("the runtime does not start").and_then(|runtime| {
     let outcome = runtime.block_on(settled(run_executor(state_dir)));
     runtime.shutdown_timeout(Duration::from_millis(200));

@@ -9,6 +9,7 @@ mod metrics;
 mod open_files;
 mod restart;
 mod run;
+mod settled;
 mod wiring;
 
 pub use executor_process::{ExecutorFailure, run_executor};
@@ -17,5 +18,6 @@ pub use logging::{LogGuard, start_logging};
 pub use open_files::{FilesError, allow_open_files};
 pub use restart::become_anew;
 pub use run::{Agent, ExecutorHome, Left, RunError, run};
+pub use settled::settled;
 
-pub use crate::process::{become_user, keep_inherited_back, keep_memory_back, let_start_code_go};
+pub use crate::process::{become_user, keep_inherited_back, keep_memory_back};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::TaskInstanceId;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
@@ -78,7 +78,14 @@ pub async fn follow(
   mut controls: UnboundedReceiver<Control>,
 ) {
   let instance_id = identity.instance_id;
-  let cause = match made_sure(found, &shared, instance_id).await {
+  let found = match found {
+    Found::Unsure => {
+      tokio::time::sleep(START_LIMIT).await;
+      find(instance_id, shared.clock.now_us())
+    }
+    sure => sure,
+  };
+  let cause = match found {
     Found::Gone | Found::Unsure => Cause::Unseen,
     Found::Alive { pid, handle, at_us } => {
       let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
@@ -95,28 +102,10 @@ pub async fn follow(
   shared.say(Event::Ended(Box::new(ended), Hold::default()));
 }
 
-async fn made_sure(found: Found, shared: &Shared, instance_id: TaskInstanceId) -> Found {
-  match found {
-    Found::Unsure => {
-      tokio::time::sleep(START_LIMIT).await;
-      find(instance_id, shared.clock.now_us())
-    }
-    sure => sure,
-  }
-}
-
-/// Kills what an executor has started and can no longer follow, and says that its end was not seen.
+/// Says of an attempt that was killed after a fault of ours that its end was not seen.
 pub async fn end(shared: Arc<Shared>, identity: Identity) {
-  let found = find(identity.instance_id, shared.clock.now_us());
-  let found = match made_sure(found, &shared, identity.instance_id).await {
-    Found::Unsure => Found::Gone,
-    sure => sure,
-  };
-  if let Found::Alive { pid, .. } = &found {
-    let _gone_meanwhile = kill_process_group(*pid, Signal::KILL);
-  }
   let (_nobody, controls) = unbounded_channel();
-  follow(shared, identity, found, controls).await;
+  follow(shared, identity, Found::Gone, controls).await;
 }
 
 /// What it has left on the disk is not lost: its results and its files; its folder goes.

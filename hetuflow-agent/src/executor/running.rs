@@ -15,7 +15,7 @@ use super::room::Shared;
 use super::stop::{SIGKILL, Stopping};
 use super::time_limit::TimeLimit;
 use super::{Cause, Ended, Event, Exit, Hold, Start, StopOrder};
-use crate::process::{Confined, Over, Process, ReadOutcome, Spawned, Usage, signal_group};
+use crate::process::{Confined, Over, Process, ReadOutcome, Spawned, Usage};
 
 /// A task that ends this soon can still put its output into the final report.
 pub const INLINE_CHANCE: Duration = Duration::from_millis(20);
@@ -76,11 +76,7 @@ impl Running {
   ) -> io::Result<Self> {
     let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
     let time = config.time_limit().or(default_time);
-    let group = spawned.pid;
-    let process = spawned.follow().inspect_err(|_| {
-      signal_group(group, SIGKILL);
-      let _reaped = rustix::process::waitpid(Some(group), rustix::process::WaitOptions::empty());
-    })?;
+    let process = spawned.follow()?;
     capture.cut_after(shared.pieces.bytes());
     if exit.is_none() {
       confined.settle();
@@ -187,7 +183,7 @@ impl Running {
         return false;
       }
       // Nothing of the group is left: its number may be used again.
-      let process = &self.process;
+      let process = &mut self.process;
       self.used = Some(self.confined.note_end(self.exit, || process.reap()));
       self.capture.close();
     }

@@ -63,14 +63,19 @@ pub fn supervise(
 ) {
   let identity = Identity::of(&start);
   let config = effective(&start.spec.config, start.task.task.config.as_ref()).clone();
-  let first = catch_unwind(AssertUnwindSafe(|| first_moments(&shared, (&start, &config), turn)));
+  let first =
+    catch_unwind(AssertUnwindSafe(|| match first_moments(&shared, (&start, &config), turn) {
+      First::Over(ended, rest) if !rest.may_hold_artifacts() => {
+        Cleaned::of(&start, &config).clean(&shared, &rest.folders);
+        shared.say(Event::Ended(ended, Hold::default()));
+        None
+      }
+      first => Some(first),
+    }));
   let first = match first {
-    Ok(First::Over(ended, rest)) if !rest.may_hold_artifacts() => {
-      Cleaned::of(&start, &config).clean(&shared, &rest.folders);
-      shared.say(Event::Ended(ended, Hold::default()));
-      return done();
-    }
-    other => other,
+    Ok(None) => return done(),
+    Ok(Some(first)) => Ok(first),
+    Err(fault) => Err(fault),
   };
   let inside = Arc::clone(&shared);
   shared.tracker.spawn(async move {
@@ -82,8 +87,13 @@ pub fn supervise(
       Err(fault) => Err(fault),
     };
     if followed.is_err() {
-      tracing::error!(instance.id = %identity.instance_id, "a fault of the executor; the attempt is killed");
-      orphan::end(inside, identity).await;
+      let instance_id = identity.instance_id;
+      tracing::error!(instance.id = %instance_id, "a fault of the executor; the attempt is killed");
+      let telling = orphan::end(Arc::clone(&inside), identity);
+      if AssertUnwindSafe(telling).catch_unwind().await.is_err() {
+        let ended = Ended::new(instance_id, Cause::Unseen, inside.clock.now_us());
+        inside.say(Event::Ended(Box::new(ended), Hold::default()));
+      }
     }
     done();
   });

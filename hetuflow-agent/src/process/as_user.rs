@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
 use rustix::fs::Mode;
-use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use super::inherited::keep_inherited_back;
 use super::spawned::Spawned;
+use super::strays::MARK_NAME;
 use super::unix::{Launch, Plan, SpawnError, born, find_program, stdin_file};
 
 /// The word that makes this program the one that becomes somebody else.
@@ -44,6 +44,7 @@ struct Order {
   gid: u32,
   program: OsString,
   args: Vec<OsString>,
+  environment: Vec<(OsString, OsString)>,
   search: OsString,
   directory: PathBuf,
   stdin: Option<Vec<u8>>,
@@ -87,16 +88,22 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
     gid: account.gid,
     program: launch.name.clone(),
     args: launch.args.clone(),
+    environment: launch.environment.clone(),
     search: launch.search.clone(),
     directory: launch.directory.clone(),
     stdin: launch.stdin.clone(),
   };
   let (ours, theirs) = UnixStream::pair().map_err(blame)?;
+  // What the task says of its environment must not reach a program that still has our rights: the
+  // system's loader obeys some of it. It is enough by which a search finds the attempt.
+  let named = |(name, _): &&(OsString, OsString)| name.as_encoded_bytes() == MARK_NAME;
+  let mark: Vec<_> = launch.environment.iter().rfind(named).cloned().into_iter().collect();
   let plan = Plan {
     // What runs now, also when another file has taken its name.
     file: Path::new("/proc/self/exe"),
     name: OsStr::new("hetuflow-agent"),
     args: &[AS_USER.into()],
+    environment: &mark,
     directory: Path::new("/"),
     stdin: Some(theirs.as_fd()),
   };
@@ -104,9 +111,7 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
   drop(theirs);
   let outcome = talk(&ours, &order).map_err(blame);
   if let Some(error) = outcome.unwrap_or_else(Some) {
-    let _gone = kill_process_group(spawned.pid, Signal::KILL);
-    super::orphans::forget(spawned.pid);
-    let _reaped = waitpid(Some(spawned.pid), WaitOptions::empty());
+    spawned.kill();
     return Err(error);
   }
   Ok(spawned)
@@ -163,7 +168,10 @@ fn load(order: &Order, link: &mut UnixStream) -> Failure {
   if let Err(error) = link.write_all(READY) {
     return Failure::at("the executor", &error);
   }
-  let error = Command::new(&program).arg0(&order.program).args(&order.args).exec();
+  let environment = order.environment.iter().map(|(name, value)| (name, value));
+  let mut command = Command::new(&program);
+  command.arg0(&order.program).args(&order.args).env_clear().envs(environment);
+  let error = command.exec();
   let missing = error.kind() == io::ErrorKind::NotFound && program.exists();
   let interpreter = if missing { " (its interpreter)" } else { "" };
   Failure::at(format!("{}{interpreter}", program.display()), &error)

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{
+  Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
+};
 use tokio::io::unix::AsyncFd;
 use wait4::try_wait4_pid;
 
@@ -25,6 +27,7 @@ pub struct Spawned {
   pub stdout: Option<OwnedFd>,
   /// Its standard error; never blocks.
   pub stderr: Option<OwnedFd>,
+  unreaped: Unreaped,
 }
 
 /// A process that was started and not yet reaped, watched by the runtime.
@@ -37,6 +40,45 @@ pub struct Process {
   pub stdout: Option<Pipe>,
   /// Its standard error.
   pub stderr: Option<Pipe>,
+  unreaped: Unreaped,
+}
+
+/// A process that is ours to reap. Whoever lets go of it otherwise leaves it to the housekeeping; and
+/// a fault of ours lets nothing live that nobody follows.
+#[derive(Debug)]
+struct Unreaped {
+  pid: Pid,
+  is_over: bool,
+}
+
+impl Unreaped {
+  fn reap(&mut self) -> Duration {
+    self.is_over = true;
+    forget(self.pid);
+    let number = u32::try_from(self.pid.as_raw_nonzero().get()).unwrap_or_default();
+    let used = try_wait4_pid(number).ok().flatten().map(|ended| ended.rusage);
+    used.map_or(Duration::ZERO, |used| used.utime + used.stime)
+  }
+
+  /// Kills its group and waits for its own end, which is close.
+  fn kill(mut self) {
+    self.is_over = true;
+    let _gone = kill_process_group(self.pid, Signal::KILL);
+    forget(self.pid);
+    let _reaped = waitpid(Some(self.pid), WaitOptions::empty());
+  }
+}
+
+impl Drop for Unreaped {
+  fn drop(&mut self) {
+    if self.is_over {
+      return;
+    }
+    if std::thread::panicking() {
+      let _gone = kill_process_group(self.pid, Signal::KILL);
+    }
+    forget(self.pid);
+  }
 }
 
 /// How a process ended.
@@ -66,6 +108,19 @@ impl Ready {
 }
 
 impl Spawned {
+  /// A process that was just started.
+  pub(super) fn new(
+    (pid, handle): (Pid, OwnedFd),
+    (stdout, stderr): (Option<OwnedFd>, Option<OwnedFd>),
+  ) -> Self {
+    Self { pid, handle, stdout, stderr, unreaped: Unreaped { pid, is_over: false } }
+  }
+
+  /// Ends it at once.
+  pub(super) fn kill(self) {
+    self.unreaped.kill();
+  }
+
   /// Waits on this thread for its end alone, whatever it writes meanwhile; whether it has ended.
   pub fn wait_end(&self, longest: Duration) -> bool {
     let longest = Timespec::try_from(longest).ok();
@@ -107,21 +162,27 @@ impl Spawned {
 
   /// Gives its number back to the system, once it has ended; the processor time that it and all
   /// children it has waited for have used.
-  pub fn reap(&self) -> Duration {
-    reap(self.pid)
+  pub fn reap(&mut self) -> Duration {
+    self.unreaped.reap()
   }
 
   /// Hands it over to the runtime; only inside one.
   ///
   /// # Errors
-  /// When the kernel refuses to watch it.
+  /// When the kernel refuses to watch it; it is killed then.
   pub fn follow(self) -> io::Result<Process> {
-    Ok(Process {
-      pid: self.pid,
-      watch: watch(self.handle)?,
-      stdout: self.stdout.map(Pipe::new).transpose()?,
-      stderr: self.stderr.map(Pipe::new).transpose()?,
-    })
+    let Self { pid, handle, stdout, stderr, unreaped } = self;
+    let watched = watch(handle).and_then(|watch| {
+      let stdout = stdout.map(Pipe::new).transpose()?;
+      Ok((watch, stdout, stderr.map(Pipe::new).transpose()?))
+    });
+    match watched {
+      Ok((watch, stdout, stderr)) => Ok(Process { pid, watch, stdout, stderr, unreaped }),
+      Err(error) => {
+        unreaped.kill();
+        Err(error)
+      }
+    }
   }
 }
 
@@ -137,16 +198,9 @@ impl Process {
   }
 
   /// As [`Spawned::reap`].
-  pub fn reap(&self) -> Duration {
-    reap(self.pid)
+  pub fn reap(&mut self) -> Duration {
+    self.unreaped.reap()
   }
-}
-
-fn reap(pid: Pid) -> Duration {
-  forget(pid);
-  let number = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or_default();
-  let used = try_wait4_pid(number).ok().flatten().map(|ended| ended.rusage);
-  used.map_or(Duration::ZERO, |used| used.utime + used.stime)
 }
 
 fn exit_of(handle: &OwnedFd) -> Option<Exit> {
@@ -158,5 +212,36 @@ fn exit_of(handle: &OwnedFd) -> Option<Exit> {
     Ok(None) => None,
     // Reaped by somebody else: cannot happen while nobody else waits; do not wait for ever.
     Err(_) => Some(Exit::Code(-1)),
+  }
+}
+
+#[cfg(test)]
+mod tests {
+  use std::ffi::OsString;
+  use std::path::PathBuf;
+
+  use super::*;
+  use crate::process::{Launch, spawn};
+
+  #[test]
+  fn a_fault_lets_nothing_live() {
+    let launch = Launch {
+      name: "sleep".into(),
+      program: PathBuf::from("/bin/sleep"),
+      args: vec![OsString::from("60")],
+      directory: PathBuf::from("/"),
+      ..Launch::default()
+    };
+    let spawned = spawn(&launch).expect("started");
+    let handle = spawned.handle.try_clone().expect("a copy");
+    let thread = std::thread::spawn(move || {
+      let _held = spawned;
+      panic!("as it is meant to");
+    });
+    assert!(thread.join().is_err());
+    let mut watched = [PollFd::new(&handle, PollFlags::IN)];
+    let limit = Timespec::try_from(Duration::from_secs(20)).ok();
+    assert_eq!(poll(&mut watched, limit.as_ref()), Ok(1), "it is dead");
+    assert_eq!(exit_of(&handle), Some(Exit::Signal(9)));
   }
 }

@@ -125,6 +125,7 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
     file: &launch.program,
     name: &launch.name,
     args: &launch.args,
+    environment: &launch.environment,
     directory: &launch.directory,
     stdin: stdin.as_ref().map(AsFd::as_fd),
   };
@@ -136,6 +137,7 @@ pub(super) struct Plan<'a> {
   pub(super) file: &'a Path,
   pub(super) name: &'a OsStr,
   pub(super) args: &'a [OsString],
+  pub(super) environment: &'a [(OsString, OsString)],
   pub(super) directory: &'a Path,
   /// What it reads; nothing where none is given.
   pub(super) stdin: Option<BorrowedFd<'a>>,
@@ -152,12 +154,12 @@ pub(super) fn born(launch: &Launch, plan: &Plan<'_>) -> Result<Spawned, Unborn> 
     file: plan.file,
     name: plan.name,
     args: plan.args,
-    environment: &launch.environment,
+    environment: plan.environment,
     directory: plan.directory,
     stdio: [plan.stdin.unwrap_or(nothing.0.as_fd()), outputs[0], outputs[1]],
   })?;
   birth.done(pid);
-  Ok(Spawned { pid, handle, stdout: stdout.0, stderr: stderr.0 })
+  Ok(Spawned::new((pid, handle), (stdout.0, stderr.0)))
 }
 
 /// An input without a byte and an output that nobody reads; two open files serve all.

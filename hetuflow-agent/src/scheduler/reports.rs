@@ -43,8 +43,8 @@ pub fn fill_end(update: &mut TaskInstanceUpdate, ended: Ended, stop: Option<&Sto
       (TaskInstanceStatus::Failed, Some(reason))
     }
     (Cause::Unseen, _) => {
-      let words = "its executor was killed while it ran: how it ended, and the output that was not \
-        sent yet, are lost";
+      let words = "its executor was killed, or failed, while it ran: how it ended, and the output \
+        that was not sent yet, are lost";
       update.error_message = Some(words.to_owned());
       (TaskInstanceStatus::Failed, Some("exit_unknown".to_owned()))
     }

@@ -80,6 +80,17 @@ async fn a_task_is_nobody_and_nothing_else(engine: Engine) -> Result<()> {
   });
   assert_eq!(extra.collect::<Vec<_>>(), [], "{text}");
 
+  // What a job tells the system's loader is heard when all rights are gone, not before.
+  let output = cluster.dir().join("loader");
+  let config = json!({ "run_as": "nobody", "cmd": "exec", "args": ["true"] });
+  let environment = json!({ "LD_DEBUG": "files", "LD_DEBUG_OUTPUT": output });
+  let task = json!({ "config": config, "environment": environment });
+  let id = submit(&cluster.api(), &task).await?;
+  wait_status(&cluster.api(), &id, &["succeeded"]).await?;
+  let names = std::fs::read_dir(cluster.dir())?.map(|one| Ok(one?.file_name()));
+  let names = names.collect::<Result<Vec<_>>>()?;
+  ensure!(!names.iter().any(|name| name.to_string_lossy().starts_with("loader")), "{names:?}");
+
   // Without a script and a home of its own it gets a folder, too.
   let config = json!({ "run_as": "nobody", "command": "echo mode=$(stat -c '%U %a' .); (exit 0)" });
   let found = self::facts(&cluster.api(), &config).await?;

@@ -40,24 +40,30 @@ impl Desk {
     self.outgoing.push(self.last_number, instance_id, matches!(told, Told::Output(_)));
     self.kept.insert(self.last_number, Kept { instance_id, told, told_at: None, _hold: hold });
     if self.abandoned {
-      self.stored(self.last_number);
+      self.stored([self.last_number]);
     }
   }
 
-  /// A server has it.
-  pub(super) fn stored(&mut self, number: u64) {
-    let Some(kept) = self.kept.remove(&number) else { return };
-    match kept.told {
-      Told::Output(frame) => {
-        self.window = self.window.saturating_sub(frame.data.len());
-        if let Some(at) = kept.told_at {
-          self.pieces.note_stored(at.elapsed());
+  /// A server has these.
+  pub(super) fn stored(&mut self, numbers: impl IntoIterator<Item = u64>) {
+    let mut settled = Vec::new();
+    for number in numbers {
+      let Some(kept) = self.kept.remove(&number) else { continue };
+      match kept.told {
+        Told::Output(frame) => {
+          self.window = self.window.saturating_sub(frame.data.len());
+          if let Some(at) = kept.told_at {
+            self.pieces.note_stored(at.elapsed());
+          }
+        }
+        Told::Ended(_) => {
+          self.held.remove(&kept.instance_id);
+          settled.push(kept.instance_id);
         }
       }
-      Told::Ended(_) => {
-        self.held.remove(&kept.instance_id);
-        self.journal.settled(kept.instance_id);
-      }
+    }
+    if !settled.is_empty() {
+      self.journal.settled(settled);
     }
   }
 

@@ -22,7 +22,7 @@ impl Desk {
         // It may have been started just before the host died, with a record that was not on the
         // disk: nobody starts it again. The server knows by the boot id.
         Stage::Waiting(_) if !same_boot => {
-          self.journal.settled(id);
+          self.journal.settled([id]);
           continue;
         }
         Stage::Waiting(start) if start.lacks_secrets() => {
@@ -38,7 +38,7 @@ impl Desk {
         }
         // Nothing has survived the host's own start; the server knows by the boot id.
         Stage::Starting | Stage::Started { .. } if !same_boot => {
-          self.journal.settled(id);
+          self.journal.settled([id]);
           continue;
         }
         Stage::Starting => {

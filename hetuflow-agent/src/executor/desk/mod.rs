@@ -268,7 +268,7 @@ impl Desk {
         self.command(Command::Keep(start));
       }
       ToExecutor::Command(command) => self.command(command),
-      ToExecutor::Stored(numbers) => numbers.into_iter().for_each(|number| self.stored(number)),
+      ToExecutor::Stored(numbers) => self.stored(numbers),
       ToExecutor::Retire | ToExecutor::Bye => self.retire = true,
     }
     Ok(())

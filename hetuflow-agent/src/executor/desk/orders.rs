@@ -24,7 +24,7 @@ impl Desk {
       Command::Forget(id) => {
         if self.held.get(&id).is_some_and(|held| matches!(held.phase, HeldPhase::Waiting(_))) {
           self.held.remove(&id);
-          self.journal.settled(id);
+          self.journal.settled([id]);
         }
       }
       Command::Start(start) => {
@@ -57,7 +57,7 @@ impl Desk {
         tracing::warn!(attempts = self.held.len(), "what is in hand is nobody's any more");
         self.abandoned = true;
         let kept: Vec<u64> = self.kept.keys().copied().collect();
-        kept.into_iter().for_each(|number| self.stored(number));
+        self.stored(kept);
         let waiting = self.held.iter().filter(|(_, h)| matches!(h.phase, HeldPhase::Waiting(_)));
         let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
         waiting.into_iter().for_each(|id| self.command(Command::Forget(id)));

@@ -101,23 +101,31 @@ impl JournalFile {
     Ok((file, found))
   }
 
-  /// Adds a record; not durable yet.
+  /// Adds a record to what is written next.
+  ///
+  /// # Errors
+  /// When it cannot be put into bytes; then it is as if it never was.
+  pub fn put(&mut self, record: &Record) -> io::Result<()> {
+    Ok(record.put(&mut self.scratch)?)
+  }
+
+  /// Writes what was added; not durable yet.
   ///
   /// # Errors
   /// When it cannot be written; then it is as if it never was.
-  pub fn append(&mut self, record: &Record) -> io::Result<()> {
-    self.scratch.clear();
-    record.put(&mut self.scratch)?;
+  pub fn write(&mut self) -> io::Result<()> {
     let end = self.end + self.scratch.len() as u64;
     if end > self.room {
       let room = ROOM_BYTES.max(self.scratch.len() as u64);
       let flags = rustix::fs::FallocateFlags::empty();
-      // Where the file system cannot do it, each append makes its own room.
+      // Where the file system cannot do it, each write makes its own room.
       if rustix::fs::fallocate(&*self.file, flags, self.end, room).is_ok() {
         self.room = self.end + room;
       }
     }
-    self.file.write_all_at(&self.scratch, self.end)?;
+    let written = self.file.write_all_at(&self.scratch, self.end);
+    self.scratch.clear();
+    written?;
     self.end = end;
     Ok(())
   }

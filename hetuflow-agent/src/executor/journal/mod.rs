@@ -188,7 +188,7 @@ impl Journal {
   pub fn starting(&self, identity: Identity, sync: bool) -> io::Result<()> {
     let mut state = self.state();
     self.mend(&mut state)?;
-    let end = self.append(&mut state, Record::Starting { identity })?;
+    let end = self.append(&mut state, [Record::Starting { identity }])?;
     if !sync {
       return Ok(());
     }
@@ -246,9 +246,10 @@ impl Journal {
     self.note(Record::Exited { ended: Box::new(ended.clone()) });
   }
 
-  /// An attempt is over and that is stored, or it was never started and is gone.
-  pub fn settled(&self, instance_id: TaskInstanceId) {
-    self.note(Record::Settled { instance_id });
+  /// Attempts are over and that is stored, or they were never started and are gone; one write for all.
+  pub fn settled(&self, instances: impl IntoIterator<Item = TaskInstanceId>) {
+    let settled = instances.into_iter().map(|instance_id| Record::Settled { instance_id });
+    self.note_all(settled);
   }
 
   fn state(&self) -> MutexGuard<'_, State> {
@@ -257,8 +258,12 @@ impl Journal {
 
   /// Writes a record that may be lost with the host: then nothing that it speaks of lives.
   fn note(&self, record: Record) {
+    self.note_all([record]);
+  }
+
+  fn note_all(&self, records: impl IntoIterator<Item = Record>) {
     let mut state = self.state();
-    if let Err(error) = self.append(&mut state, record) {
+    if let Err(error) = self.append(&mut state, records) {
       tracing::error!(%error, "the journal cannot be written; a restart would not know this");
     }
   }
@@ -280,11 +285,19 @@ impl Journal {
     }
   }
 
-  fn append(&self, state: &mut State, record: Record) -> io::Result<u64> {
-    let written = state.file.append(&record);
-    // It is true whether or not it could be written.
-    state.apply(record);
-    written?;
+  fn append(
+    &self,
+    state: &mut State,
+    records: impl IntoIterator<Item = Record>,
+  ) -> io::Result<u64> {
+    let mut put = Ok(());
+    for record in records {
+      put = put.and(state.file.put(&record));
+      // It is true whether or not it can be written.
+      state.apply(record);
+    }
+    state.file.write()?;
+    put?;
     if state.file.end() >= state.compact_at
       && !state.flushing
       && let Err(error) = self.rewrite(state)

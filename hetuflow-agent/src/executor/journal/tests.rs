@@ -85,7 +85,7 @@ fn fill(journal: &Journal) -> [Identity; 5] {
   for identity in &ids[3..] {
     journal.exited(&end(identity, 42));
   }
-  journal.settled(ids[4].instance_id);
+  journal.settled([ids[4].instance_id]);
   ids
 }
 
@@ -183,7 +183,7 @@ fn its_size_is_bounded_and_nothing_alive_is_dropped() {
     let identity = Identity::of(&start());
     journal.note(Record::Starting { identity });
     journal.exited(&end(&identity, 0));
-    journal.settled(identity.instance_id);
+    journal.settled([identity.instance_id]);
     largest = largest.max(journal.state().file.end());
   }
   let seen = SEEN_MAX as u64 * 40;

@@ -1,5 +1,7 @@
 //! One connection from its registration to its end.
 
+mod files;
+
 use std::time::Duration;
 
 use futures_util::stream::SplitSink;
@@ -17,8 +19,7 @@ use super::inbox::{Heard, Inbox};
 use super::link::Link;
 use super::outbox::Next;
 use super::register::{capabilities_update, farewell, heartbeat, registration};
-use super::uploads::Said;
-use super::{Report, Told, WantedFile};
+use super::{Report, Told};
 
 /// How long a server may take to answer a registration.
 const REGISTER_LIMIT: Duration = Duration::from_secs(10);
@@ -34,8 +35,6 @@ const CLOSE_SUPERSEDED: u16 = 4010;
 /// The server's close code for an agent whose protocol it does not speak: one of them must be
 /// upgraded.
 const CLOSE_PROTOCOL: u16 = 4026;
-/// Pieces of files sent in one turn, so that what is heard and what is due is not kept waiting.
-const PIECES_PER_TURN: usize = 16;
 /// Reports taken from the queue in one turn.
 const TURN: usize = 1024;
 
@@ -403,68 +402,6 @@ impl Session<'_> {
       self.sink.feed(poll).await?;
     }
     self.sink.flush().await
-  }
-
-  /// Files go behind everything else, a few pieces in a turn.
-  async fn send_files(
-    &mut self,
-    now: Instant,
-  ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    let Link { outbox, uploads, .. } = &mut *self.link;
-    for instance_id in outbox.take_filed() {
-      uploads.add(instance_id, now);
-    }
-    if uploads.is_idle() {
-      return Ok(());
-    }
-    uploads.note_acked(outbox, now);
-    for told in uploads.messages(now) {
-      let message = match told {
-        Said::Have(upload) => message(MessageKind::FileUpload, upload, false),
-        Said::Lost(status) => message(MessageKind::FileTransferStatus, status, false),
-      };
-      if let Some(message) = message {
-        self.sink.feed(message).await?;
-      }
-    }
-    for _ in 0..PIECES_PER_TURN {
-      let Link { outbox, uploads, .. } = &mut *self.link;
-      if !outbox.takes_piece() {
-        break;
-      }
-      let Some(piece) = uploads.next_piece(now) else { break };
-      let seq = outbox.piece(Box::new(piece));
-      uploads.note_sent(seq);
-      let frame = outbox.chunk().map(Message::binary);
-      outbox.note_sent(1, now);
-      if let Some(frame) = frame {
-        self.sink.feed(frame).await?;
-      }
-      // On the same thread tasks are started and reports are made.
-      tokio::task::yield_now().await;
-    }
-    Ok(())
-  }
-
-  fn want(&mut self, files: Vec<WantedFile>) {
-    let now = Instant::now();
-    files.into_iter().for_each(|file| self.link.downloads.want(file, now));
-  }
-
-  /// Asks for the next part of a file that a task waits for, and tells which have come.
-  async fn fetch_files(
-    &mut self,
-    now: Instant,
-  ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    if let Some(question) = self.link.downloads.question(now)
-      && let Some(message) = message(MessageKind::FileDownload, question, false)
-    {
-      self.sink.feed(message).await?;
-    }
-    for fetched in self.link.downloads.take_told() {
-      (self.link.tell)(Told::Fetched(fetched));
-    }
-    Ok(())
   }
 
   /// The grant, if the server should hear of it now.

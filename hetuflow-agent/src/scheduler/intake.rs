@@ -62,7 +62,8 @@ impl Scheduler {
       (self.reports)(Report::Update(update));
       return;
     }
-    if attempt.due_us > now_us + KEEP_AHEAD_US {
+    // Files take their time, too, and people ask what is going on meanwhile.
+    if attempt.due_us > now_us + KEEP_AHEAD_US || !attempt.has_inputs() {
       self.acknowledge(instance_id, &mut attempt, now);
     } else {
       self.waiting.push_back((now_us, instance_id));

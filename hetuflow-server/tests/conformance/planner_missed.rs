@@ -188,7 +188,10 @@ pub async fn what_many_have_missed_is_spread(store: &TestStore) {
   let starts: Vec<(Ts, Ts)> = conn.fetch_sql(sql, Vec::new()).await.unwrap();
   assert_eq!(starts.len(), MANY);
   let newest = first.plus(Duration::from_secs(600));
-  assert!(starts.iter().all(|(_, at)| *at == newest), "each keeps its instant");
+  // On a machine on which the planning takes longer than the rest of its minute, the next one is missed as well.
+  let is_instant = |at: &Ts| *at >= newest && at.micros() % 60_000_000 == 0;
+  let kept = starts.iter().all(|(eligible, at)| is_instant(at) && at <= eligible);
+  assert!(kept, "each keeps its instant");
   // Half of the interval is the window; the time that the planning took itself moves it on.
   let begin = starts.iter().map(|(at, _)| at.micros()).min().unwrap();
   let mut seconds = std::collections::BTreeMap::<i64, usize>::new();

@@ -21,10 +21,11 @@ use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::birth::Program;
 use super::inherited::keep_inherited_back;
 use super::spawned::Spawned;
-use super::strays::MARK_NAME;
-use super::unix::{Launch, Plan, SpawnError, born, find_program, stdin_file};
+use super::strays::MARK;
+use super::unix::{Launch, SpawnError, born, find_program, stdin_file};
 
 /// The word that makes this program the one that becomes somebody else.
 pub const AS_USER: &str = "as-user";
@@ -96,18 +97,19 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
   let (ours, theirs) = UnixStream::pair().map_err(blame)?;
   // What the task says of its environment must not reach a program that still has our rights: the
   // system's loader obeys some of it. It is enough by which a search finds the attempt.
-  let named = |(name, _): &&(OsString, OsString)| name.as_encoded_bytes() == MARK_NAME;
+  let named =
+    |(name, _): &&(OsString, OsString)| MARK.strip_suffix(b"=") == Some(name.as_encoded_bytes());
   let mark: Vec<_> = launch.environment.iter().rfind(named).cloned().into_iter().collect();
-  let plan = Plan {
+  let program = Program {
     // What runs now, also when another file has taken its name.
     file: Path::new("/proc/self/exe"),
     name: OsStr::new("hetuflow-agent"),
     args: &[AS_USER.into()],
     environment: &mark,
     directory: Path::new("/"),
-    stdin: Some(theirs.as_fd()),
   };
-  let spawned = born(launch, &plan).map_err(|unborn| blame(unborn.source))?;
+  let spawned = born(&program, Some(theirs.as_fd()), launch.capture);
+  let spawned = spawned.map_err(|unborn| blame(unborn.source))?;
   drop(theirs);
   let outcome = talk(&ours, &order).map_err(blame);
   if let Some(error) = outcome.unwrap_or_else(Some) {

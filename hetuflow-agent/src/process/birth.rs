@@ -47,8 +47,6 @@ pub(super) struct Program<'a> {
   pub(super) environment: &'a [(OsString, OsString)],
   /// Where it runs.
   pub(super) directory: &'a Path,
-  /// Standard input, output and error.
-  pub(super) stdio: [BorrowedFd<'a>; 3],
 }
 
 /// Why there is no child.
@@ -157,12 +155,15 @@ thread_local! {
   static STACK: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes a child and waits until its program is loaded: its number, and the handle by which its end is
-/// seen.
+/// Makes a child and waits until its program is loaded, with these for its standard input, output and
+/// error: its number, and the handle by which its end is seen.
 ///
 /// # Errors
 /// [`Unborn`]; then there is no child.
-pub(super) fn load(program: &Program<'_>) -> Result<(Pid, OwnedFd), Unborn> {
+pub(super) fn load(
+  program: &Program<'_>,
+  stdio: [BorrowedFd<'_>; 3],
+) -> Result<(Pid, OwnedFd), Unborn> {
   let c_string = |text: &OsStr| CString::new(text.as_bytes()).map_err(Unborn::at_birth);
   let (file, directory) =
     (c_string(program.file.as_os_str())?, c_string(program.directory.as_os_str())?);
@@ -185,7 +186,7 @@ pub(super) fn load(program: &Program<'_>) -> Result<(Pid, OwnedFd), Unborn> {
     args: arg_list.as_ptr(),
     environment: environment_list.as_ptr(),
     directory: directory.as_ptr(),
-    stdio: program.stdio.map(|fd| fd.as_raw_fd()),
+    stdio: stdio.map(|fd| fd.as_raw_fd()),
     failed_step: AtomicI32::new(0),
     errno: AtomicI32::new(0),
   };
@@ -310,14 +311,14 @@ mod tests {
     let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-    let (pid, _handle) = load(&Program {
+    let program = Program {
       file: Path::new(file),
       name: OsStr::new("called"),
       args: &args,
       environment: &pairs(environment),
       directory: Path::new(directory),
-      stdio: [null.as_fd(), writer.as_fd(), writer.as_fd()],
-    })?;
+    };
+    let (pid, _handle) = load(&program, [null.as_fd(), writer.as_fd(), writer.as_fd()])?;
     drop(writer);
     let mut text = String::new();
     std::fs::File::from(reader).read_to_string(&mut text).expect("text");

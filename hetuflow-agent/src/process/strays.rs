@@ -9,10 +9,8 @@ use super::stat::{Member, Stat};
 
 /// How groups of ours are named, as `/proc/PID/cgroup` shows them.
 const GROUP: &str = "/hetuflow-";
-/// Names an attempt in the environment of its processes.
-pub(super) const MARK_NAME: &[u8] = b"HETUFLOW_INSTANCE_ID";
 /// What tasks have in their environment.
-const MARK: &[u8] = b"HETUFLOW_INSTANCE_ID=";
+pub(super) const MARK: &[u8] = b"HETUFLOW_INSTANCE_ID=";
 /// Leaders that ended so long before a stray was seen may have been its ancestors: longer than the time
 /// between two looks.
 const RECENT: Duration = Duration::from_secs(3);

@@ -121,43 +121,29 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   }
   let stdin = launch.stdin.as_deref().map(stdin_file).transpose();
   let stdin = stdin.map_err(|error| SpawnError::new(&launch.program, error))?;
-  let plan = Plan {
+  let program = Program {
     file: &launch.program,
     name: &launch.name,
     args: &launch.args,
     environment: &launch.environment,
     directory: &launch.directory,
-    stdin: stdin.as_ref().map(AsFd::as_fd),
   };
-  born(launch, &plan).map_err(|unborn| blame(launch, unborn))
+  let stdin = stdin.as_ref().map(AsFd::as_fd);
+  born(&program, stdin, launch.capture).map_err(|unborn| blame(launch, unborn))
 }
 
-/// What is loaded for a launch.
-pub(super) struct Plan<'a> {
-  pub(super) file: &'a Path,
-  pub(super) name: &'a OsStr,
-  pub(super) args: &'a [OsString],
-  pub(super) environment: &'a [(OsString, OsString)],
-  pub(super) directory: &'a Path,
-  /// What it reads; nothing where none is given.
-  pub(super) stdin: Option<BorrowedFd<'a>>,
-}
-
-/// Starts what a launch needs.
-pub(super) fn born(launch: &Launch, plan: &Plan<'_>) -> Result<Spawned, Unborn> {
+/// Starts a program that reads this, or nothing, and whose output is wanted or not.
+pub(super) fn born(
+  program: &Program<'_>,
+  stdin: Option<BorrowedFd<'_>>,
+  capture: bool,
+) -> Result<Spawned, Unborn> {
   let nothing = nothing().map_err(Unborn::at_birth)?;
-  let pipe = || launch.capture.then(output_pipe).transpose().map_err(Unborn::at_birth);
+  let pipe = || capture.then(output_pipe).transpose().map_err(Unborn::at_birth);
   let (stdout, stderr) = (pipe()?.unzip(), pipe()?.unzip());
-  let outputs = [&stdout.1, &stderr.1].map(|end| end.as_ref().unwrap_or(&nothing.1).as_fd());
+  let [out, err] = [&stdout.1, &stderr.1].map(|end| end.as_ref().unwrap_or(&nothing.1).as_fd());
   let birth = Birth::begin();
-  let (pid, handle) = load(&Program {
-    file: plan.file,
-    name: plan.name,
-    args: plan.args,
-    environment: plan.environment,
-    directory: plan.directory,
-    stdio: [plan.stdin.unwrap_or(nothing.0.as_fd()), outputs[0], outputs[1]],
-  })?;
+  let (pid, handle) = load(program, [stdin.unwrap_or(nothing.0.as_fd()), out, err])?;
   birth.done(pid);
   Ok(Spawned::new((pid, handle), (stdout.0, stderr.0)))
 }

@@ -342,7 +342,8 @@ impl SessionSvc {
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let now = tx.now().await?;
-      let offline = agent_bmc::list_offline(&mut tx).await?;
+      let ids = beats.iter().map(|beat| &beat.id);
+      let offline = agent_bmc::lock_offline(&mut tx, ids).await?;
       let mut journal = Journal::default();
       for beat in beats {
         if !agent_bmc::heartbeat(&mut tx, beat, &self.server, now).await? {
@@ -432,6 +433,8 @@ impl SessionSvc {
     }
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
+      // One that comes back meanwhile would not know that anything of it was given up.
+      agent_bmc::lock_all_offline(&mut tx).await?;
       let now = tx.now().await?;
       hot::mark_orphans(&mut tx, now).await
     }

@@ -9,7 +9,7 @@ use hetuflow_server::infra::bmc::event_bmc::{self, Journal};
 use hetuflow_server::infra::bmc::hot::{
   self, ClaimSlot, ClaimedTask, FinishedAttempt, LiveRow, NewTask, StartGate, StopMark,
 };
-use hetuflow_server::infra::bmc::{agent_bmc, job_bmc, task_bmc, task_instance_bmc};
+use hetuflow_server::infra::bmc::{job_bmc, task_bmc, task_instance_bmc};
 use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::{Conn, DbError};
 use hetuflow_server::service::{Store, SubmitSvc};
@@ -77,7 +77,7 @@ pub async fn claim_as(store: &TestStore, server: &str, slots: &[ClaimSlot]) -> V
   tx.end(claimed).await.unwrap()
 }
 
-async fn claim(store: &TestStore, priority: i64, slots: &[ClaimSlot]) -> Vec<ClaimedTask> {
+pub async fn claim(store: &TestStore, priority: i64, slots: &[ClaimSlot]) -> Vec<ClaimedTask> {
   let server = ServerId::new("s1").unwrap();
   let mut tx = store.db.begin_hot().await.unwrap();
   let claimed = hot::claim_due(&mut tx, (CLASS, priority), slots, &server, EARLY_US).await;
@@ -445,46 +445,6 @@ pub async fn marks_name_every_class_and_priority(store: &TestStore) {
     }
   }
   assert_eq!(marks, expected);
-}
-
-pub async fn unreachable_attempts_are_found(store: &TestStore) {
-  let job = stored_job(store).await;
-  enqueue(store, &[task(&job, 0, Ts::now()), task(&job, 0, Ts::now())]).await;
-  claim(store, 0, &slots(1, "gone")).await;
-  claim(store, 0, &slots(1, "here")).await;
-  let gone = AgentId::new("gone").unwrap();
-  let mut tx = store.db.begin().await.unwrap();
-  let now = tx.now().await.unwrap();
-  assert_eq!(hot::live_of_agent(&mut tx, &gone).await.unwrap().len(), 1);
-  assert_eq!(hot::mark_unreachable(&mut tx, &gone, now).await.unwrap(), 1);
-  assert_eq!(hot::mark_unreachable(&mut tx, &gone, now).await.unwrap(), 0, "since the first time");
-  let later = now.plus(Duration::from_secs(1));
-  let found = hot::unreachable_before(&mut tx, later).await.unwrap();
-  assert_eq!(found.len(), 1);
-  assert_eq!(found[0].unreachable_since, now);
-  assert!(hot::unreachable_before(&mut tx, now).await.unwrap().is_empty());
-  assert_eq!(hot::clear_unreachable(&mut tx, &gone).await.unwrap(), 1);
-  assert!(hot::unreachable_before(&mut tx, later).await.unwrap().is_empty());
-}
-
-pub async fn attempts_of_agents_that_are_offline_are_not_forgotten(store: &TestStore) {
-  let job = stored_job(store).await;
-  enqueue(store, &[1, 2, 3].map(|_| task(&job, 0, Ts::now()))).await;
-  for agent in ["idle", "offline", "deleted"] {
-    claim(store, 0, &slots(1, agent)).await;
-  }
-  let mut tx = store.db.begin().await.unwrap();
-  for (id, status) in [("idle", AgentStatus::Idle), ("offline", AgentStatus::Offline)] {
-    agent_bmc::register(&mut tx, &crate::tables::agent(id, status)).await.unwrap();
-  }
-  let now = tx.now().await.unwrap();
-  assert!(hot::any_orphans(&mut tx).await.unwrap());
-  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 2, "the idle one is not silent");
-  assert!(!hot::any_orphans(&mut tx).await.unwrap());
-  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 0, "since the first time");
-  let later = now.plus(Duration::from_secs(1));
-  assert_eq!(hot::unreachable_before(&mut tx, later).await.unwrap().len(), 2);
-  assert_eq!(agent_bmc::list_offline(&mut tx).await.unwrap(), [AgentId::new("offline").unwrap()]);
 }
 
 /// The connection died after the commit and before the answer: the same tasks come again.

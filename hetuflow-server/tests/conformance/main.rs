@@ -24,6 +24,7 @@ mod planner_missed;
 mod planner_times;
 mod plans;
 mod secrets;
+mod silence;
 mod tables;
 mod watches;
 
@@ -57,12 +58,14 @@ both_engines! {
   hot_path::a_retry_is_a_new_attempt,
   hot_path::stops_and_cancels_depend_on_where_the_task_is,
   hot_path::marks_name_every_class_and_priority,
-  hot_path::unreachable_attempts_are_found,
-  hot_path::attempts_of_agents_that_are_offline_are_not_forgotten,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
   placement::needs_are_never_oversubscribed,
   placement::liked_agents_come_first_for_a_while,
+  silence::unreachable_attempts_are_found,
+  silence::attempts_of_agents_that_are_offline_are_not_forgotten,
+  silence::a_sign_of_life_beside_a_giving_up,
+  silence::a_sign_of_life_beside_a_second_look,
   fleet::given_labels_and_drains_outlive_a_registration,
   fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
   fleet::a_command_is_sent_once_and_answered_by_its_agent,

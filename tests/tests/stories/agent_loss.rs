@@ -257,7 +257,8 @@ async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
   wait::until_ok("the task to be reachable again", LIMIT, || async {
     let task = task(&api, &id).await.map_err(|error| format!("{error:#}"))?;
     let agent = api.get_ok("/agents/agent-0").await.map_err(|error| format!("{error:#}"))?;
-    let fine = task["unreachable_since"].is_null() && agent["status"] != "offline";
+    let reachable = task["unreachable_since"].is_null() && agent["status"] != "offline";
+    let fine = reachable && task["status"] == "running";
     if fine { Ok(()) } else { Err(format!("{task} {agent}")) }
   })
   .await?;

@@ -4,7 +4,9 @@ use hetuflow_core::{
   AgentCapabilities, AgentEntity, AgentFilter, AgentId, AgentStatus, Capacity, DrainThen, Labels,
   Page, ServerId, Ts,
 };
-use sea_query::{Expr, ExprTrait, LockType, OnConflict, Query, SimpleExpr, Value};
+use sea_query::{
+  Expr, ExprTrait, LockType, OnConflict, Order, Query, SelectStatement, SimpleExpr, Value,
+};
 use serde_json::Value as Json;
 
 use super::page::{PageArgs, by_name};
@@ -122,10 +124,7 @@ pub async fn get(conn: &mut Conn, id: &AgentId) -> Result<Option<AgentEntity>, D
 pub async fn lock(conn: &mut Conn, id: &AgentId) -> Result<Option<AgentEntity>, DbError> {
   let mut select = Query::select();
   select.columns(COLUMNS).from(TABLE).and_where(is("id", text(id)));
-  // SQLite has one writer at a time anyway.
-  if !conn.is_sqlite() {
-    select.lock(LockType::Update);
-  }
+  hold(conn, &mut select);
   conn.fetch_optional(&select).await
 }
 
@@ -254,15 +253,49 @@ pub async fn mark_silent(conn: &mut Conn, before: Ts) -> Result<Vec<AgentId>, Db
   Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// The agents that are called offline.
+/// Keeps others from the rows of a select until the transaction is over; everybody takes them in
+/// the same order.
+fn hold(conn: &Conn, select: &mut SelectStatement) {
+  // SQLite has one writer at a time anyway.
+  if !conn.is_sqlite() {
+    select.order_by("id", Order::Asc).lock(LockType::Update);
+  }
+}
+
+/// Which of these agents are called offline; all of them keep their state until this transaction is
+/// over, so that nobody calls one offline behind its back.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn list_offline(conn: &mut Conn) -> Result<Vec<AgentId>, DbError> {
+pub async fn lock_offline(
+  conn: &mut Conn,
+  agents: impl IntoIterator<Item = &AgentId>,
+) -> Result<Vec<AgentId>, DbError> {
+  #[derive(sqlx::FromRow)]
+  struct Row {
+    id: AgentId,
+    status: AgentStatus,
+  }
+  let mut select = Query::select();
+  select.columns(["id", "status"]).from(TABLE);
+  // All states are read, since a row is looked at again only where its first look has found it.
+  select.and_where(Expr::col("id").is_in(agents.into_iter().map(text)));
+  hold(conn, &mut select);
+  let rows: Vec<Row> = conn.fetch(&select).await?;
+  let offline = rows.into_iter().filter(|row| row.status == AgentStatus::Offline);
+  Ok(offline.map(|row| row.id).collect())
+}
+
+/// Keeps agents that are called offline from coming back until this transaction is over.
+///
+/// # Errors
+/// Any [`DbError`].
+pub async fn lock_all_offline(conn: &mut Conn) -> Result<(), DbError> {
   let mut select = Query::select();
   select.column("id").from(TABLE).and_where(is("status", text(AgentStatus::Offline)));
-  let rows: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
-  Ok(rows.into_iter().map(|row| row.0).collect())
+  hold(conn, &mut select);
+  let _: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
+  Ok(())
 }
 
 /// What people may change of an agent.

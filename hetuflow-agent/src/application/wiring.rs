@@ -138,6 +138,7 @@ fn executor_settings(settings: &Settings) -> ExecutorSettings {
     runtime_dir: settings.process.runtime_dir.clone(),
     allow_root_tasks: settings.agent.allow_root_tasks,
     run_as_allow: settings.agent.run_as_allow.clone(),
+    commands_allow: settings.agent.commands_allow.clone(),
     flush_interval: settings.process.output_flush_interval,
     confine: settings.process.confine.clone(),
     task_types: settings.task_types.clone(),

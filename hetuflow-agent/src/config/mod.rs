@@ -71,6 +71,8 @@ pub struct AgentSettings {
   pub allow_root_tasks: bool,
   /// As whom else tasks may run, if the agent itself is root.
   pub run_as_allow: Vec<String>,
+  /// Programs that jobs may name; all where there is none.
+  pub commands_allow: Vec<String>,
   /// What becomes of running tasks when it is asked to stop.
   pub tasks_on_stop: TasksOnStop,
   /// How long running tasks may go on then, if they are stopped.

@@ -83,6 +83,7 @@ fn agent(text: &mut ConfigText, state_dir: &std::path::Path) -> AgentSettings {
     token: token(text),
     allow_root_tasks: text.flag("agent.allow_root_tasks", false),
     run_as_allow: text.list("agent.run_as_allow"),
+    commands_allow: commands_allow(text),
     tasks_on_stop: match text.text("agent.tasks_on_stop", "keep").as_str() {
       "keep" => TasksOnStop::Keep,
       "stop" => TasksOnStop::Stop,
@@ -101,6 +102,20 @@ fn agent(text: &mut ConfigText, state_dir: &std::path::Path) -> AgentSettings {
       Duration::ZERO..=60 * MINUTE,
     ),
   }
+}
+
+/// A program by its name, by its whole path, or the folder that it is in.
+fn commands_allow(text: &mut ConfigText) -> Vec<String> {
+  const KEY: &str = "agent.commands_allow";
+  let list = text.list(KEY);
+  let is_path = |entry: &str| entry.starts_with('/') && !entry.split('/').any(|part| part == "..");
+  for entry in
+    list.iter().filter(|entry| entry.is_empty() || entry.contains('/') && !is_path(entry))
+  {
+    let message = format!("\"{entry}\" is neither a name nor a whole path");
+    text.problem(KEY, message, Some("[\"bash\", \"/usr/local/bin/backup\", \"/opt/jobs/\"]"));
+  }
+  list
 }
 
 fn token(text: &mut ConfigText) -> String {

@@ -28,6 +28,11 @@ const KEYS: &[(&str, &str, Option<&str>)] = &[
   ),
   ("agent.run_as_allow", "Users as whom jobs may run (run_as), if the agent itself is root.", None),
   (
+    "agent.commands_allow",
+    "Programs that jobs may name: names, paths, folders that end with /; all where empty.",
+    None,
+  ),
+  (
     "agent.tasks_on_stop",
     "What becomes of running tasks when it is asked to stop: keep (the next agent finds them) or stop.",
     None,
@@ -213,7 +218,10 @@ pub fn sample() -> String {
 
 /// A default as TOML.
 fn literal(key: &str, value: &str) -> String {
-  let is_list = matches!(key, "agent.namespaces" | "agent.connection.servers");
+  let is_list = matches!(
+    key,
+    "agent.namespaces" | "agent.run_as_allow" | "agent.commands_allow" | "agent.connection.servers"
+  );
   let is_bare = value == "true" || value == "false" || value.parse::<i64>().is_ok();
   match (is_list, is_bare) {
     (true, _) => "[]".to_owned(),

@@ -97,6 +97,11 @@ impl BaseEnvironment {
     variables
   }
 
+  /// Where the agent itself finds programs.
+  pub fn search_path(&self) -> &OsStr {
+    search_path(&self.0)
+  }
+
   /// What a login of that user would find, and the way to the programs.
   fn of_user(&self, account: &Account) -> Vec<(OsString, OsString)> {
     let kept = self.0.iter().filter(|(name, _)| may_be_seen(name)).cloned();

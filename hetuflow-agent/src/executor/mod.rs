@@ -4,6 +4,7 @@
 //! servers, schedules or reports. It runs as a process of its own, which outlives the agent's:
 //! `desk` is that process, `remote` is what the agent sees of it.
 
+mod allowed;
 mod artifacts;
 mod capture;
 mod command_line;

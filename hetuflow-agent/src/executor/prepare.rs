@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hetuflow_core::{ExecuteCommand, SecretValue, TaskConfig, is_secret_name};
 
+use super::allowed::Allowed;
 use super::artifacts;
 use super::command_line::{CommandLine, SCRIPT_PLACE, command_line};
 use super::environment::{Own, search_path};
@@ -83,14 +84,16 @@ pub fn prepare(
         patterns: config.artifacts.as_ref().map_or_else(Vec::new, |wanted| wanted.out.clone()),
         owner: for_whom.map(|account| account.uid),
       };
-      let launch = find(Launch {
+      let launch = Launch {
         search: search_path(&environment).to_owned(),
         environment,
         stdin: config.stdin.clone().or(payload).map(String::into_bytes),
         capture: config.capture_output.unwrap_or(true),
         account: account.clone(),
         ..launch
-      })?;
+      };
+      let allowed = Allowed::by(&settings.commands_allow, base.search_path());
+      let launch = find(launch, (start, config), allowed)?;
       Ok((launch, results, places))
     });
   let made = [rooms.folder, rooms.secrets].into_iter().flatten();
@@ -106,9 +109,13 @@ pub fn prepare(
 
 /// What a handler gets: the parameters of its run.
 fn payload(start: &Start, config: &TaskConfig) -> Option<String> {
-  let handles = config.program() == ExecuteCommand::Handler && config.command.is_none();
   let parameters = start.task.task.parameters.as_ref();
-  handles.then(|| parameters.map_or_else(|| "null".to_owned(), ToString::to_string))
+  is_handled(config).then(|| parameters.map_or_else(|| "null".to_owned(), ToString::to_string))
+}
+
+/// Whether it is run by what this host has for its type.
+pub fn is_handled(config: &TaskConfig) -> bool {
+  config.program() == ExecuteCommand::Handler && config.command.is_none()
 }
 
 /// Where an attempt may be, and where its secrets are.
@@ -248,8 +255,21 @@ fn launch(
   })
 }
 
-/// Finds the program; another user's is searched for with that user's rights, later.
-fn find(launch: Launch) -> Result<Launch, Cause> {
+/// Finds the program; another user's is searched for with that user's rights, later, where the host
+/// does not care which it is.
+fn find(
+  launch: Launch,
+  (start, config): (&Start, &TaskConfig),
+  allowed: Option<Allowed<'_>>,
+) -> Result<Launch, Cause> {
+  if let Some(allowed) = allowed {
+    let given = start.task.task.environment.iter().flatten();
+    allowed.environment(start.spec.environment.iter().chain(given).map(|(name, _)| name))?;
+    // What handles a type of tasks is named by the host itself.
+    if !is_handled(config) {
+      return allowed.program(launch);
+    }
+  }
   if launch.account.is_some() {
     return Ok(launch);
   }

@@ -71,6 +71,9 @@ pub struct ExecutorSettings {
   /// As whom else they may run.
   #[serde(default)]
   pub run_as_allow: Vec<String>,
+  /// Programs that jobs may name; all where there is none.
+  #[serde(default)]
+  pub commands_allow: Vec<String>,
   /// Longest time that output waits to be sent.
   pub flush_interval: Duration,
   /// How tasks are held together, measured and limited.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hetuflow_core::{ArtifactNote, Delivery, ExecuteCommand, Stream, TaskConfig, TaskInstanceId};
+use hetuflow_core::{ArtifactNote, Delivery, Stream, TaskConfig, TaskInstanceId};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::folder::remove;
 use super::lanes::Turn;
 use super::mask::Masker;
 use super::orphan;
-use super::prepare::{Prepared, cannot_write, prepare, refused, spawn_failed};
+use super::prepare::{Prepared, cannot_write, is_handled, prepare, refused, spawn_failed};
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, SteadyClock, effective};
@@ -238,8 +238,7 @@ fn begin(
   let policy = config.log_policy.unwrap_or(surroundings.settings.log_policy);
   let bounds = Bounds { limit: bytes, policy };
   let mut capture = Capture::new(instance_id, start.task.fence, bounds);
-  let is_handler = config.program() == ExecuteCommand::Handler && config.command.is_none();
-  capture.expect_results(results, is_handler);
+  capture.expect_results(results, is_handled(config));
   if surroundings.settings.mask_secrets && !config.secrets.is_empty() {
     capture.mask(Masker::of(start, config));
   }

@@ -81,6 +81,7 @@ impl Bench {
         run_base_dir: dir.path().join("runs"),
         runtime_dir: dir.path().join("private/runs"),
         run_as_allow: Vec::new(),
+        commands_allow: Vec::new(),
         allow_root_tasks: true,
         flush_interval: Duration::from_millis(50),
         task_types: BTreeMap::from([(

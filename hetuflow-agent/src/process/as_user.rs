@@ -44,6 +44,8 @@ struct Order {
   uid: u32,
   gid: u32,
   program: OsString,
+  /// Its file, where that is not to be searched for.
+  file: Option<PathBuf>,
   args: Vec<OsString>,
   environment: Vec<(OsString, OsString)>,
   search: OsString,
@@ -88,6 +90,7 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
     uid: account.uid,
     gid: account.gid,
     program: launch.name.clone(),
+    file: Some(launch.program.clone()).filter(|file| !file.as_os_str().is_empty()),
     args: launch.args.clone(),
     environment: launch.environment.clone(),
     search: launch.search.clone(),
@@ -163,7 +166,9 @@ fn load(order: &Order, link: &mut UnixStream) -> Failure {
   if let Err(failure) = steps {
     return failure;
   }
-  let program = match find_program(&order.program, &order.search, &order.directory) {
+  let found = order.file.clone().map(Ok);
+  let find = || find_program(&order.program, &order.search, &order.directory);
+  let program = match found.unwrap_or_else(find) {
     Ok(program) => program,
     Err(error) => return Failure::at(error.path, &error.source),
   };

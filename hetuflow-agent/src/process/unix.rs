@@ -20,7 +20,7 @@ use super::spawned::Spawned;
 pub struct Launch {
   /// The name it sees as its own.
   pub name: OsString,
-  /// The program's file.
+  /// The program's file; empty where another user's rights decide which it is.
   pub program: PathBuf,
   /// Its arguments.
   pub args: Vec<OsString>,

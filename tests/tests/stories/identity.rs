@@ -16,6 +16,7 @@ both_engines!(
   a_made_up_user_has_its_groups_and_its_home,
   what_is_not_allowed_is_refused_with_words,
   tasks_of_root_need_a_word,
+  only_listed_programs_run,
 );
 
 const NOBODY: &str = "[agent]\nrun_as_allow = ['nobody', 'no-such-user']\nallow_root_tasks = false";
@@ -196,6 +197,48 @@ async fn tasks_of_root_need_a_word(engine: Engine) -> Result<()> {
     let facts = facts(&cluster.api(), &config).await?;
     assert_eq!(facts.get("id").map(String::as_str), Some("root"), "{config}");
     assert_eq!(facts.get("NoNewPrivs").map(String::as_str), Some(privileges), "{config}");
+  }
+  cluster.finish()
+}
+
+async fn only_listed_programs_run(engine: Engine) -> Result<()> {
+  let settings = "[agent]\ncommands_allow = ['id', '/usr/lib/']\nrun_as_allow = ['nobody']\n\
+    [agent.task_types.words]\ncmd = 'wc'\nargs = ['-w']";
+  let cluster = Cluster::builder().engine(engine).agent_settings(settings).start().await?;
+  let api = cluster.api();
+  let run = |args: Value| json!({ "cmd": "exec", "args": args });
+  for config in [run(json!(["id"])), run(json!(["/usr/bin/id", "-u"]))] {
+    let id = submit(&api, &json!({ "config": config })).await?;
+    wait_status(&api, &id, &["succeeded"]).await?;
+  }
+  let handled = json!({ "config": { "cmd": "handler", "task_type": "words" }, "parameters": { "n": 1 } });
+  let id = submit(&api, &handled).await?;
+  wait_status(&api, &id, &["succeeded"]).await?;
+  let copy = cluster.dir().join("id");
+  std::fs::copy("/usr/bin/id", &copy)?;
+  for config in [
+    json!({ "command": "id" }),
+    run(json!(["env", "id"])),
+    run(json!([copy])),
+    json!({ "cmd": "exec", "args": ["./id"], "working_directory": cluster.dir() }),
+  ] {
+    let (reason, message) = refusal(&api, config.clone()).await?;
+    assert_eq!(reason, "not_started(refused)", "{config}: {message}");
+    ensure!(message.contains("agent.commands_allow"), "{config}: {message}");
+  }
+  let astray = json!({ "config": run(json!(["id"])), "environment": { "PATH": "/opt" } });
+  let id = submit(&api, &astray).await?;
+  let ended = wait_status(&api, &id, &["failed"]).await?;
+  assert_eq!(ended["reason"], "not_started(refused)", "{ended}");
+  if is_root() {
+    let mut config = run(json!(["id", "-un"]));
+    config["run_as"] = json!("nobody");
+    let id = submit(&api, &json!({ "config": config })).await?;
+    wait_status(&api, &id, &["succeeded"]).await?;
+    assert_eq!(String::from_utf8(output(&api, &id, "stdout").await?)?.trim(), "nobody");
+    config["args"] = json!(["env"]);
+    let (reason, message) = refusal(&api, config).await?;
+    assert_eq!(reason, "not_started(refused)", "{message}");
   }
   cluster.finish()
 }

@@ -23,7 +23,7 @@ use super::prepare::{Prepared, cannot_write, is_handled, prepare, refused, spawn
 use super::room::Shared;
 use super::running::{Control, INLINE_CHANCE, Running};
 use super::{Cause, Ended, Event, Exit, Hold, Identity, Start, SteadyClock, effective};
-use crate::process::{ReadOutcome, Ready, Spawned, spawn, start_ticks};
+use crate::process::{Launch, ReadOutcome, Ready, SpawnError, Spawned, spawn, start_ticks};
 
 /// Where too many are waited for already, one keeps the thread of its start from the next one for so
 /// long: most of those that end soon keep a processor busy till then.
@@ -232,6 +232,13 @@ fn begin(
       return Err(spawn_failed(&error));
     }
   };
+  // Until its program is loaded it has our memory: a group that is out of memory would end both.
+  if ready.has_group()
+    && let Err(error) = spawned.loaded(&launch)
+  {
+    remove(&folders);
+    return Err(spawn_failed(&error));
+  }
   let mut confined = ready.start(spawned.pid);
   let pid = u32::try_from(spawned.pid.as_raw_nonzero().get()).ok();
   let bytes = config.output_limit().unwrap_or(start.limits.output_bytes);
@@ -242,7 +249,14 @@ fn begin(
   if surroundings.settings.mask_secrets && !config.secrets.is_empty() {
     capture.mask(Masker::of(start, config));
   }
-  let exit = watch_shortly(&shared.clock, &mut spawned, (&mut capture, turn));
+  let watched = watch_shortly(&shared.clock, (&mut spawned, &launch), (&mut capture, turn));
+  let exit = match watched {
+    Ok(exit) => exit,
+    Err(error) => {
+      remove(&folders);
+      return Err(spawn_failed(&error));
+    }
+  };
   // What is left in the background is looked for only where it may not be.
   let closed =
     spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
@@ -291,16 +305,21 @@ fn unwatched(instance_id: TaskInstanceId, started: (Option<u32>, i64), why: &io:
 }
 
 /// Watches a process for as long as its output may ride in its final report.
+///
+/// # Errors
+/// When its program could not be loaded; nothing of it is left then.
 fn watch_shortly(
   clock: &SteadyClock,
-  spawned: &mut Spawned,
+  (spawned, launch): (&mut Spawned, &Launch),
   (capture, turn): (&mut Capture, &mut Turn<'_>),
-) -> Option<(Exit, i64)> {
+) -> Result<Option<(Exit, i64)>, SpawnError> {
   let until = Instant::now() + INLINE_CHANCE;
   let mut exit = None;
   let mut at_end = spawned.wait_end(if turn.rest() { QUIET } else { AT_WORK });
+  // Most have ended by now, so this is no wait.
+  spawned.loaded(launch)?;
   if !at_end && !turn.rest() {
-    return None;
+    return Ok(None);
   }
   if at_end {
     exit = spawned.exit().map(|exit| (exit, clock.now_us()));
@@ -332,5 +351,5 @@ fn watch_shortly(
       exit = spawned.exit().map(|exit| (exit, clock.now_us()));
     }
   }
-  exit
+  Ok(exit)
 }

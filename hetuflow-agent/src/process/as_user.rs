@@ -111,8 +111,9 @@ pub fn spawn(launch: &Launch, account: &Account) -> Result<Spawned, SpawnError> 
     environment: &mark,
     directory: Path::new("/"),
   };
-  let spawned = born(&program, Some(theirs.as_fd()), launch.capture);
-  let spawned = spawned.map_err(|unborn| blame(unborn.source))?;
+  let born = born(&program, Some(theirs.as_fd()), launch.capture);
+  let mut spawned = born.map_err(|unborn| blame(unborn.source))?;
+  spawned.settle().map_err(|unborn| blame(unborn.source))?;
   drop(theirs);
   let outcome = talk(&ours, &order).map_err(blame);
   if let Some(error) = outcome.unwrap_or_else(Some) {

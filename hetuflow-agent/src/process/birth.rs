@@ -1,10 +1,9 @@
-//! The moment between two programs: a child that has our memory until its own program is loaded, as
-//! after `vfork`.
+//! The moment between two programs: a child that has our memory until its own program is loaded.
 //!
-//! The library's way does the same and costs 40 to 60 us more for each start (decision 0034): it maps
-//! memory for the child and takes it away again, which stops every other thread of ours for a moment,
-//! and it looks at each of 64 signals. Here the handle by which the end is seen comes with the child,
-//! too, so there is no moment in which a process runs and cannot be watched.
+//! The library's way is `vfork`: the thread that makes a child sleeps until then, and is woken in the
+//! middle of what the child has just begun. Here both go on (decision 0035): the child has a stack of its
+//! own, reads what was laid down for it, and the kernel says when it has let go of that. The handle by which
+//! its end is seen comes with it, so there is no moment in which a process runs and cannot be watched.
 
 #![expect(unsafe_code, reason = "a child that shares our memory cannot be had otherwise")]
 
@@ -14,10 +13,13 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::thread::futex;
+
+use super::bare_call::{CALLS_ARE_BARE, bare_call};
 
 /// Memory for what the child calls: the system's functions and nothing else.
 const STACK_BYTES: usize = 32 << 10;
@@ -116,12 +118,14 @@ struct Orders {
   stdio: [c_int; 3],
   failed_step: AtomicI32,
   errno: AtomicI32,
+  /// Not zero for as long as the child has our memory; the kernel sets it to zero and wakes who waits.
+  holds: AtomicU32,
 }
 
 impl Orders {
-  /// The last words of a child.
-  fn fail(&self, step: Step) -> c_int {
-    let errno = io::Error::last_os_error().raw_os_error();
+  /// The last words of a child; `told` is what the kernel has said.
+  fn fail(&self, step: Step, told: isize) -> c_int {
+    let errno = told.checked_neg().and_then(|errno| c_int::try_from(errno).ok());
     self.failed_step.store(step as i32, Ordering::Relaxed);
     self.errno.store(errno.unwrap_or(libc::EINVAL), Ordering::Relaxed);
     127
@@ -151,19 +155,90 @@ impl Drop for Quiet {
 }
 
 thread_local! {
-  /// A thread waits for its child, so one is enough for each; the alignment is what the system asks for.
-  static STACK: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+  /// Stacks that no child has any more; a thread rarely needs a second one.
+  static STACKS: RefCell<Vec<Stack>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes a child and waits until its program is loaded, with these for its standard input, output and
-/// error: its number, and the handle by which its end is seen.
+/// Its alignment is what the system asks for.
+type Stack = Vec<u128>;
+
+/// A child that has our memory until its program is loaded, and what it has of it. Dropping this waits
+/// for that.
+///
+/// It is held by its address: for as long as the child has it, it is not ours alone.
+#[derive(Debug)]
+pub(super) struct Loading(NonNull<Laid>);
+
+/// What was laid down for a child: it stays where it is.
+struct Laid {
+  orders: Orders,
+  stack: Stack,
+  _words: (CString, CString, Words, Words),
+  _lists: (Vec<*const c_char>, Vec<*const c_char>),
+}
+
+// SAFETY: what it leads to is its own, down to the last pointer, and nobody writes to it but the child, which
+// writes what is atomic.
+unsafe impl Send for Loading {}
+
+impl Loading {
+  /// Waits until the program is loaded.
+  ///
+  /// # Errors
+  /// [`Unborn`]: the child has ended, or is about to; nobody has reaped it.
+  pub(super) fn wait(self) -> Result<(), Unborn> {
+    let orders = self.orders();
+    self.wait_for_memory();
+    match orders.errno.load(Ordering::Relaxed) {
+      0 => Ok(()),
+      errno => {
+        let failed_step = orders.failed_step.load(Ordering::Relaxed);
+        let steps = [Step::Directory, Step::Program];
+        let step = steps.into_iter().find(|step| *step as i32 == failed_step);
+        let source = io::Error::from_raw_os_error(errno);
+        Err(Unborn { step: step.unwrap_or(Step::Birth), source })
+      }
+    }
+  }
+
+  fn orders(&self) -> &Orders {
+    // SAFETY: it is freed when this is dropped and no earlier, and the child changes only what is atomic.
+    unsafe { &(*self.0.as_ptr()).orders }
+  }
+
+  fn wait_for_memory(&self) {
+    let holds = &self.orders().holds;
+    loop {
+      match holds.load(Ordering::Acquire) {
+        0 => return,
+        // It wakes whoever has the memory, not this process alone, so it is no private one. An interrupted
+        // wait is one more look.
+        value => _ = futex::wait(holds, futex::Flags::empty(), value, None),
+      }
+    }
+  }
+}
+
+impl Drop for Loading {
+  fn drop(&mut self) {
+    self.wait_for_memory();
+    // SAFETY: it came out of a box, and the child has let go of it.
+    let mut laid = unsafe { Box::from_raw(self.0.as_ptr()) };
+    let stack = std::mem::take(&mut laid.stack);
+    // At the end of a thread there is nowhere to put it.
+    let _kept = STACKS.try_with(|stacks| stacks.borrow_mut().push(stack));
+  }
+}
+
+/// Makes a child with these for its standard input, output and error, and does not wait until its program
+/// is loaded: its number, the handle by which its end is seen, and what tells whether it was.
 ///
 /// # Errors
 /// [`Unborn`]; then there is no child.
-pub(super) fn load(
+pub(super) fn begin(
   program: &Program<'_>,
   stdio: [BorrowedFd<'_>; 3],
-) -> Result<(Pid, OwnedFd), Unborn> {
+) -> Result<(Pid, OwnedFd, Loading), Unborn> {
   let c_string = |text: &OsStr| CString::new(text.as_bytes()).map_err(Unborn::at_birth);
   let (file, directory) =
     (c_string(program.file.as_os_str())?, c_string(program.directory.as_os_str())?);
@@ -181,34 +256,32 @@ pub(super) fn load(
     environment.add(&[name, OsStr::new("="), value]).map_err(Unborn::at_birth)?;
   }
   let (arg_list, environment_list) = (args.pointers(), environment.pointers());
-  let orders = Orders {
-    file: file.as_ptr(),
-    args: arg_list.as_ptr(),
-    environment: environment_list.as_ptr(),
-    directory: directory.as_ptr(),
-    stdio: stdio.map(|fd| fd.as_raw_fd()),
-    failed_step: AtomicI32::new(0),
-    errno: AtomicI32::new(0),
-  };
-  let (pid, handle) = STACK.with_borrow_mut(|stack| {
-    stack.resize(STACK_BYTES / size_of::<u128>(), 0);
-    split(&orders, stack).map_err(Unborn::at_birth)
-  })?;
-  let refused = orders.errno.load(Ordering::Relaxed);
-  let Some(handle) = handle.filter(|_| refused == 0) else {
-    // Without a handle it runs, and nobody could hear of its end.
+  let mut stack = STACKS.with_borrow_mut(Vec::pop).unwrap_or_default();
+  stack.resize(STACK_BYTES / size_of::<u128>(), 0);
+  let laid = Box::new(Laid {
+    orders: Orders {
+      file: file.as_ptr(),
+      args: arg_list.as_ptr(),
+      environment: environment_list.as_ptr(),
+      directory: directory.as_ptr(),
+      stdio: stdio.map(|fd| fd.as_raw_fd()),
+      failed_step: AtomicI32::new(0),
+      errno: AtomicI32::new(0),
+      holds: AtomicU32::new(1),
+    },
+    stack,
+    _words: (file, directory, args, environment),
+    _lists: (arg_list, environment_list),
+  });
+  let (pid, handle, loading) = split(laid).map_err(Unborn::at_birth)?;
+  let Some(handle) = handle else {
+    // It runs, and nobody could hear of its end.
     let _gone = kill_process(pid, Signal::KILL);
     let _reaped = waitpid(Some(pid), WaitOptions::empty());
-    let failed_step = orders.failed_step.load(Ordering::Relaxed);
-    let steps = [Step::Directory, Step::Program];
-    let step = steps.into_iter().find(|step| *step as i32 == failed_step).unwrap_or(Step::Birth);
-    let source = match refused {
-      0 => io::Error::other("the kernel is older than 5.3: it gives no handle of a process"),
-      errno => io::Error::from_raw_os_error(errno),
-    };
-    return Err(Unborn { step, source });
+    let why = "the kernel is older than 5.3: it gives no handle of a process";
+    return Err(Unborn::at_birth(io::Error::other(why)));
   };
-  Ok((pid, handle))
+  Ok((pid, handle, loading))
 }
 
 /// Sorted by name, and each name once.
@@ -227,64 +300,80 @@ fn last_of_each(environment: &[(OsString, OsString)]) -> Vec<(&OsStr, &OsStr)> {
   pairs
 }
 
-/// The child has our memory and a stack of its own, and we stand still until it has let go of it.
-fn split(orders: &Orders, stack: &mut [u128]) -> io::Result<(Pid, Option<OwnedFd>)> {
-  let top = stack.as_mut_ptr_range().end;
-  let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+/// The child has our memory and a stack of its own, and goes its own way.
+fn split(laid: Box<Laid>) -> io::Result<(Pid, Option<OwnedFd>, Loading)> {
+  let mut flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+  if !CALLS_ARE_BARE {
+    // The library's calls leave their errors in a place that we share: we stand still meanwhile.
+    flags |= libc::CLONE_VFORK;
+  }
   let mut handle: c_int = -1;
+  let loading = Loading(NonNull::from(Box::leak(laid)));
+  let laid = loading.0.as_ptr();
   let quiet = Quiet::begin();
   // SAFETY: the stack is aligned, large enough for what `become_program` calls, and nobody else's
-  // until this returns; what `orders` points to lives longer than that; with the flag for a handle the
-  // first pointer behind the argument is where it is written, and the others are not read.
+  // until the child has let go of it; the orders and what they point to live in the same box, which
+  // `Loading` keeps until then; with the flag for a handle the first pointer behind the argument is where
+  // it is written; the last one is the word that the kernel clears.
   let pid = unsafe {
+    let top = (*laid).stack.as_mut_ptr_range().end;
     libc::clone(
       become_program,
       top.cast(),
       flags,
-      std::ptr::from_ref(orders).cast_mut().cast::<c_void>(),
+      (&raw mut (*laid).orders).cast::<c_void>(),
       &raw mut handle,
       null_mut::<c_void>(),
-      null_mut::<c_int>(),
+      (&raw const (*laid).orders.holds).cast::<c_int>().cast_mut(),
     )
   };
   let error = io::Error::last_os_error();
   drop(quiet);
   // The library takes no negative number for a process.
-  let Some(pid) = Pid::from_raw(pid.max(0)) else { return Err(error) };
+  let Some(pid) = Pid::from_raw(pid.max(0)) else {
+    loading.orders().holds.store(0, Ordering::Relaxed);
+    return Err(error);
+  };
   // SAFETY: the kernel has just made it for us.
-  Ok((pid, (handle >= 0).then(|| unsafe { OwnedFd::from_raw_fd(handle) })))
+  Ok((pid, (handle >= 0).then(|| unsafe { OwnedFd::from_raw_fd(handle) }), loading))
 }
 
 /// The life of a child before its program: calls of the system, one after the other, and nothing that
-/// allocates, locks or panics, since another thread of ours may be in the middle of that. They are made
-/// without the library's functions of these names, in whose place a host may have put others.
+/// allocates, locks or panics, or touches what belongs to a thread of ours: all of them go on meanwhile.
 extern "C" fn become_program(orders: *mut c_void) -> c_int {
-  // SAFETY: who has made the child stands still and keeps what the orders point to; every function here
-  // may be called after a `vfork`.
+  /// The kernel's own form of a signal's action, whatever the processor: all zeros is the default.
+  const DEFAULT: [u64; 4] = [0; 4];
+  /// Bytes of its set of signals.
+  const SET_BYTES: usize = size_of::<u64>();
+  let none = 0_u64;
+  // SAFETY: what the orders point to stays until the kernel says that we have let go of it, and all pointers
+  // of these calls lead to whole values of the kernel's own form.
   unsafe {
     let orders = &*orders.cast::<Orders>();
-    let mut default: libc::sigaction = std::mem::zeroed();
-    default.sa_sigaction = libc::SIG_DFL;
     for signal in SIGNALS {
-      libc::sigaction(signal, &raw const default, null_mut());
+      let default = DEFAULT.as_ptr() as usize;
+      bare_call(libc::SYS_rt_sigaction, [signal as usize, default, 0, SET_BYTES]);
     }
-    if libc::syscall(libc::SYS_setpgid, 0, 0) != 0 {
-      return orders.fail(Step::Birth);
+    let told = bare_call(libc::SYS_setpgid, [0; 4]);
+    if told != 0 {
+      return orders.fail(Step::Birth, told);
     }
-    for (place, fd) in (0_i32..).zip(orders.stdio) {
+    for (place, fd) in (0_usize..).zip(orders.stdio) {
       // A copy is not closed when the program is loaded.
-      if libc::syscall(libc::SYS_dup3, fd, place, 0) < 0 {
-        return orders.fail(Step::Birth);
+      let told = bare_call(libc::SYS_dup3, [fd as usize, place, 0, 0]);
+      if told < 0 {
+        return orders.fail(Step::Birth, told);
       }
     }
-    if libc::syscall(libc::SYS_chdir, orders.directory) != 0 {
-      return orders.fail(Step::Directory);
+    let told = bare_call(libc::SYS_chdir, [orders.directory as usize, 0, 0, 0]);
+    if told != 0 {
+      return orders.fail(Step::Directory, told);
     }
-    let mut none: libc::sigset_t = std::mem::zeroed();
-    libc::sigemptyset(&raw mut none);
-    libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, null_mut());
-    libc::syscall(libc::SYS_execve, orders.file, orders.args, orders.environment);
-    orders.fail(Step::Program)
+    let mask = (&raw const none) as usize;
+    bare_call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as usize, mask, 0, SET_BYTES]);
+    let (file, args) = (orders.file as usize, orders.args as usize);
+    let told = bare_call(libc::SYS_execve, [file, args, orders.environment as usize, 0]);
+    orders.fail(Step::Program, told)
   }
 }
 
@@ -318,11 +407,13 @@ mod tests {
       environment: &pairs(environment),
       directory: Path::new(directory),
     };
-    let (pid, _handle) = load(&program, [null.as_fd(), writer.as_fd(), writer.as_fd()])?;
+    let stdio = [null.as_fd(), writer.as_fd(), writer.as_fd()];
+    let (pid, _handle, loading) = begin(&program, stdio)?;
     drop(writer);
     let mut text = String::new();
     std::fs::File::from(reader).read_to_string(&mut text).expect("text");
     let (_, status) = waitpid(Some(pid), WaitOptions::empty()).expect("ours").expect("ended");
+    loading.wait()?;
     Ok((text, status.exit_status()))
   }
 
@@ -381,5 +472,34 @@ mod tests {
     assert_eq!((large.step, errno(&large)), (Step::Program, Some(libc::E2BIG)));
     let odd = run("/bin/true", &["a\0b"], "/", &[]).expect_err("a NUL");
     assert_eq!(odd.step, Step::Birth);
+  }
+
+  #[test]
+  fn what_a_child_reads_stays_until_it_has_read_it() {
+    let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("a device"));
+    let environment = pairs(&[("A", "b")]);
+    let long = [OsString::from("x".repeat(100_000))];
+    let all: Vec<_> = (0..300)
+      .map(|number| {
+        let program = Program {
+          file: Path::new(if number % 3 == 0 { "/no/such/program" } else { "/bin/true" }),
+          name: OsStr::new("true"),
+          args: &long,
+          environment: &environment,
+          directory: Path::new("/"),
+        };
+        let (pid, _handle, loading) = begin(&program, [null.as_fd(); 3]).expect("a child");
+        match number % 2 {
+          // Dropped at once: it must not be gone before the child is done with it.
+          0 => drop(loading),
+          _ => assert_eq!(loading.wait().is_err(), number % 3 == 0),
+        }
+        (number, pid)
+      })
+      .collect();
+    for (number, pid) in all {
+      let (_, status) = waitpid(Some(pid), WaitOptions::empty()).expect("ours").expect("ended");
+      assert_eq!(status.exit_status(), Some(if number % 3 == 0 { 127 } else { 0 }));
+    }
   }
 }

@@ -77,6 +77,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
+  /// Whether the process is put into a group of its own at once.
+  pub fn has_group(&self) -> bool {
+    self.cell.is_some()
+  }
+
   /// Right after the start of the process.
   pub fn start(mut self, leader: Pid) -> Confined {
     let (grip, cell) = (self.grip.clone(), self.cell.take());

@@ -4,6 +4,7 @@
 
 mod account;
 mod as_user;
+mod bare_call;
 mod birth;
 mod cell;
 mod cgroup_places;

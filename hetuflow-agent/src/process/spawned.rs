@@ -12,8 +12,10 @@ use rustix::process::{
 use tokio::io::unix::AsyncFd;
 use wait4::try_wait4_pid;
 
+use super::birth::{Loading, Unborn};
 use super::orphans::forget;
 use super::pipe::{Pipe, ReadOutcome, read_small};
+use super::unix::{Launch, SpawnError, blame};
 use super::watch::watch;
 
 /// A process that was started and that nobody watches yet.
@@ -27,6 +29,8 @@ pub struct Spawned {
   pub stdout: Option<OwnedFd>,
   /// Its standard error; never blocks.
   pub stderr: Option<OwnedFd>,
+  /// Its program may not be loaded yet.
+  loading: Option<Loading>,
   unreaped: Unreaped,
 }
 
@@ -61,7 +65,7 @@ impl Unreaped {
   }
 
   /// Kills its group and waits for its own end, which is close.
-  fn kill(mut self) {
+  fn kill(&mut self) {
     self.is_over = true;
     let _gone = kill_process_group(self.pid, Signal::KILL);
     forget(self.pid);
@@ -110,15 +114,30 @@ impl Ready {
 impl Spawned {
   /// A process that was just started.
   pub(super) fn new(
-    (pid, handle): (Pid, OwnedFd),
+    (pid, handle, loading): (Pid, OwnedFd, Loading),
     (stdout, stderr): (Option<OwnedFd>, Option<OwnedFd>),
   ) -> Self {
-    Self { pid, handle, stdout, stderr, unreaped: Unreaped { pid, is_over: false } }
+    let (loading, unreaped) = (Some(loading), Unreaped { pid, is_over: false });
+    Self { pid, handle, stdout, stderr, loading, unreaped }
   }
 
   /// Ends it at once.
-  pub(super) fn kill(self) {
+  pub(super) fn kill(mut self) {
     self.unreaped.kill();
+  }
+
+  /// Waits until its program is loaded, which it is in a moment; blocks on the disk.
+  ///
+  /// # Errors
+  /// [`SpawnError`] with the path that is to blame; nothing of it is left then.
+  pub fn loaded(&mut self, launch: &Launch) -> Result<(), SpawnError> {
+    self.settle().map_err(|unborn| blame(launch, unborn))
+  }
+
+  /// As [`Self::loaded`], with the step that has failed.
+  pub(super) fn settle(&mut self) -> Result<(), Unborn> {
+    let loaded = self.loading.take().map_or(Ok(()), Loading::wait);
+    loaded.inspect_err(|_| self.unreaped.kill())
   }
 
   /// Waits on this thread for its end alone, whatever it writes meanwhile; whether it has ended.
@@ -171,7 +190,8 @@ impl Spawned {
   /// # Errors
   /// When the kernel refuses to watch it; it is killed then.
   pub fn follow(self) -> io::Result<Process> {
-    let Self { pid, handle, stdout, stderr, unreaped } = self;
+    let Self { pid, handle, stdout, stderr, loading, mut unreaped } = self;
+    drop(loading);
     let watched = watch(handle).and_then(|watch| {
       let stdout = stdout.map(Pipe::new).transpose()?;
       Ok((watch, stdout, stderr.map(Pipe::new).transpose()?))

@@ -11,7 +11,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::account::Account;
-use super::birth::{Program, Step, Unborn, load};
+use super::birth::{Program, Step, Unborn, begin};
 use super::orphans::Birth;
 use super::spawned::Spawned;
 
@@ -110,11 +110,12 @@ pub fn find_program(name: &OsStr, path: &OsStr, directory: &Path) -> Result<Path
   Err(SpawnError::new(Path::new(name), error.into()))
 }
 
-/// Starts a process in a group of its own; it blocks until the program is loaded. The agent's memory is
-/// not copied, so the cost does not grow with the agent. Another user's process changes by itself.
+/// Starts a process in a group of its own; [`Spawned::loaded`] tells whether its program could be loaded.
+/// The agent's memory is not copied, so the cost does not grow with the agent. Another user's process
+/// changes by itself.
 ///
 /// # Errors
-/// [`SpawnError`] with the path that is to blame; nothing has begun then.
+/// [`SpawnError`] with the path that is to blame; there is no process then.
 pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   if let Some(account) = &launch.account {
     return super::as_user::spawn(launch, account);
@@ -132,7 +133,8 @@ pub fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
   born(&program, stdin, launch.capture).map_err(|unborn| blame(launch, unborn))
 }
 
-/// Starts a program that reads this, or nothing, and whose output is wanted or not.
+/// Starts a program that reads this, or nothing, and whose output is wanted or not. It may not be loaded
+/// yet.
 pub(super) fn born(
   program: &Program<'_>,
   stdin: Option<BorrowedFd<'_>>,
@@ -143,9 +145,10 @@ pub(super) fn born(
   let (stdout, stderr) = (pipe()?.unzip(), pipe()?.unzip());
   let [out, err] = [&stdout.1, &stderr.1].map(|end| end.as_ref().unwrap_or(&nothing.1).as_fd());
   let birth = Birth::begin();
-  let (pid, handle) = load(program, [stdin.unwrap_or(nothing.0.as_fd()), out, err])?;
+  let stdio = [stdin.unwrap_or(nothing.0.as_fd()), out, err];
+  let (pid, handle, loading) = begin(program, stdio)?;
   birth.done(pid);
-  Ok(Spawned::new((pid, handle), (stdout.0, stderr.0)))
+  Ok(Spawned::new((pid, handle, loading), (stdout.0, stderr.0)))
 }
 
 /// An input without a byte and an output that nobody reads; two open files serve all.
@@ -168,7 +171,7 @@ fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// What is to blame for a step that the kernel has refused.
-fn blame(launch: &Launch, Unborn { step, source }: Unborn) -> SpawnError {
+pub(super) fn blame(launch: &Launch, Unborn { step, source }: Unborn) -> SpawnError {
   let missing = source.kind() == io::ErrorKind::NotFound;
   match step {
     Step::Directory => SpawnError::new(&launch.directory, source),

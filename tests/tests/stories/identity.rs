@@ -211,7 +211,8 @@ async fn only_listed_programs_run(engine: Engine) -> Result<()> {
     let id = submit(&api, &json!({ "config": config })).await?;
     wait_status(&api, &id, &["succeeded"]).await?;
   }
-  let handled = json!({ "config": { "cmd": "handler", "task_type": "words" }, "parameters": { "n": 1 } });
+  let handled =
+    json!({ "config": { "cmd": "handler", "task_type": "words" }, "parameters": { "n": 1 } });
   let id = submit(&api, &handled).await?;
   wait_status(&api, &id, &["succeeded"]).await?;
   let copy = cluster.dir().join("id");

@@ -272,6 +272,11 @@ fn task_types(text: &mut ConfigText, source: &str) -> BTreeMap<String, TaskType>
     if cmd.is_empty() {
       text.problem(&key("cmd"), "names no program", Some("\"/usr/local/bin/handler\""));
     }
+    if cmd.contains('/') && !cmd.starts_with('/') {
+      // A job may name the folder that it runs in.
+      let message = format!("\"{cmd}\" is neither a name nor a whole path");
+      text.problem(&key("cmd"), message, Some("\"/usr/local/bin/handler\""));
+    }
     let args = text.list(&key("args"));
     let cwd = text.optional_text(&key("cwd"));
     types.insert(name.clone(), TaskType { cmd, args, cwd });

@@ -7,9 +7,11 @@ use super::Cause;
 use super::prepare::{refused, spawn_failed};
 use crate::process::{Launch, find_program};
 
-/// Variables by which an allowed program would find or load something that is not on the list.
-const LEADS_ASTRAY: [&str; 16] = [
+/// Variables by which an allowed program would find or load something that is not on the list; those of
+/// programs that many hosts have.
+const LEADS_ASTRAY: [&str; 24] = [
   "PATH",
+  "HOME",
   "GCONV_PATH",
   "GLIBC_TUNABLES",
   "ENV",
@@ -17,17 +19,24 @@ const LEADS_ASTRAY: [&str; 16] = [
   "PYTHONPATH",
   "PYTHONHOME",
   "PYTHONSTARTUP",
+  "PYTHONUSERBASE",
   "NODE_OPTIONS",
   "NODE_PATH",
   "PERL5LIB",
   "PERL5OPT",
+  "PERLLIB",
   "RUBYLIB",
   "RUBYOPT",
   "CLASSPATH",
   "JAVA_TOOL_OPTIONS",
+  "JDK_JAVA_OPTIONS",
+  "_JAVA_OPTIONS",
+  "OPENSSL_CONF",
+  "TAR_OPTIONS",
+  "TAR_RSH",
 ];
-/// What such variables begin with: the system's loader, and functions of a shell.
-const LEAD_ASTRAY: [&str; 2] = ["LD_", "BASH_FUNC_"];
+/// What such variables begin with: the system's loader, functions of a shell, git.
+const LEAD_ASTRAY: [&str; 3] = ["LD_", "BASH_FUNC_", "GIT_"];
 
 /// The list of a host that has one.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +61,8 @@ impl<'a> Allowed<'a> {
     let found = found.map_err(|error| spawn_failed(&error))?;
     match place(&found) {
       Some(place) if self.list.iter().any(|entry| self.covers(entry, &place)) => {
-        Ok(Launch { program: found, ..launch })
+        // What was looked at is what runs: the way to it may lead elsewhere for another process.
+        Ok(Launch { program: place, ..launch })
       }
       _ => Err(refused(format!(
         "the program {} is not allowed on this host: add it to agent.commands_allow in the agent's \
@@ -133,12 +143,12 @@ mod tests {
     let absolute = |name: &str| at(name).display().to_string();
     for (name, path, directory, expected) in [
       ("tar", "bin", "", Some("bin/tar")),
-      ("tar", "usr", "", Some("usr/tar")),
+      ("tar", "usr", "", Some("bin/tar")),
       ("tar", "tmp", "", None),
       ("./tar", "bin", "tmp", None),
-      ("../bin/tar", "bin", "tmp", Some("tmp/../bin/tar")),
-      ("./backup", "bin", "jobs", Some("jobs/./backup")),
-      ("./deep/one", "bin", "jobs", Some("jobs/./deep/one")),
+      ("../bin/tar", "bin", "tmp", Some("bin/tar")),
+      ("./backup", "bin", "jobs", Some("jobs/backup")),
+      ("./deep/one", "bin", "jobs", Some("jobs/deep/one")),
       ("deep/../../tmp/backup", "bin", "jobs", None),
       ("sh", "bin", "", None),
       ("sh", "tmp", "", None),

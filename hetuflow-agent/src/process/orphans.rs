@@ -82,9 +82,9 @@ pub(super) fn strays_of(
 
 impl Ours {
   fn look(&mut self, children: &[Stat]) {
-    let Self { leaders, strays, .. } = self;
+    let Self { leaders, strays, starting, .. } = self;
     let strangers = children.iter().filter(|one| one.lives() && !leaders.contains(&one.pid));
-    strays.look(&strangers.copied().collect::<Vec<_>>(), leaders);
+    strays.look(&strangers.copied().collect::<Vec<_>>(), leaders, !starting.is_empty());
   }
 }
 

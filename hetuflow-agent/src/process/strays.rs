@@ -50,8 +50,9 @@ impl Strays {
     }
   }
 
-  /// Looks at all children of ours that live and are no leaders.
-  pub(super) fn look(&mut self, children: &[Stat], leaders: &BTreeSet<i32>) {
+  /// Looks at all children of ours that live and are no leaders; `some_start` says that a process may
+  /// be there whose number nobody has been told.
+  pub(super) fn look(&mut self, children: &[Stat], leaders: &BTreeSet<i32>, some_start: bool) {
     if children.is_empty() {
       self.known = None;
       return;
@@ -60,7 +61,7 @@ impl Strays {
     let mut known = HashMap::new();
     for stat in children {
       // On its way to become a task: it has no mark yet.
-      if !before.contains_key(&stat.member()) && is_newborn(stat.pid) {
+      if !before.contains_key(&stat.member()) && is_newborn(stat.pid, some_start) {
         continue;
       }
       let origin = match before.get(&stat.member()) {
@@ -104,10 +105,14 @@ impl Strays {
   }
 }
 
-/// Whether a child has not yet become the program that it was made for.
-fn is_newborn(pid: i32) -> bool {
-  let program = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-  program(&pid.to_string()) == program("self")
+/// Whether a child has not yet become the program that it was made for, or may not have.
+fn is_newborn(pid: i32, some_start: bool) -> bool {
+  let program = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe"));
+  match program(&pid.to_string()) {
+    Ok(found) => program("self").is_ok_and(|own| own == found),
+    // While it has our memory it is as closed to us as we are to others.
+    Err(error) => some_start && error.kind() == std::io::ErrorKind::PermissionDenied,
+  }
 }
 
 /// The mark of the attempt whose environment or group a process still has.
@@ -137,20 +142,20 @@ mod tests {
     let pid = i32::try_from(child.id()).expect("small");
     let own = i32::try_from(std::process::id()).expect("small");
     let mut strays = Strays::new();
-    strays.look(&[stat(pid)], &BTreeSet::from([own]));
+    strays.look(&[stat(pid)], &BTreeSet::from([own]), false);
     assert_eq!(strays.of(own, b"x"), (vec![stat(pid).member()], Vec::new()));
     assert_eq!(strays.of(own + 1, b"x"), (Vec::new(), Vec::new()));
     // Whoever comes later is not to blame.
-    strays.look(&[stat(pid)], &BTreeSet::from([own, 1]));
+    strays.look(&[stat(pid)], &BTreeSet::from([own, 1]), false);
     assert_eq!(strays.of(own, b"x").0.len(), 1);
 
     let mut strays = Strays::new();
     strays.note_end(77, &BTreeSet::new());
-    strays.look(&[stat(pid)], &BTreeSet::from([own]));
+    strays.look(&[stat(pid)], &BTreeSet::from([own]), false);
     for leader in [own, 77] {
       assert_eq!(strays.of(leader, b"x"), (Vec::new(), vec![stat(pid).member()]), "{leader}");
     }
-    strays.look(&[], &BTreeSet::new());
+    strays.look(&[], &BTreeSet::new(), false);
     assert_eq!(strays.of(own, b"x"), (Vec::new(), Vec::new()));
     child.kill().expect("killed");
     child.wait().expect("reaped");
@@ -166,7 +171,7 @@ mod tests {
       std::thread::yield_now();
     }
     let mut strays = Strays::new();
-    strays.look(&[stat(pid)], &BTreeSet::from([1, 2, 3]));
+    strays.look(&[stat(pid)], &BTreeSet::from([1, 2, 3]), false);
     assert_eq!(strays.of(1, b"HETUFLOW_INSTANCE_ID=abc").0, [stat(pid).member()]);
     assert_eq!(strays.of(1, b"HETUFLOW_INSTANCE_ID=abd"), (Vec::new(), Vec::new()));
     child.kill().expect("killed");

@@ -188,6 +188,15 @@ async fn write(
 ) -> Result<Ends, DbError> {
   let now = context.store.db.now();
   let mut ends = Ends::default();
+  // Agents before their tasks, and in one order, as everybody takes them.
+  let mut sources: Vec<_> = group.iter().collect();
+  sources.sort_by(|(one, _), (other, _)| one.agent_id.cmp(&other.agent_id));
+  for (source, batches) in sources {
+    if let Some(last) = batches.last() {
+      let seq = i64::try_from(last.seq_last).unwrap_or(i64::MAX);
+      agent_bmc::set_acked(tx, &source.agent_id, source.agent_epoch, seq).await?;
+    }
+  }
   log_bmc::insert(tx, &folded.chunks).await?;
   artifact_content_bmc::insert_pieces(tx, &mut folded.pieces).await?;
   write_starts(context, tx, folded, &mut ends, now).await?;
@@ -195,12 +204,6 @@ async fn write(
   write_other_ends(context, tx, folded, &mut ends).await?;
   ends.write(tx, now).await?;
   hot::insert_dead_letters(tx, &folded.letters, now).await?;
-  for (source, batches) in group {
-    if let Some(last) = batches.last() {
-      let seq = i64::try_from(last.seq_last).unwrap_or(i64::MAX);
-      agent_bmc::set_acked(tx, &source.agent_id, source.agent_epoch, seq).await?;
-    }
-  }
   event_bmc::append(tx, &ends.journal, now).await?;
   Ok(ends)
 }

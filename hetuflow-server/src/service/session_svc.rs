@@ -29,6 +29,8 @@ const LOST_DATA: &str = "lost(agent_data_lost)";
 /// The error of an agent that a newer copy of it stands in place of.
 pub const SUPERSEDED: &str = "agent.superseded";
 
+/// How often signs of life are stored anew where another transaction was in the way.
+const TRIES_MAX: usize = 4;
 /// Attempts that agents name at most when they register.
 const RUNNING_NAMED_MAX: usize = 3000;
 
@@ -339,6 +341,17 @@ impl SessionSvc {
     if beats.is_empty() {
       return Ok(());
     }
+    // They are not heard a second time.
+    for _ in 1..TRIES_MAX {
+      match self.note_beats(beats).await {
+        Err(error) if error.is_retry() => {}
+        outcome => return outcome,
+      }
+    }
+    self.note_beats(beats).await
+  }
+
+  async fn note_beats(&self, beats: &[Heartbeat]) -> Result<(), DbError> {
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       let now = tx.now().await?;
@@ -434,9 +447,9 @@ impl SessionSvc {
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
       // One that comes back meanwhile would not know that anything of it was given up.
-      agent_bmc::lock_all_offline(&mut tx).await?;
+      let offline = agent_bmc::lock_all_offline(&mut tx).await?;
       let now = tx.now().await?;
-      hot::mark_orphans(&mut tx, now).await
+      hot::mark_orphans(&mut tx, &offline, now).await
     }
     .await;
     tx.end::<_, DbError>(outcome).await

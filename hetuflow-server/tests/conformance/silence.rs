@@ -135,9 +135,13 @@ pub async fn attempts_of_agents_that_are_offline_are_not_forgotten(store: &TestS
   }
   let now = tx.now().await.unwrap();
   assert!(hot::any_orphans(&mut tx).await.unwrap());
-  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 2, "the idle one is not silent");
+  let gone = agent_bmc::lock_all_offline(&mut tx).await.unwrap();
+  assert_eq!(gone, [AgentId::new("offline").unwrap()]);
+  let marked = hot::mark_orphans(&mut tx, &gone, now).await.unwrap();
+  assert_eq!(marked, 2, "the idle one is not silent");
   assert!(!hot::any_orphans(&mut tx).await.unwrap());
-  assert_eq!(hot::mark_orphans(&mut tx, now).await.unwrap(), 0, "since the first time");
+  assert_eq!(hot::mark_orphans(&mut tx, &gone, now).await.unwrap(), 0, "since the first time");
+  assert_eq!(hot::mark_orphans(&mut tx, &[], now).await.unwrap(), 0, "nobody is offline");
   let later = now.plus(Duration::from_secs(1));
   assert_eq!(hot::unreachable_before(&mut tx, later).await.unwrap().len(), 2);
   let ids = ["deleted", "idle", "offline"].map(|id| AgentId::new(id).unwrap());

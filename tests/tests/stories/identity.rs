@@ -217,6 +217,16 @@ async fn only_listed_programs_run(engine: Engine) -> Result<()> {
   wait_status(&api, &id, &["succeeded"]).await?;
   let copy = cluster.dir().join("id");
   std::fs::copy("/usr/bin/id", &copy)?;
+  // A way that leads elsewhere for whoever goes it: what was looked at is what runs.
+  let planted = cluster.dir().join("usr/bin");
+  std::fs::create_dir_all(&planted)?;
+  std::fs::copy("/usr/bin/env", planted.join("id"))?;
+  let mut config = run(json!(["/proc/self/cwd/usr/bin/id", "-u"]));
+  config["working_directory"] = json!(cluster.dir());
+  let id = submit(&api, &json!({ "config": config })).await?;
+  wait_status(&api, &id, &["succeeded"]).await?;
+  let own = rustix::process::geteuid().as_raw().to_string();
+  assert_eq!(String::from_utf8(output(&api, &id, "stdout").await?)?.trim(), own);
   for config in [
     json!({ "command": "id" }),
     run(json!(["env", "id"])),

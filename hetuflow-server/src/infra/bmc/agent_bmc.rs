@@ -242,15 +242,24 @@ pub async fn set_status(
 /// # Errors
 /// Any [`DbError`].
 pub async fn mark_silent(conn: &mut Conn, before: Ts) -> Result<Vec<AgentId>, DbError> {
-  let mut update = Query::update();
-  update
-    .table(TABLE)
-    .value("status", text(AgentStatus::Offline))
+  let mut select = Query::select();
+  select
+    .column("id")
+    .from(TABLE)
     .and_where(Expr::col("status").ne(text(AgentStatus::Offline)))
-    .and_where(Expr::col("last_heartbeat_at").lt(ts(before)))
-    .returning_col("id");
-  let rows: Vec<Row1<AgentId>> = conn.fetch(&update).await?;
-  Ok(rows.into_iter().map(|row| row.0).collect())
+    .and_where(Expr::col("last_heartbeat_at").lt(ts(before)));
+  hold(conn, &mut select);
+  let rows: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
+  let silent: Vec<AgentId> = rows.into_iter().map(|row| row.0).collect();
+  if !silent.is_empty() {
+    let mut update = Query::update();
+    update
+      .table(TABLE)
+      .value("status", text(AgentStatus::Offline))
+      .and_where(Expr::col("id").is_in(silent.iter().map(text)));
+    conn.execute(&update).await?;
+  }
+  Ok(silent)
 }
 
 /// Keeps others from the rows of a select until the transaction is over; everybody takes them in
@@ -286,16 +295,16 @@ pub async fn lock_offline(
   Ok(offline.map(|row| row.id).collect())
 }
 
-/// Keeps agents that are called offline from coming back until this transaction is over.
+/// The agents that are called offline; none of them comes back until this transaction is over.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn lock_all_offline(conn: &mut Conn) -> Result<(), DbError> {
+pub async fn lock_all_offline(conn: &mut Conn) -> Result<Vec<AgentId>, DbError> {
   let mut select = Query::select();
   select.column("id").from(TABLE).and_where(is("status", text(AgentStatus::Offline)));
   hold(conn, &mut select);
-  let _: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
-  Ok(())
+  let rows: Vec<Row1<AgentId>> = conn.fetch(&select).await?;
+  Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
 /// What people may change of an agent.

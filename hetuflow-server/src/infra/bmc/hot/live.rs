@@ -5,6 +5,7 @@ use sea_query::Value;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::super::sql_text::SqlText;
 use super::super::{text, ts, uuid};
 use super::finish::HOT_COLUMNS;
 use super::{HotRow, hex, wrong_engine};
@@ -197,17 +198,21 @@ pub async fn any_orphans(conn: &mut Conn) -> Result<bool, DbError> {
   Ok(!rows.is_empty())
 }
 
-/// Calls what [`any_orphans`] looks for unreachable from now on. Returns how many.
+/// Calls what [`any_orphans`] looks for unreachable from now on: of these agents, which are offline and
+/// stay so until the transaction is over, and of forgotten ones. Returns how many.
 ///
 /// # Errors
 /// Any [`DbError`].
-pub async fn mark_orphans(conn: &mut Conn, since: Ts) -> Result<u64, DbError> {
-  let sql = "update sched_task_hot set unreachable_since = $1 where unreachable_since is null \
-      and agent_id is not null \
+pub async fn mark_orphans(conn: &mut Conn, offline: &[AgentId], since: Ts) -> Result<u64, DbError> {
+  let mut sql = SqlText::new("update sched_task_hot set unreachable_since = ");
+  sql.bind(ts(since)).push(
+    " where unreachable_since is null and agent_id is not null \
       and status in ('locked', 'dispatched', 'running', 'paused', 'cancelling') \
-      and not exists (select 1 from sched_agent a where a.id = sched_task_hot.agent_id \
-        and a.status <> 'offline')";
-  conn.execute_sql(sql, vec![ts(since)]).await
+      and (not exists (select 1 from sched_agent a where a.id = sched_task_hot.agent_id) \
+        or agent_id in ",
+  );
+  sql.bind_list(offline.iter().map(text)).push(")");
+  sql.run(conn).await
 }
 
 /// The agent is back: its attempts can be reached again.

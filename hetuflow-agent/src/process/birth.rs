@@ -13,13 +13,14 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::{NonNull, null, null_mut};
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::thread::futex;
 
 use super::bare_call::{CALLS_ARE_BARE, bare_call};
+use super::words::{Words, last_of_each};
 
 /// Memory for what the child calls: the system's functions and nothing else.
 const STACK_BYTES: usize = 32 << 10;
@@ -74,38 +75,6 @@ pub(super) enum Step {
 impl Unborn {
   pub(super) fn at_birth(source: impl Into<io::Error>) -> Self {
     Self { step: Step::Birth, source: source.into() }
-  }
-}
-
-/// Words that end with a zero byte, one behind the other.
-struct Words {
-  bytes: Vec<u8>,
-  starts: Vec<usize>,
-}
-
-impl Words {
-  /// Room for so many words of so many bytes.
-  fn with_capacity(words: usize, bytes: usize) -> Self {
-    Self { bytes: Vec::with_capacity(bytes + words), starts: Vec::with_capacity(words) }
-  }
-
-  /// One word of several parts.
-  fn add(&mut self, parts: &[&OsStr]) -> io::Result<()> {
-    self.starts.push(self.bytes.len());
-    for part in parts {
-      if part.as_bytes().contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a word holds a NUL byte"));
-      }
-      self.bytes.extend_from_slice(part.as_bytes());
-    }
-    self.bytes.push(0);
-    Ok(())
-  }
-
-  /// As the system wants them; they point into this.
-  fn pointers(&self) -> Vec<*const c_char> {
-    let words = self.starts.iter().map(|start| self.bytes[*start..].as_ptr().cast());
-    words.chain([null()]).collect()
   }
 }
 
@@ -282,22 +251,6 @@ pub(super) fn begin(
     return Err(Unborn::at_birth(io::Error::other(why)));
   };
   Ok((pid, handle, loading))
-}
-
-/// Sorted by name, and each name once.
-fn last_of_each(environment: &[(OsString, OsString)]) -> Vec<(&OsStr, &OsStr)> {
-  let pairs = environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
-  let mut pairs: Vec<_> = pairs.collect();
-  // Equal names stay in their order.
-  pairs.sort_by_key(|(name, _)| *name);
-  pairs.dedup_by(|later, earlier| {
-    let same = later.0 == earlier.0;
-    if same {
-      *earlier = *later;
-    }
-    same
-  });
-  pairs
 }
 
 /// The child has our memory and a stack of its own, and goes its own way.

@@ -25,6 +25,7 @@ mod tree;
 mod unix;
 mod usage;
 mod watch;
+mod words;
 
 pub use account::{Account, own_uid};
 pub use as_user::{AS_USER, become_user};

@@ -71,6 +71,7 @@ mod secret_key;
 mod secret_svc;
 mod semaphore_svc;
 mod session_fleet;
+mod session_silence;
 mod session_svc;
 mod simulate;
 mod stop_svc;

@@ -1,5 +1,5 @@
-//! Agents as the store sees them: registration, signs of life, and what becomes of attempts when
-//! an agent comes back, goes silent, or is gone.
+//! Agents as the store sees them: registration, and what becomes of attempts when an agent comes
+//! back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::infra::bmc::hot::{self, HotRow};
 use crate::infra::db::{Conn, DbError};
 
 /// The reason of an attempt whose agent did not come back in time.
-const LOST_UNREACHABLE: &str = "lost(unreachable)";
+pub(super) const LOST_UNREACHABLE: &str = "lost(unreachable)";
 
 /// The reason of an attempt whose agent came back without its memory.
 const LOST_DATA: &str = "lost(agent_data_lost)";
@@ -29,18 +29,16 @@ const LOST_DATA: &str = "lost(agent_data_lost)";
 /// The error of an agent that a newer copy of it stands in place of.
 pub const SUPERSEDED: &str = "agent.superseded";
 
-/// How often signs of life are stored anew where another transaction was in the way.
-const TRIES_MAX: usize = 4;
 /// Attempts that agents name at most when they register.
 const RUNNING_NAMED_MAX: usize = 3000;
 
 /// Agents as the store sees them.
 pub struct SessionSvc {
   pub(super) store: Store,
-  jobs: Arc<JobCache>,
+  pub(super) jobs: Arc<JobCache>,
   live: Arc<LiveAttempts>,
-  server: ServerId,
-  lost_after: Duration,
+  pub(super) server: ServerId,
+  pub(super) lost_after: Duration,
 }
 
 /// What a registration found.
@@ -331,152 +329,6 @@ impl SessionSvc {
     ends.write(tx, now).await?;
     event_bmc::append(tx, &ends.journal, now).await?;
     Ok((count, ends))
-  }
-
-  /// Notes signs of life of connected agents, on the database's clock.
-  ///
-  /// # Errors
-  /// Any [`DbError`].
-  pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<(), DbError> {
-    if beats.is_empty() {
-      return Ok(());
-    }
-    // They are not heard a second time.
-    for _ in 1..TRIES_MAX {
-      match self.note_beats(beats).await {
-        Err(error) if error.is_retry() => {}
-        outcome => return outcome,
-      }
-    }
-    self.note_beats(beats).await
-  }
-
-  async fn note_beats(&self, beats: &[Heartbeat]) -> Result<(), DbError> {
-    let mut tx = self.store.db.begin().await?;
-    let outcome = async {
-      let now = tx.now().await?;
-      let ids = beats.iter().map(|beat| &beat.id);
-      let offline = agent_bmc::lock_offline(&mut tx, ids).await?;
-      let mut journal = Journal::default();
-      for beat in beats {
-        if !agent_bmc::heartbeat(&mut tx, beat, &self.server, now).await? {
-          continue;
-        }
-        // Called offline too early, on the connection that it still has.
-        if offline.contains(&beat.id) {
-          hot::clear_unreachable(&mut tx, &beat.id).await?;
-          let change = agent_change(&beat.id, "agent.online", json!({"status": beat.status}), now);
-          journal.push(&NamespaceId::default(), change);
-        }
-        if beat.clock_invalid {
-          let change = agent_change(&beat.id, "agent.clock_invalid", json!({}), now);
-          journal.push(&NamespaceId::default(), change);
-        }
-      }
-      event_bmc::append(&mut tx, &journal, now).await?;
-      Ok(!journal.is_empty())
-    }
-    .await;
-    if tx.end::<_, DbError>(outcome).await? {
-      self.store.bus.events.notify_one();
-    }
-    Ok(())
-  }
-
-  /// A connection of an agent ended.
-  ///
-  /// # Errors
-  /// Any [`DbError`].
-  pub async fn disconnected(&self, id: &AgentId, connection_epoch: i64) -> Result<(), DbError> {
-    let mut tx = self.store.db.begin().await?;
-    let outcome = async {
-      let now = tx.now().await?;
-      let status = AgentStatus::Disconnecting;
-      if agent_bmc::set_status(&mut tx, id, connection_epoch, status).await? {
-        let journal = agent_event(id, "agent.disconnected", json!({"status": status}), now);
-        event_bmc::append(&mut tx, &journal, now).await?;
-      }
-      Ok(())
-    }
-    .await;
-    tx.end::<_, DbError>(outcome).await?;
-    self.store.bus.events.notify_one();
-    Ok(())
-  }
-
-  /// Calls agents that were silent for `unreachable_after` offline and their attempts
-  /// unreachable. Returns how many agents.
-  ///
-  /// # Errors
-  /// Any [`DbError`].
-  pub async fn sweep_silent(&self, unreachable_after: Duration) -> Result<usize, DbError> {
-    let mut tx = self.store.db.begin().await?;
-    let outcome = async {
-      let now = tx.now().await?;
-      let silent = agent_bmc::mark_silent(&mut tx, now.minus(unreachable_after)).await?;
-      let mut journal = Journal::default();
-      for id in &silent {
-        let attempts = hot::mark_unreachable(&mut tx, id, now).await?;
-        let data = json!({"status": "offline", "unreachable_attempts": attempts});
-        let change = agent_change(id, "agent.offline", data, now);
-        journal.push(&NamespaceId::default(), change);
-      }
-      event_bmc::append(&mut tx, &journal, now).await?;
-      Ok(silent.len())
-    }
-    .await;
-    let count = tx.end::<_, DbError>(outcome).await?;
-    if count > 0 {
-      self.store.bus.events.notify_one();
-    }
-    Ok(count)
-  }
-
-  /// Calls attempts unreachable whose agent is offline and that were missed when it was given up,
-  /// as a claim that a server made for it just then and died. Returns how many.
-  ///
-  /// # Errors
-  /// Any [`DbError`].
-  pub async fn sweep_orphans(&self) -> Result<u64, DbError> {
-    let mut conn = self.store.db.read().await?;
-    let any = hot::any_orphans(&mut conn).await?;
-    drop(conn);
-    if !any {
-      return Ok(0);
-    }
-    let mut tx = self.store.db.begin().await?;
-    let outcome = async {
-      // One that comes back meanwhile would not know that anything of it was given up.
-      let offline = agent_bmc::lock_all_offline(&mut tx).await?;
-      let now = tx.now().await?;
-      hot::mark_orphans(&mut tx, &offline, now).await
-    }
-    .await;
-    tx.end::<_, DbError>(outcome).await
-  }
-
-  /// Ends attempts that have been unreachable for longer than their job allows. Returns how many
-  /// are lost, and how many are still unreachable.
-  ///
-  /// # Errors
-  /// Any [`DbError`].
-  pub async fn sweep_lost(&self) -> Result<(usize, usize), DbError> {
-    let mut conn = self.store.db.read().await?;
-    let now = conn.now().await?;
-    let candidates = hot::unreachable_before(&mut conn, now).await?;
-    let mut lost = Vec::new();
-    for candidate in &candidates {
-      let rows = hot::lock_rows(&mut conn, &[candidate.task_id]).await?;
-      let Some(row) = rows.first() else { continue };
-      let config = effective_config(&mut conn, &self.jobs, row).await?;
-      let after = config.lost_after(self.lost_after);
-      if config.may_be_replaced() && now.since(candidate.unreachable_since) >= after {
-        lost.push((candidate.task_id, candidate.fence.unwrap_or_default()));
-      }
-    }
-    drop(conn);
-    let count = self.declare_lost(&lost, LOST_UNREACHABLE).await?;
-    Ok((count, candidates.len().saturating_sub(count)))
   }
 }
 

@@ -191,7 +191,7 @@ impl Executor {
     let shared =
       Shared { surroundings, journal, clock, memory, tracker, cgroups, pieces, lanes, events };
     let shared = Arc::new(shared);
-    let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups);
+    let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups, shared.journal.as_ref());
     Self {
       shared,
       running: HashMap::new(),

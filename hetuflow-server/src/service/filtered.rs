@@ -38,7 +38,8 @@ pub(super) struct Window<'a> {
 pub(super) struct Rows<R> {
   /// The rows.
   pub(super) rows: Vec<R>,
-  /// Rows that the filter lets through, where they were looked at one by one.
+  /// Rows that the filter lets through, where they were looked at one by one or the window holds the
+  /// last of them.
   pub(super) matched: Option<u64>,
 }
 
@@ -94,7 +95,8 @@ macro_rules! windowed {
       let like = jobs_like(conn, wanted, (window.namespace, $scope)).await?;
       let (rows, reach) = $list(conn, &select(window, wanted, (&like, window.from, window.len))).await?;
       if reach == Reach::Exact {
-        return Ok(Rows { rows, matched: None });
+        let matched = up_to_the_last(window, rows.len() as u64);
+        return Ok(Rows { rows, matched });
       }
       let (rows, _) = $list(conn, &select(window, wanted, (&like, 0, ROWS_MAX + 1))).await?;
       look_at(rows, window, wanted)
@@ -150,6 +152,12 @@ pub(super) async fn count_jobs(
   Ok(watch_jobs::matched(conn, &select(window, wanted, (&like, 0, 0))).await?)
 }
 
+/// How many rows there are in all, where a window is not full: nothing comes after it.
+fn up_to_the_last(window: &Window<'_>, found: u64) -> Option<u64> {
+  let holds_the_last = found < window.len && (found > 0 || window.from == 0);
+  holds_the_last.then(|| window.from + found)
+}
+
 /// Holds the filter against each row.
 fn look_at<R: Fields>(
   mut rows: Vec<R>,
@@ -173,4 +181,20 @@ fn too_wide() -> SvcError {
   let rule = FieldError::new("filter.too_wide", "filter", message).with_hint(hint);
   let rules = ErrorResponse::validation(vec![rule]);
   SvcError::refused(ErrorResponse { code: ErrorCode::ValidationError, ..rules })
+}
+
+#[cfg(test)]
+mod tests {
+  use super::*;
+
+  #[test]
+  fn a_window_that_is_not_full_knows_how_many_there_are() {
+    let window = |from| Window { namespace: None, from, len: 3, now: Ts::now() };
+    assert_eq!(up_to_the_last(&window(0), 0), Some(0));
+    assert_eq!(up_to_the_last(&window(0), 2), Some(2));
+    assert_eq!(up_to_the_last(&window(4), 2), Some(6));
+    // More may follow, or the window is behind the last row.
+    assert_eq!(up_to_the_last(&window(0), 3), None);
+    assert_eq!(up_to_the_last(&window(4), 0), None);
+  }
 }

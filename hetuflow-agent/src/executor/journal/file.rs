@@ -9,7 +9,10 @@ use std::sync::Arc;
 use super::record::Record;
 
 const NAME: &str = "journal";
+/// A new file that takes the place of the old one at once.
 const NEW_NAME: &str = "journal.new";
+/// A new file that is made while the old one goes on.
+const NEXT_NAME: &str = "journal.next";
 /// Room that is taken from the disk at a time: appends within it change no length of the file.
 const ROOM_BYTES: u64 = 1 << 20;
 
@@ -39,6 +42,14 @@ pub fn read(folder: &Path) -> io::Result<Read> {
   }
   let torn = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
   Ok(Read { records, torn_bytes: torn as u64 })
+}
+
+/// Makes what was moved in a folder durable.
+///
+/// # Errors
+/// When the disk does not take it.
+pub fn flush_folder(folder: &Path) -> io::Result<()> {
+  Ok(rustix::fs::fsync(File::open(folder)?)?)
 }
 
 /// A journal's file that is written to.
@@ -85,20 +96,53 @@ impl JournalFile {
     generation: u64,
     records: impl Iterator<Item = Record>,
   ) -> io::Result<(Self, io::Result<()>)> {
+    let file = Self::make(&folder.join(NEW_NAME), generation, records)?;
+    std::fs::rename(folder.join(NEW_NAME), folder.join(NAME))?;
+    Ok((file, flush_folder(folder)))
+  }
+
+  /// Makes a new file with these records, durable, beside the old one.
+  ///
+  /// # Errors
+  /// When it cannot be written.
+  pub fn beside(
+    folder: &Path,
+    generation: u64,
+    records: impl Iterator<Item = Record>,
+  ) -> io::Result<Self> {
+    Self::make(&folder.join(NEXT_NAME), generation, records)
+  }
+
+  /// Puts a file that was made beside the old one in its place: whoever reads from now on finds it,
+  /// whatever becomes of this process. A crash of the host finds it once the folder is flushed.
+  ///
+  /// # Errors
+  /// When it cannot be moved; the old one stays then.
+  pub fn take_place(folder: &Path) -> io::Result<()> {
+    std::fs::rename(folder.join(NEXT_NAME), folder.join(NAME))
+  }
+
+  /// Removes a file that was made beside the old one and is not wanted any more.
+  pub fn leave(folder: &Path) {
+    // Where there is none, all is as it should be; the next one overwrites it in any case.
+    let _gone = std::fs::remove_file(folder.join(NEXT_NAME));
+  }
+
+  fn make(
+    path: &Path,
+    generation: u64,
+    records: impl Iterator<Item = Record>,
+  ) -> io::Result<Self> {
     let mut scratch = Vec::with_capacity(4096);
     for record in records {
       record.put(&mut scratch)?;
     }
-    let path = folder.join(NEW_NAME);
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(&scratch)?;
     let end = scratch.len() as u64;
-    let file = Self { file: Arc::new(file), end, room: end, generation, scratch: Vec::new() };
-    rustix::fs::fsync(&*file.file)?;
-    std::fs::rename(&path, folder.join(NAME))?;
-    let found = File::open(folder).and_then(|folder| Ok(rustix::fs::fsync(folder)?));
-    Ok((file, found))
+    rustix::fs::fsync(&file)?;
+    Ok(Self { file: Arc::new(file), end, room: end, generation, scratch: Vec::new() })
   }
 
   /// Adds a record to what is written next.
@@ -109,23 +153,38 @@ impl JournalFile {
     Ok(record.put(&mut self.scratch)?)
   }
 
-  /// Writes what was added; not durable yet.
+  /// Writes what was added, and gives it to `copy` as well; not durable yet. Returns how many bytes it
+  /// was.
   ///
   /// # Errors
   /// When it cannot be written; then it is as if it never was.
-  pub fn write(&mut self) -> io::Result<()> {
-    let end = self.end + self.scratch.len() as u64;
+  pub fn write(&mut self, copy: Option<&mut Vec<u8>>) -> io::Result<u64> {
+    let scratch = std::mem::take(&mut self.scratch);
+    let written = self.write_bytes(&scratch);
+    if let (Ok(()), Some(copy)) = (&written, copy) {
+      copy.extend_from_slice(&scratch);
+    }
+    let length = scratch.len() as u64;
+    self.scratch = scratch;
+    self.scratch.clear();
+    written.map(|()| length)
+  }
+
+  /// Writes whole records; not durable yet.
+  ///
+  /// # Errors
+  /// When they cannot be written; then it is as if they never were.
+  pub fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    let end = self.end + bytes.len() as u64;
     if end > self.room {
-      let room = ROOM_BYTES.max(self.scratch.len() as u64);
+      let room = ROOM_BYTES.max(bytes.len() as u64);
       let flags = rustix::fs::FallocateFlags::empty();
       // Where the file system cannot do it, each write makes its own room.
       if rustix::fs::fallocate(&*self.file, flags, self.end, room).is_ok() {
         self.room = self.end + room;
       }
     }
-    let written = self.file.write_all_at(&self.scratch, self.end);
-    self.scratch.clear();
-    written?;
+    self.file.write_all_at(bytes, self.end)?;
     self.end = end;
     Ok(())
   }

@@ -8,6 +8,7 @@
 
 mod file;
 mod record;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,8 @@ use super::{Ended, Identity, Start, StopWhy};
 use file::JournalFile;
 use record::Record;
 
-/// The file is written anew when it has grown by this much.
+/// The file is written anew when it has grown by this much; when it has grown by twice as much,
+/// nothing else is written before that.
 const COMPACT_BYTES: u64 = 4 << 20;
 /// How often a journal that could not be flushed is tried to be written anew.
 const MEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -94,8 +96,15 @@ pub struct Journal {
 struct State {
   file: JournalFile,
   compact_at: u64,
+  /// Bytes that were ever written, whatever the file.
+  written: u64,
+  /// The first so many of them would outlast the host.
   durable: u64,
   flushing: bool,
+  /// Somebody makes the next file.
+  renewing: bool,
+  /// What was written since, and is not in the next file yet.
+  tail: Option<Vec<u8>>,
   /// Why nothing can be started until the file was written anew.
   broken: Option<String>,
   mended_at: Option<Instant>,
@@ -117,8 +126,11 @@ impl Journal {
     let mut state = State {
       file: JournalFile::nowhere()?,
       compact_at: 0,
+      written: 0,
       durable: 0,
       flushing: false,
+      renewing: false,
+      tail: None,
       broken: None,
       mended_at: None,
       contact_us: None,
@@ -192,8 +204,7 @@ impl Journal {
     if !sync {
       return Ok(());
     }
-    let file = state.file.generation();
-    while state.file.generation() == file && state.durable < end {
+    while state.durable < end {
       if state.flushing {
         state = self.flushed.wait(state).unwrap_or_else(PoisonError::into_inner);
         continue;
@@ -202,7 +213,7 @@ impl Journal {
         return Err(io::Error::other(why.clone()));
       }
       state.flushing = true;
-      let (target, handle) = (state.file.end(), state.file.handle());
+      let (target, handle) = (state.written, state.file.handle());
       drop(state);
       let flushed = rustix::fs::fdatasync(&*handle);
       state = self.state();
@@ -285,6 +296,7 @@ impl Journal {
     }
   }
 
+  /// Returns how many bytes were ever written.
   fn append(
     &self,
     state: &mut State,
@@ -296,34 +308,40 @@ impl Journal {
       // It is true whether or not it can be written.
       state.apply(record);
     }
-    state.file.write()?;
+    state.written += state.file.write(state.tail.as_mut())?;
     put?;
-    if state.file.end() >= state.compact_at
+    if state.file.end() >= state.compact_at + COMPACT_BYTES
       && !state.flushing
       && let Err(error) = self.rewrite(state)
     {
       tracing::error!(%error, "the journal cannot be written anew; the old file goes on");
       state.compact_at = state.file.end() + COMPACT_BYTES;
     }
-    Ok(state.file.end())
+    Ok(state.written)
   }
 
-  /// Writes everything that counts into a new file, durable, in place of the old one.
-  fn rewrite(&self, state: &mut State) -> io::Result<()> {
+  /// Everything that counts.
+  fn records(&self, state: &State) -> impl Iterator<Item = Record> {
     let head =
       Record::Head { id: self.id.clone(), boot_id: self.boot_id.clone(), shift_us: self.shift_us };
     let seen = Record::Seen { instances: state.seen_order.iter().copied().collect() };
     let entries = state.entries.values().flat_map(Entry::records);
     let contact = state.contact_us.map(|at_us| Record::Contact { at_us });
-    let records = [head, seen].into_iter().chain(contact).chain(entries);
+    [head, seen].into_iter().chain(contact).chain(entries)
+  }
+
+  /// Writes everything that counts into a new file, durable, in place of the old one.
+  fn rewrite(&self, state: &mut State) -> io::Result<()> {
+    let records = self.records(state);
     let (file, found) = JournalFile::replace(&self.folder, state.file.generation() + 1, records)?;
     state.file = file;
+    state.tail = None;
     state.compact_at = state.file.end() + COMPACT_BYTES;
     if let Err(error) = found {
       state.broken = Some(format!("the journal's folder cannot be flushed: {error}"));
       return Err(error);
     }
-    state.durable = state.file.end();
+    state.durable = state.written;
     state.broken = None;
     Ok(())
   }

@@ -283,6 +283,10 @@ impl WatchReader {
       }
       let wanted = *self.pulse.borrow_and_update();
       let answer = self.hub.answer(&self.shared, wanted).await;
+      if self.stop.is_cancelled() {
+        // Another watch may have its name by now.
+        return None;
+      }
       self.next_at = Instant::now() + self.gap.max(answer.cost * REST_PER_COST);
       let before = self.last.as_deref().map(|last| (self.told, last));
       let frame = frame((&self.id, self.hub.epoch()), before, &answer);

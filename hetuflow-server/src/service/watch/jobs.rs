@@ -47,6 +47,7 @@ pub(super) async fn find(
   let window = question.window(now);
   let listed = filtered::jobs(conn, &window, &wanted).await?;
   let total = watch_jobs::total(conn, window.namespace).await?;
+  let total = total.max(listed.matched.unwrap_or(0));
   let matched = match listed.matched {
     Some(matched) => matched,
     None if wanted.filter.is_empty() => total,

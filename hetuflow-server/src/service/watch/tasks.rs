@@ -29,21 +29,31 @@ pub(super) async fn find(
   let listed = filtered::tasks(conn, &window, &wanted).await?;
   let fresh = counts.fresh();
   let (matched, total) = match fresh {
-    Some(counts) => counts,
+    // What was counted a while ago gives way to what the rows themselves say.
+    Some((matched, total)) => {
+      let matched = listed.matched.unwrap_or(matched);
+      (matched, if wanted.filter.is_empty() { matched } else { total.max(matched) })
+    }
     None => {
       let began = Instant::now();
-      let total = watch_tasks::total(conn, window.namespace).await?;
-      let matched = match listed.matched {
-        Some(matched) => matched,
-        None if wanted.filter.is_empty() => total,
-        None => filtered::count_tasks(conn, &window, &wanted).await?,
+      let (matched, total) = match listed.matched {
+        Some(matched) if wanted.filter.is_empty() => (matched, matched),
+        Some(matched) => (matched, watch_tasks::total(conn, window.namespace).await?.max(matched)),
+        None => {
+          let total = watch_tasks::total(conn, window.namespace).await?;
+          if wanted.filter.is_empty() {
+            (total, total)
+          } else {
+            (filtered::count_tasks(conn, &window, &wanted).await?, total)
+          }
+        }
       };
       counts.keep((matched, total), began);
       (matched, total)
     }
   };
   let rows: Vec<TaskRow> = listed.rows.into_iter().map(task_row).collect();
-  let mut found = Found::rows(&rows).counted(listed.matched.unwrap_or(matched), total);
+  let mut found = Found::rows(&rows).counted(matched, total);
   let causes = causes::of_last_hour(conn, window.namespace, now).await?;
   // Failures leave the hour.
   found.ages = fresh.is_some() || wanted.filter.ages() || !causes.is_empty();

@@ -107,12 +107,13 @@ impl Dev {
     assert!(done.success());
   }
 
-  fn server_pid(&self) -> u32 {
+  /// None while the file is being written.
+  fn server_pid(&self) -> Option<u32> {
     let path = self.home.path().join(".local/share/hetuflow/dev/server/server.json");
-    let text = std::fs::read_to_string(path).expect("a file");
+    let text = std::fs::read_to_string(path).ok()?;
     let digits: String =
       text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
-    digits.parse().expect("a process id")
+    digits.parse().ok()
   }
 
   /// Processes that still mention our folder.
@@ -163,10 +164,10 @@ fn a_child_that_dies_is_started_again_and_all_end_with_us() {
   let mut dev = Dev::start(&["--agents", "0", "--demo"]);
   let text = dev.ready();
   assert!(text.starts_with("ready in ") && text.contains("http://127.0.0.1:"), "{text}");
-  assert!(dev.stderr().contains("server | listening on"), "{}", dev.stderr());
-  let first = dev.server_pid();
+  dev.wait_until("words of the server", || dev.stderr().contains("server | listening on"));
+  let first = dev.server_pid().expect("a process id");
   dev.signal("KILL", first);
-  dev.wait_until("another server", || dev.server_pid() != first);
+  dev.wait_until("another server", || dev.server_pid().is_some_and(|pid| pid != first));
   dev.signal("INT", dev.child.id());
   let status = dev.child.wait().expect("it ends");
   assert_eq!(status.code(), Some(0), "{}", dev.stderr());

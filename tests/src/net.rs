@@ -224,7 +224,7 @@ mod tests {
     let dial = format!("exec 3<>/dev/tcp/{}/{port}; echo hi >&3", host.near_address());
     let mut child = Command::new(&words[0])
       .args(&words[1..])
-      .args(["timeout", "0.5", "/bin/bash", "-c", &dial])
+      .args(["timeout", "3", "/bin/bash", "-c", &dial])
       .stderr(Stdio::null())
       .spawn()
       .unwrap();
@@ -233,7 +233,7 @@ mod tests {
     let accepted = listener.accept();
     if let Ok((mut stream, _)) = accepted {
       stream.set_nonblocking(false).unwrap();
-      stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+      stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
       let _cut_off = stream.read_to_end(&mut text);
     }
     text == b"hi\n"

@@ -31,6 +31,8 @@ mod agent_network;
 mod agent_orders;
 #[path = "stories/agent_survival.rs"]
 mod agent_survival;
+#[path = "stories/agent_terms.rs"]
+mod agent_terms;
 #[path = "stories/apply_whole.rs"]
 mod apply_whole;
 #[path = "stories/artifacts.rs"]

@@ -28,6 +28,7 @@ pub fn tell(orders: UnboundedSender<Order>, commands: Sender<AgentCommand>) -> c
       }
       Told::Control { message_id, control } => Order::Control { message_id, control },
       Told::Reconcile(verdicts) => Order::Reconcile(verdicts),
+      Told::Doubt => Order::Doubt,
       Told::Contact(at_us) => Order::Contact(at_us),
       Told::Clock(offset) => Order::Clock(offset),
       Told::Drift(ppm) => Order::Drift(ppm),

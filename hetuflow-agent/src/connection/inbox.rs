@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::answer::refusal;
 use super::dial::Socket;
 use super::frames::{frame, text_of};
+use super::life::Life;
 use super::salvage::Salvage;
 use super::{Clock, Tell, Told};
 
@@ -34,8 +35,6 @@ pub enum Heard {
   GrantWanted,
   /// An answer to send.
   Answer(Message),
-  /// Any frame: the server lives.
-  Life,
   /// The socket is closed, with the server's code where it gave one.
   Closed(Option<u16>, String),
 }
@@ -52,6 +51,8 @@ pub struct Inbox<'a> {
   pub clock: &'a dyn Clock,
   /// Which connection this is.
   pub connection_epoch: i64,
+  /// The server's signs of life.
+  pub life: &'a Life,
 }
 
 impl Inbox<'_> {
@@ -83,7 +84,7 @@ impl Inbox<'_> {
   }
 
   fn take(&self, message: Message) {
-    self.hear(Heard::Life);
+    self.life.note();
     if let Message::Binary(bytes) = &message
       && bytes.first() == Some(&FILE_FRAME)
     {

@@ -12,6 +12,7 @@ mod file_cache;
 mod frames;
 mod inbox;
 mod incoming_file;
+mod life;
 mod link;
 mod names;
 mod outbox;
@@ -103,6 +104,9 @@ pub trait Clock: Send + Sync + 'static {
 /// What the server has said, for the rest of the agent.
 #[derive(Debug)]
 pub enum Told {
+  /// Another process may have this one's attempts: nothing that waits is started before a server has
+  /// said what is to become of it.
+  Doubt,
   /// A connection is made; answered with every attempt in hand, for the registration.
   Connected {
     /// Counts connections.

@@ -3,7 +3,7 @@
 use hetuflow_core::{TaskId, TaskInstanceId, TaskInstanceStatus};
 use serde::{Deserialize, Serialize};
 
-use super::{Start, effective};
+use super::{Start, Terms, effective};
 
 /// Why an attempt was asked to end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Identity {
   /// It is to be stopped after this long without a server.
   #[serde(default, skip_serializing_if = "Option::is_none")]
   pub stop_after_us: Option<i64>,
+  /// What else of its job counts while it lives.
+  #[serde(default, skip_serializing_if = "Terms::are_none")]
+  pub terms: Terms,
 }
 
 impl Identity {
@@ -40,6 +43,7 @@ impl Identity {
     let stop_after = config.disconnect.as_ref().and_then(|policy| policy.stop_after);
     Self {
       stop_after_us: stop_after.and_then(|secs| i64::try_from(secs.0.as_micros()).ok()),
+      terms: Terms::of(start, config),
       instance_id: task.task_instance.id,
       task_id: task.task.id,
       number: task.attempt,

@@ -42,6 +42,7 @@ mod specs;
 mod spoken;
 mod stop;
 mod supervise;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod time_limit;
@@ -68,6 +69,8 @@ pub use place::{Place, PlaceError};
 pub use remote::{Attached, Remote, RemoteError};
 pub use room::{Executor, ExecutorSettings, Inside, Surroundings};
 pub use spoken::Progress;
+pub use terms::Terms;
+pub use time_limit::Pauses;
 
 /// What the executor can be told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -153,6 +156,18 @@ pub struct StopOrder {
   pub force: bool,
   /// What the end will be called.
   pub why: Option<StopWhy>,
+}
+
+impl StopOrder {
+  /// What another order says, and as this one where it says nothing.
+  pub fn with(self, order: Self) -> Self {
+    Self {
+      signal: order.signal.or(self.signal),
+      grace: order.grace.or(self.grace),
+      force: order.force,
+      why: order.why,
+    }
+  }
 }
 
 /// What the executor says. Times are of the steady clock.

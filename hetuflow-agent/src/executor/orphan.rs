@@ -14,15 +14,16 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use super::artifacts::Record;
-use super::confine::grip_of_orphan;
+use super::confine::{grip, over_limit};
 use super::folder::{clear_one, run_folder};
 use super::result_file::{Left, ResultFile};
 use super::room::Shared;
 use super::running::Control;
 use super::stop::Stopping;
 use super::supervise::take_artifacts;
-use super::{Cause, Ended, Event, Hold, Identity, Said};
-use crate::process::{start_ticks, watch};
+use super::time_limit::TimeLimit;
+use super::{Cause, Ended, Event, Hold, Identity, Pauses, Said, StopOrder};
+use crate::process::{Grip, start_ticks, watch};
 
 /// What became of a process that was started before.
 #[derive(Debug)]
@@ -41,6 +42,17 @@ pub enum Found {
   /// None was found, and one may be in the middle of its start: a process outlives its parent's
   /// death there, and has no environment of its own for a moment.
   Unsure,
+}
+
+/// An attempt that was started before, and what became of its process.
+#[derive(Debug)]
+pub struct Orphan {
+  /// Which.
+  pub identity: Identity,
+  /// What became of it.
+  pub found: Found,
+  /// When it was frozen.
+  pub pauses: Pauses,
 }
 
 /// How long a start may take whose parent has died.
@@ -73,8 +85,7 @@ pub fn find(instance_id: TaskInstanceId, now_us: i64) -> Found {
 /// Follows it to its end, which is said then.
 pub async fn follow(
   shared: Arc<Shared>,
-  identity: Identity,
-  found: Found,
+  Orphan { identity, found, pauses }: Orphan,
   mut controls: UnboundedReceiver<Control>,
 ) {
   let instance_id = identity.instance_id;
@@ -89,9 +100,16 @@ pub async fn follow(
     Found::Gone | Found::Unsure => Cause::Unseen,
     Found::Alive { pid, handle, at_us } => {
       let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
-      shared.say(Event::Started { instance_id, pid: number, at_us });
+      if !pauses.is_frozen() {
+        // What was frozen has been told to run long ago.
+        shared.say(Event::Started { instance_id, pid: number, at_us });
+      }
       match watch(handle) {
-        Ok(watch) => wait(&shared, instance_id, (pid, watch), &mut controls).await,
+        Ok(watch) => {
+          let time_limit = TimeLimit::after(at_us, identity.terms.time(), pauses);
+          let orphan = (identity, pauses.is_frozen(), time_limit);
+          wait(&shared, orphan, (pid, watch), &mut controls).await
+        }
         Err(_) => Cause::Unseen,
       }
     }
@@ -105,7 +123,8 @@ pub async fn follow(
 /// Says of an attempt that was killed after a fault of ours that its end was not seen.
 pub async fn end(shared: Arc<Shared>, identity: Identity) {
   let (_nobody, controls) = unbounded_channel();
-  follow(shared, identity, Found::Gone, controls).await;
+  let (found, pauses) = (Found::Gone, Pauses::default());
+  follow(shared, Orphan { identity, found, pauses }, controls).await;
 }
 
 /// What it has left on the disk is not lost: its results and its files; its folder goes.
@@ -129,28 +148,54 @@ async fn leavings(shared: &Arc<Shared>, identity: Identity) -> Said {
   said
 }
 
+/// Waits for its end; its job's terms hold as they did.
 async fn wait(
   shared: &Shared,
-  instance_id: TaskInstanceId,
+  (identity, frozen, mut time_limit): (Identity, bool, TimeLimit),
   (pid, watch): (Pid, AsyncFd<OwnedFd>),
   controls: &mut UnboundedReceiver<Control>,
 ) -> Cause {
-  let mut confined = grip_of_orphan(&shared.cgroups, instance_id).prepare().start(pid);
+  let Identity { instance_id, terms, .. } = identity;
+  let section = shared.surroundings.get().settings.confine.clone();
+  let held = Grip { is_orphan: true, ..grip(&shared.cgroups, &section, (instance_id, &terms)) };
+  let mut confined = held.prepare().start(pid);
   confined.settle();
-  let mut is_frozen = false;
+  let mut is_frozen = frozen;
+  if is_frozen {
+    // The group that held it was another one.
+    confined.freeze(true);
+  }
   let mut stopping: Option<Stopping> = None;
   let mut ended = false;
   let mut listening = true;
   loop {
+    if ended && stopping.is_none() && terms.ends_whole() {
+      let order = StopOrder { force: true, ..StopOrder::default() };
+      stopping = Some(Stopping::begin(&mut confined, Cause::Unseen, &order, is_frozen));
+    }
     if ended && stopping.as_mut().is_none_or(|stopping| stopping.all_is_gone(&mut confined)) {
       return stopping.map_or(Cause::Unseen, |stopping| stopping.cause);
     }
-    let wake = stopping.as_ref().and_then(Stopping::next_wake);
+    let goes_on = !ended && stopping.is_none();
+    let left = goes_on.then(|| time_limit.left(shared.clock.now_us())).flatten();
+    let time = left.and_then(|left| Instant::now().checked_add(left));
+    // Timers sleep while the host sleeps: the looks find out that the time limit is over.
+    let look = goes_on.then(|| confined.next_look().into());
+    let stop = stopping.as_ref().and_then(Stopping::next_wake);
+    let wake = [time, look, stop].into_iter().flatten().min();
     tokio::select! {
       _ = watch.readable(), if !ended => ended = true,
       () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
         if let Some(stopping) = &mut stopping {
           stopping.tick(&mut confined);
+        } else if time_limit.is_over(shared.clock.now_us()) {
+          let order = terms.stop_order();
+          stopping = Some(Stopping::begin(&mut confined, Cause::TimedOut, &order, is_frozen));
+        } else if Instant::now() >= confined.next_look().into()
+          && let Some(over) = confined.look()
+        {
+          let order = StopOrder { force: true, ..StopOrder::default() };
+          stopping = Some(Stopping::begin(&mut confined, over_limit(over), &order, is_frozen));
         }
       }
       control = controls.recv(), if listening => match control {
@@ -159,18 +204,23 @@ async fn wait(
         Some(Control::Signal(signal)) => _ = confined.signal(signal),
         Some(Control::Freeze(frozen)) => {
           if stopping.is_none() && confined.freeze(frozen) {
+            let at_us = shared.clock.now_us();
+            time_limit.freeze(at_us, frozen);
             is_frozen = frozen;
-            shared.say(Event::Frozen { instance_id, frozen, at_us: shared.clock.now_us() });
+            shared.say(Event::Frozen { instance_id, frozen, at_us });
           }
         }
-        Some(Control::Stop(order)) => match &mut stopping {
-          Some(stopping) => stopping.hurry(&mut confined, &order),
-          None => {
-            let begun = Stopping::begin(&mut confined, Cause::Stopped, &order, is_frozen);
-            stopping = Some(begun);
+        Some(Control::Stop(order)) => {
+          let order = terms.stop_order().with(order);
+          match &mut stopping {
+            Some(stopping) => stopping.hurry(&mut confined, &order),
+            None => {
+              let begun = Stopping::begin(&mut confined, Cause::Stopped, &order, is_frozen);
+              stopping = Some(begun);
+            }
           }
-        },
-      }
+        }
+      },
     }
   }
 }

@@ -18,11 +18,11 @@ use tokio_util::task::TaskTracker;
 use super::housekeeping;
 use super::journal::Journal;
 use super::lanes::Lanes;
-use super::orphan::{self, Found};
+use super::orphan::{self, Orphan};
 use super::pieces::Pieces;
 use super::running::Control;
 use super::supervise::supervise;
-use super::{BaseEnvironment, Command, Event, Identity, SteadyClock, StopOrder};
+use super::{BaseEnvironment, Command, Event, SteadyClock, StopOrder};
 use crate::config::{ConfineSection, TaskType};
 use crate::process::Cgroups;
 
@@ -191,7 +191,8 @@ impl Executor {
     let shared =
       Shared { surroundings, journal, clock, memory, tracker, cgroups, pieces, lanes, events };
     let shared = Arc::new(shared);
-    let housekeeping = housekeeping::begin(&shared.tracker, &shared.cgroups, shared.journal.as_ref());
+    let housekeeping =
+      housekeeping::begin(&shared.tracker, &shared.cgroups, shared.journal.as_ref());
     Self {
       shared,
       running: HashMap::new(),
@@ -213,13 +214,13 @@ impl Executor {
   }
 
   /// Follows a process that an executor before this one has started.
-  pub(super) fn adopt(&mut self, identity: Identity, found: Found) {
-    let instance_id = identity.instance_id;
+  pub(super) fn adopt(&mut self, orphan: Orphan) {
+    let instance_id = orphan.identity.instance_id;
     let (sender, controls) = mpsc::unbounded_channel();
     self.running.insert(instance_id, sender);
     let (shared, ended) = (Arc::clone(&self.shared), self.ended.0.clone());
     self.shared.tracker.spawn(async move {
-      orphan::follow(shared, identity, found, controls).await;
+      orphan::follow(shared, orphan, controls).await;
       let _executor_gone = ended.send(instance_id);
     });
   }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hetuflow_core::{Stream, TaskConfig, TaskInstanceId, Ts, signal_number};
+use hetuflow_core::{Stream, TaskInstanceId, Ts};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
@@ -14,8 +14,8 @@ use super::confine::{metrics, over_limit};
 use super::room::Shared;
 use super::stop::{SIGKILL, Stopping};
 use super::time_limit::TimeLimit;
-use super::{Cause, Ended, Event, Exit, Hold, Start, StopOrder};
-use crate::process::{Confined, Over, Process, ReadOutcome, Spawned, Usage};
+use super::{Cause, Ended, Event, Exit, Hold, Identity, StopOrder};
+use crate::process::{Confined, Over, Pipe, Process, ReadOutcome, Spawned, Usage};
 
 /// A task that ends this soon can still put its output into the final report.
 pub const INLINE_CHANCE: Duration = Duration::from_millis(20);
@@ -53,6 +53,8 @@ pub struct Running {
   exit: Option<Exit>,
   exit_us: i64,
   pipes_until: Option<Instant>,
+  /// Bytes that were in the pipes when it ended: they are its own, whoever holds the pipes.
+  owed: Owed,
   all_gone: bool,
   frozen: bool,
   /// Whether what is left in the background at its end may live on.
@@ -70,12 +72,10 @@ impl Running {
   /// When the kernel refuses to watch it; nothing of it lives then.
   pub fn new(
     shared: &Arc<Shared>,
-    (start, config): (&Start, &TaskConfig),
+    Identity { instance_id, terms, .. }: Identity,
     (spawned, mut confined, mut capture): (Spawned, Confined, Capture),
     (at_us, exit): (i64, Option<(Exit, i64)>),
   ) -> io::Result<Self> {
-    let default_time = (!start.limits.time.is_zero()).then_some(start.limits.time);
-    let time = config.time_limit().or(default_time);
     let process = spawned.follow()?;
     capture.cut_after(shared.pieces.bytes());
     if exit.is_none() {
@@ -87,33 +87,30 @@ impl Running {
     let pipes_open = process.stdout.is_some() || process.stderr.is_some();
     let mut running = Self {
       shared: Arc::clone(shared),
-      instance_id: start.task.task_instance.id,
+      instance_id,
       process,
       confined,
       flush_at: (!capture.is_empty()).then_some(started + INLINE_CHANCE),
       capture,
-      default_stop: StopOrder {
-        signal: config.stop_signal.as_deref().and_then(signal_number),
-        grace: config.stop_grace_secs.map(|secs| secs.0),
-        force: false,
-        why: None,
-      },
+      default_stop: terms.stop_order(),
       flush_interval: shared.surroundings.get().settings.flush_interval,
       started,
-      time_limit: TimeLimit::new(at_us, time),
+      time_limit: TimeLimit::new(at_us, terms.time()),
       flush_due: false,
       stopping: None,
       exit: exit.map(|(exit, _)| exit),
       exit_us: exit.map_or(at_us, |(_, exit_us)| exit_us),
       pipes_until: (exit.is_some() && pipes_open).then(|| now + ORPHANED_PIPE_LIMIT),
+      owed: Owed::default(),
       all_gone: false,
       frozen: false,
-      lets_go: config.allow_background != Some(false),
+      lets_go: !terms.ends_whole(),
       used: None,
       progress_told: None,
       progress_at: None,
     };
     if running.exit.is_some() {
+      running.owed = Owed::of(&running.process);
       running.end_background();
     }
     running.note_progress();
@@ -256,13 +253,7 @@ impl Running {
       Control::Signal(signal) => _ = self.confined.signal(signal),
       Control::Freeze(frozen) => self.freeze(frozen),
       Control::Stop(order) => {
-        let order = StopOrder {
-          signal: order.signal.or(self.default_stop.signal),
-          grace: order.grace.or(self.default_stop.grace),
-          force: order.force,
-          why: order.why,
-        };
-        self.begin_stop(Cause::Stopped, order);
+        self.begin_stop(Cause::Stopped, self.default_stop.clone().with(order));
       }
     }
   }
@@ -307,6 +298,7 @@ impl Running {
     let Some(exit) = self.process.exit() else { return };
     self.exit = Some(exit);
     self.exit_us = self.shared.clock.now_us();
+    self.owed = Owed::of(&self.process);
     if self.process.stdout.is_some() || self.process.stderr.is_some() {
       self.pipes_until = Some(Instant::now() + ORPHANED_PIPE_LIMIT);
     }
@@ -322,6 +314,7 @@ impl Running {
       },
       ReadOutcome::Bytes(count) => {
         self.capture.added(stream, count);
+        self.owed.paid(stream, count);
         self.note_progress();
         if self.flush_at.is_none() && !self.capture.is_empty() {
           let now = Instant::now();
@@ -354,8 +347,13 @@ impl Running {
     }
   }
 
-  /// The process is gone and others hold its pipes: their output is not waited for.
+  /// The process is gone and others hold its pipes: their output is not waited for. Its own is, also
+  /// where there is no room to read it for a long time.
   fn give_up_pipes(&mut self) {
+    if self.owed.is_any(&self.process) {
+      self.pipes_until = Some(Instant::now() + ORPHANED_PIPE_LIMIT);
+      return;
+    }
     self.pipes_until = None;
     self.process.stdout = None;
     self.process.stderr = None;
@@ -415,6 +413,32 @@ impl Running {
       said,
       metrics: usage.as_ref().map(metrics),
     }
+  }
+}
+
+/// Bytes in the pipes of a process that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owed {
+  stdout: u64,
+  stderr: u64,
+}
+
+impl Owed {
+  /// What is in them now.
+  fn of(process: &Process) -> Self {
+    let waiting = |pipe: Option<&Pipe>| pipe.map_or(0, Pipe::waiting);
+    Self { stdout: waiting(process.stdout.as_ref()), stderr: waiting(process.stderr.as_ref()) }
+  }
+
+  /// So many of them were read.
+  fn paid(&mut self, stream: Stream, count: usize) {
+    let owed = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
+    *owed = owed.saturating_sub(count as u64);
+  }
+
+  /// Whether some of them are still to be read.
+  const fn is_any(&self, process: &Process) -> bool {
+    self.stdout > 0 && process.stdout.is_some() || self.stderr > 0 && process.stderr.is_some()
   }
 }
 

@@ -211,18 +211,20 @@ fn begin(
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
   let Prepared { launch, folders, results, artifacts } = prepared;
-  let instance_id = start.task.task_instance.id;
+  let identity = Identity::of(start);
+  let instance_id = identity.instance_id;
   if let Err(error) = write_down(shared, (start, config), &artifacts) {
     remove(&folders);
     return Err(cannot_write("where it leaves files cannot be written down", &error));
   }
   if let Some(journal) = &shared.journal
-    && let Err(error) = journal.starting(Identity::of(start), surroundings.settings.journal_sync)
+    && let Err(error) = journal.starting(identity, surroundings.settings.journal_sync)
   {
     remove(&folders);
     return Err(cannot_write("its start cannot be written down, so it is not made", &error));
   }
-  let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, config));
+  let terms = identity.terms;
+  let grip = grip(&shared.cgroups, &surroundings.settings.confine, (instance_id, &terms));
   let ready = grip.prepare();
   let begun_us = shared.clock.now_us();
   let mut spawned = match spawn(&launch) {
@@ -258,8 +260,7 @@ fn begin(
     }
   };
   // What is left in the background is looked for only where it may not be.
-  let closed =
-    spawned.stdout.is_none() && spawned.stderr.is_none() && config.allow_background != Some(false);
+  let closed = spawned.stdout.is_none() && spawned.stderr.is_none() && !terms.ends_whole();
   if let Some((exit, at_us)) = exit.filter(|_| closed) {
     capture.close();
     if capture.is_empty() || capture.is_small() {
@@ -281,7 +282,7 @@ fn begin(
     journal.started(instance_id, spawned.pid.as_raw_nonzero().get(), ticks, begun_us);
   }
   shared.say(Event::Started { instance_id, pid, at_us: begun_us });
-  match Running::new(shared, (start, config), (spawned, confined, capture), (begun_us, exit)) {
+  match Running::new(shared, identity, (spawned, confined, capture), (begun_us, exit)) {
     Ok(running) => {
       let rest = Rest { folders, artifacts: Some(artifacts) };
       Ok(First::Lives(Box::new(running), rest))

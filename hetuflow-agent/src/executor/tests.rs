@@ -219,11 +219,19 @@ async fn exit_codes_and_signals_are_told_truly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_output_rides_in_the_end_with_its_streams() {
-  let story = Bench::run(json!({ "command": "echo out; echo err >&2; printf 'a\\0\\xff'" })).await;
-  assert!(story.frames.is_empty());
-  assert_eq!(story.text(Stream::Stderr), "err\n");
-  assert_eq!(story.output(Stream::Stdout), b"out\na\0\xff");
-  assert_eq!(story.ended.log_bytes, 11);
+  let config = json!({ "command": "echo out; echo err >&2; printf 'a\\0\\xff'" });
+  let until = Instant::now() + LIMIT;
+  loop {
+    let story = Bench::run(config.clone()).await;
+    assert_eq!(story.text(Stream::Stderr), "err\n");
+    assert_eq!(story.output(Stream::Stdout), b"out\na\0\xff");
+    assert_eq!(story.ended.log_bytes, 11);
+    if story.frames.is_empty() {
+      return;
+    }
+    // One that a busy machine keeps from its end for longer than `INLINE_CHANCE` sends chunks.
+    assert!(Instant::now() < until, "it never rides in the end: {:?}", story.frames);
+  }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,8 +290,9 @@ async fn a_grandchild_that_ignores_the_signal_is_killed_with_its_group() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_time_limit_ends_the_attempt() {
+  // Long enough for a shell to begin and to set its trap, also on a busy machine.
   let config = json!({ "command": "trap '' TERM; while :; do sleep 0.05; done",
-    "timeout": 0.1, "stop_grace_secs": 0.1 });
+    "timeout": 2, "stop_grace_secs": 0.1 });
   let story = Bench::run(config).await;
   assert_eq!((story.ended.cause, story.ended.exit), (Cause::TimedOut, Some(Exit::Signal(9))));
 }
@@ -413,6 +422,29 @@ async fn output_can_be_switched_off_or_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_in_the_pipe_at_the_end_is_read_however_long_there_is_no_room() {
+  let mut bench = Bench::new();
+  let full = bench.take_memory().await;
+  // The last of it is still in the pipe when it ends, and nobody else has the pipe.
+  let id = bench.start(json!({ "command": "head -c 300000 /dev/zero" }));
+  let pid = loop {
+    if let Event::Started { pid: Some(pid), .. } = bench.event().await {
+      break pid.to_string();
+    }
+  };
+  while alive(&pid) {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+  }
+  // Longer than anybody else's hold on a pipe is waited for.
+  tokio::time::sleep(Duration::from_millis(2500)).await;
+  drop(full);
+  let story = bench.story().await;
+  assert_eq!((story.ended.instance_id, story.ended.log_bytes), (id, 300_000));
+  assert_eq!(story.output(Stream::Stdout).len(), 300_000);
+  assert_eq!(story.text(Stream::System), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_memory_is_used_up_the_task_waits_and_nothing_is_lost() {
   let mut bench = Bench::new();
   let id = bench.start(json!({ "command": "head -c 8000000 /dev/urandom" }));
@@ -464,6 +496,7 @@ async fn after_a_fault_of_ours_an_end_is_told_all_the_same() {
     fence: 9,
     due_us: 0,
     stop_after_us: None,
+    terms: Terms::default(),
   };
   orphan::end(Arc::clone(&bench.shared), identity).await;
   let Event::Ended(ended, _) = bench.event().await else { panic!("nothing else is told") };

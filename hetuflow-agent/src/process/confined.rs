@@ -57,6 +57,8 @@ pub struct Grip {
   pub limits: Limits,
   /// Longest time between two measures.
   pub look_interval: Duration,
+  /// The process is somebody else's child: its number may be a stranger's as soon as it has ended.
+  pub is_orphan: bool,
 }
 
 impl Grip {
@@ -85,7 +87,10 @@ impl Prepared {
   /// Right after the start of the process.
   pub fn start(mut self, leader: Pid) -> Confined {
     let (grip, cell) = (self.grip.clone(), self.cell.take());
-    let tree = Tree::new(leader, &grip.mark);
+    let mut tree = Tree::new(leader, &grip.mark);
+    if grip.is_orphan {
+      tree.know_leader();
+    }
     let next_look = Instant::now() + LOOK_STEP;
     let (usage, step) = (Usage::default(), LOOK_STEP);
     let (last, busy_since, is_settled) = (None, None, false);

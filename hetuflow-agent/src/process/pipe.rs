@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, ioctl_fionread, read};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -49,6 +49,12 @@ impl Pipe {
   /// When the kernel refuses to watch it.
   pub fn new(fd: OwnedFd) -> io::Result<Self> {
     Ok(Self { fd: watch(fd)?, talkative: AtomicBool::new(false) })
+  }
+
+  /// Bytes that wait in it.
+  pub fn waiting(&self) -> u64 {
+    // A pipe always knows.
+    ioctl_fionread(self.fd.get_ref()).unwrap_or(0)
   }
 
   /// Waits until there is something to read, or the other end is closed. Cancelling loses nothing.

@@ -19,6 +19,8 @@ const KERNEL: i32 = 2;
 #[derive(Debug)]
 pub struct Tree {
   leader: i32,
+  /// When the leader was started, where its number may be a stranger's later.
+  since: Option<u64>,
   mark: Vec<u8>,
   known: HashSet<Member>,
   /// Processes that may be of it, or of another tree.
@@ -30,7 +32,21 @@ impl Tree {
   /// else has.
   pub fn new(leader: Pid, mark: &str) -> Self {
     let leader = leader.as_raw_nonzero().get();
-    Self { leader, mark: mark.as_bytes().to_vec(), known: HashSet::new(), unsure: Vec::new() }
+    let (known, unsure) = (HashSet::new(), Vec::new());
+    Self { leader, since: None, mark: mark.as_bytes().to_vec(), known, unsure }
+  }
+
+  /// The leader is somebody else's child, so its number is not kept for us: who has it later is of
+  /// this tree only if it was started when the leader was.
+  pub fn know_leader(&mut self) {
+    // One that has ended already is older than everybody who can have its number.
+    self.since = Some(Stat::read(self.leader).map_or(0, |stat| stat.start));
+  }
+
+  /// Whether the leader's number is somebody else's by now. Then its group is empty, too: a number is
+  /// not given away while a group has it.
+  fn is_stranger(&self, stat: &Stat) -> bool {
+    stat.pid == self.leader && self.since.is_some_and(|since| stat.start != since)
   }
 
   /// Every process that can be reached from parent to child, the leader too. Costs a few reads for
@@ -45,7 +61,8 @@ impl Tree {
       }
       let Some(stat) = Stat::read(pid) else { continue };
       // One that was known may have ended, and its number may be a stranger's now.
-      let is_stranger = self.known.iter().any(|one| one.pid == pid && one.start != stat.start);
+      let was_known = |one: &Member| one.pid == pid && one.start != stat.start;
+      let is_stranger = self.is_stranger(&stat) || self.known.iter().any(was_known);
       if is_stranger || !stat.lives() {
         continue;
       }
@@ -59,7 +76,8 @@ impl Tree {
   /// Every living process of the tree. Reads the whole of `/proc`, so it is for stops and freezes.
   pub(super) fn sweep(&mut self) -> Vec<Member> {
     let all = everyone();
-    let since = all.iter().find(|stat| stat.pid == self.leader).map_or(0, |stat| stat.start);
+    let leader = || all.iter().find(|stat| stat.pid == self.leader).map_or(0, |stat| stat.start);
+    let since = self.since.unwrap_or_else(leader);
     let own = Pid::as_raw(Some(rustix::process::getpid()));
     let mut below: HashMap<i32, Vec<&Stat>> = HashMap::new();
     for stat in &all {
@@ -70,9 +88,9 @@ impl Tree {
     self.unsure = unsure;
     let known =
       |stat: &Stat| self.known.contains(&stat.member()) || strays.contains(&stat.member());
+    let is_ours = !all.iter().any(|stat| self.is_stranger(stat));
     let mine = |stat: &&Stat| {
-      stat.pid == self.leader
-        || stat.group == self.leader
+      is_ours && (stat.pid == self.leader || stat.group == self.leader)
         || known(stat)
         || self.is_marked(stat, since)
     };

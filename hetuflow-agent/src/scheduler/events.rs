@@ -8,7 +8,8 @@ use super::Report;
 use super::attempt::{Attempt, Phase};
 use super::reports::fill_end;
 use super::room::Scheduler;
-use crate::executor::{Command, Ended, Event, Held, Hold, Progress};
+use super::seen::Novelty;
+use crate::executor::{Command, Ended, Event, Held, HeldPhase, Hold, Progress, Start, StopOrder};
 
 impl Scheduler {
   /// Handles all waiting events.
@@ -134,9 +135,17 @@ impl Scheduler {
     for held in held {
       let id = held.identity.instance_id;
       if self.attempts.contains_key(&id) {
+        if let HeldPhase::Waiting(start) = held.phase {
+          self.queue_again(id, start);
+        }
         continue;
       }
-      self.seen.judge(held.identity.task_id, held.identity.fence);
+      let novelty = self.seen.judge(held.identity.task_id, held.identity.fence);
+      if novelty != Novelty::New && matches!(held.phase, HeldPhase::Waiting(_)) {
+        // It was here and is over, or was given back; the executor had no time to hear of that.
+        self.command(Command::Forget(id));
+        continue;
+      }
       let mut attempt = Attempt::of_held(held, |at_us| at_us + offset);
       if attempt.is_queued() {
         self.queued += 1;
@@ -157,8 +166,28 @@ impl Scheduler {
     }
   }
 
+  /// An executor has died before it heard that an attempt is to start, and the next one has it as one
+  /// that waits: it was not started, since that is written down before.
+  fn queue_again(&mut self, instance_id: TaskInstanceId, start: Box<Start>) {
+    let now_us = self.clock.now_us() + self.offset();
+    let Some(attempt) = self.attempts.get_mut(&instance_id) else { return };
+    if !matches!(attempt.phase, Phase::Starting) {
+      return;
+    }
+    attempt.phase = Phase::Queued(start);
+    self.active -= 1;
+    self.taken -= attempt.slots;
+    self.queued += 1;
+    if let Some(why) = attempt.stop.clone() {
+      self.stop(instance_id, &why, StopOrder::default());
+    } else {
+      self.agenda.add(instance_id, attempt.due_us, now_us);
+    }
+  }
+
   /// A server has said what it knows, or there was none for long enough: what waits goes on.
   pub(super) fn be_sure(&mut self) {
+    self.paused = false;
     let now_us = self.clock.now_us() + self.offset();
     for id in self.unsure.end() {
       let ready = |attempt: &&Attempt| attempt.is_queued() && attempt.has_inputs();

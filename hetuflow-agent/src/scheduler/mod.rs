@@ -69,6 +69,8 @@ pub enum Order {
   },
   /// What to do with the attempts that were in hand at a reconnect.
   Reconcile(Vec<Reconcile>),
+  /// Nothing that waits is to be started before a server has said what is to become of it.
+  Doubt,
   /// The server's clock minus the steady clock; none while it is this host's own wall clock.
   Clock(Option<i64>),
   /// By how many parts of a million this host's clock runs too fast to be counted on, if it does.

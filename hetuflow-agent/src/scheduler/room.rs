@@ -29,6 +29,9 @@ pub(super) const ACKNOWLEDGE_AFTER_US: i64 = 400_000;
 /// One whose instant is further away is acknowledged at once: an agent after this one is to be on time.
 pub(super) const KEEP_AHEAD_US: i64 = 100_000;
 
+/// A loop that turns each second and did not for so long was stopped, or slept with its host.
+const PAUSE_US: i64 = 5_000_000;
+
 /// How the scheduler works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchedulerSettings {
@@ -89,6 +92,10 @@ pub struct Scheduler {
   pub(super) leave_at: Option<Instant>,
   pub(super) leaving: bool,
   pub(super) leaves_tasks: bool,
+  /// When it last worked, on the steady clock.
+  pub(super) awake_us: i64,
+  /// It is unsure because it was paused: any answer of a server that comes after that will do.
+  pub(super) paused: bool,
   /// What waited with an agent before this one, until a server has said what is to become of it.
   pub(super) unsure: Unsure,
   /// Which executor starts are meant for.
@@ -130,6 +137,8 @@ impl Scheduler {
       leave_at: None,
       leaving: false,
       leaves_tasks: false,
+      awake_us: clock.now_us(),
+      paused: false,
       unsure: Unsure::default(),
       executor: 0,
       commands,
@@ -140,7 +149,7 @@ impl Scheduler {
       grants,
       timer: Timer::new(clock)?,
     };
-    scheduler.unsure.begin(scheduler.settings.takeover_grace);
+    scheduler.unsure.begin(scheduler.settings.takeover_grace, clock.now_us());
     scheduler.take_over(held);
     Ok(scheduler)
   }
@@ -176,11 +185,26 @@ impl Scheduler {
           self.stop_the_rest();
         }
       }
+      self.note_pause();
       orders.drain(..).for_each(|order| self.obey(order));
       self.hear(&mut events);
       self.turn();
     }
     self.publish_grant();
+  }
+
+  /// A process or host that stood still may wake long after a server has given up what waits here.
+  fn note_pause(&mut self) {
+    let now_us = self.clock.now_us();
+    if now_us - std::mem::replace(&mut self.awake_us, now_us) >= PAUSE_US {
+      tracing::warn!("this process stood still: what waits is not started before a server answers");
+      self.doubt();
+      self.paused = true;
+    }
+  }
+
+  fn doubt(&mut self) {
+    self.unsure.begin(self.settings.takeover_grace, self.clock.now_us());
   }
 
   fn obey(&mut self, order: Order) {
@@ -202,7 +226,13 @@ impl Scheduler {
         verdicts.into_iter().for_each(|one| self.reconcile(&one));
         self.be_sure();
       }
-      Order::Contact(at_us) => self.command(Command::Contact(at_us)),
+      Order::Contact(at_us) => {
+        self.command(Command::Contact(at_us));
+        if self.paused && self.unsure.is_answered(at_us) {
+          self.be_sure();
+        }
+      }
+      Order::Doubt => self.doubt(),
       Order::Clock(offset_us) => self.offset_us = offset_us,
       Order::Drift(ppm) => self.drift_ppm = ppm,
       Order::Limits(limits) => self.limits = limits,
@@ -250,6 +280,9 @@ impl Scheduler {
       let Some(instance_id) = self.agenda.pop() else { return };
       // A cancelled one is still on the agenda.
       let Some(attempt) = self.attempts.get_mut(&instance_id) else { continue };
+      if self.unsure.keeps(instance_id) {
+        continue;
+      }
       if attempt.is_expired(server_now) {
         self.expire(instance_id, server_now);
         continue;

@@ -1,5 +1,6 @@
 //! What waited with an agent before this one: that one may have been told to stop it, and have died
-//! before it could say so. Nothing of it is started before a server has answered the registration.
+//! before it could say so. Nothing of it is started before a server has answered the registration. The
+//! same holds after a pause of this process, and where another one has this one's attempts.
 
 use std::time::Duration;
 
@@ -10,13 +11,21 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Unsure {
   until: Option<Instant>,
+  /// When it began, on the steady clock.
+  since_us: i64,
   attempts: Vec<TaskInstanceId>,
 }
 
 impl Unsure {
   /// From now on nothing is sure, for so long at most.
-  pub fn begin(&mut self, grace: Duration) {
+  pub fn begin(&mut self, grace: Duration, now_us: i64) {
     self.until = Instant::now().checked_add(grace);
+    self.since_us = now_us;
+  }
+
+  /// Whether a server that has answered what was sent at `at_us` knows of it.
+  pub fn is_answered(&self, at_us: i64) -> bool {
+    self.until.is_some() && at_us >= self.since_us
   }
 
   /// Keeps an attempt back while nothing is sure; false where it need not wait.

@@ -1,7 +1,6 @@
 //! Every part of the server, built once, and the loops among them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::ServerId;
@@ -14,12 +13,14 @@ use crate::broker::{
 };
 use crate::config::Config;
 use crate::endpoint::ApiState;
-use crate::gateway::{AuthMode, GatewaySettings, GatewayState, GatewayStats};
+use crate::gateway::{
+  AgentDoor, AuthMode, GatewaySettings, GatewayState, GatewayStats, PendingBeats,
+};
 use crate::infra::bus::Bus;
 use crate::infra::db::Db;
 use crate::scheduler::{
-  Admission, ArtifactSweep, Backfiller, DeadlineSweep, Liveness, LivenessSettings, Planner,
-  RemoteWake, TokenUses, Upkeep, follow_broadcasts,
+  Admission, ArtifactSweep, Backfiller, Contact, DeadlineSweep, Liveness, LivenessSettings,
+  Planner, RemoteWake, TokenUses, Upkeep, follow_broadcasts,
 };
 use crate::service::{
   AdmissionSvc, AgeingSvc, AgentCommandSvc, AgentSvc, ArtifactLimits, ArtifactSvc, BackfillSvc,
@@ -109,7 +110,7 @@ impl Parts {
       commands: AgentCommandSvc::new(store.clone(), AgentSvc::new(store.clone())),
       artifacts: artifacts.clone(),
       tokens: tokens.clone(),
-      beats: Mutex::new(HashMap::new()),
+      beats: PendingBeats::default(),
       stats: Arc::new(GatewayStats::default()),
       server: server.clone(),
       settings: GatewaySettings {
@@ -120,6 +121,7 @@ impl Parts {
         connections_max: config.agents.max_connections,
       },
       tracker: background.tracker(),
+      door: AgentDoor::new(background.soft.clone()),
       stop: background.soft.clone(),
     });
     let doors = (auth == AuthMode::Off, config.compat.v0_api);
@@ -200,9 +202,15 @@ impl Parts {
         .clamp(Duration::from_millis(50), Duration::from_secs(1)),
     };
     let gateway = self.gateway.clone();
-    let take_beats = Box::new(move || gateway.take_beats());
+    let take_beats = Box::new(move || gateway.beats.take());
     let (store, sessions) = (self.store.clone(), self.sessions.clone());
-    let liveness = Liveness::new(store, sessions, server.clone(), settings, take_beats);
+    let mut liveness = Liveness::new(store, sessions, server.clone(), settings, take_beats);
+    // Beside SQLite there is no other server that could judge these agents.
+    if !self.store.db.is_sqlite() {
+      let contact = self.contact(settings.unreachable_after);
+      background.spawn("contact", contact.clone().run(settings.turn, soft()));
+      liveness = liveness.with_contact(contact);
+    }
     background.spawn("liveness", liveness.run(soft()));
     background.spawn("feed", self.feed.clone().run(soft()));
     if !self.store.db.is_sqlite() {
@@ -214,6 +222,15 @@ impl Parts {
       "journal-retention",
       retain(self.store.db.clone(), config.retention.events_ttl, soft()),
     );
+  }
+
+  /// Opens and closes the door for agents by what can be stored of them.
+  fn contact(&self, unreachable_after: Duration) -> Arc<Contact> {
+    let gateway = self.gateway.clone();
+    let keep_agents = move |keep: bool| {
+      if keep { gateway.door.open() } else { gateway.door.close() }
+    };
+    Arc::new(Contact::new(unreachable_after, Box::new(keep_agents)))
   }
 }
 

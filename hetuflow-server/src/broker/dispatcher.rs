@@ -23,6 +23,7 @@ use crate::infra::bus::DueMarks;
 use crate::infra::db::{Conn, DbError};
 use crate::service::{
   ArtifactSvc, BroadcastSvc, JobCache, LiveAttempt, LiveAttempts, SecretSvc, Store, SvcError,
+  take_back_claims,
 };
 
 /// Changes of agents are read again for so long: longer than any transaction takes, or the way from
@@ -412,20 +413,18 @@ impl Dispatcher {
     self.take_back().await
   }
 
-  /// Claims that did not leave wait again.
+  /// Claims that did not leave wait again, or end where somebody asked for that.
   async fn take_back(&mut self) -> Result<(), DbError> {
     if self.unsent.is_empty() {
       return Ok(());
     }
     let claims: Vec<(TaskId, i64)> =
       self.unsent.iter().map(|claim| (claim.task_id, claim.fence)).collect();
-    let mut tx = self.store.db.begin_hot().await?;
-    let outcome = hot::return_claims(&mut tx, &claims, false, self.store.db.now()).await;
-    let count = tx.end(outcome).await?;
+    let count = take_back_claims(&self.store, &self.jobs, &claims).await?;
     self.live.remove(self.unsent.drain(..).map(|claim| claim.instance_id));
     // Wherever they belong, they are found by looking.
     self.store.bus.look_anew.store(true, Ordering::Release);
-    tracing::info!(count, "claims that did not reach their agent wait again");
+    tracing::info!(count, "claims that did not reach their agent are taken back");
     Ok(())
   }
 

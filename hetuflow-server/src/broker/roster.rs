@@ -310,11 +310,14 @@ mod tests {
     roster.join(member);
     assert!(roster.is_without_older(&id, 1).await, "the same process over another connection");
     assert!(!roster.is_without_older(&id, 2).await, "a copy that lives");
-    let (gone, ()) = tokio::join!(roster.is_without_older(&id, 2), async {
-      tokio::time::sleep(END_LIMIT / 2).await;
-      ended.cancel();
-    });
-    assert!(gone);
+    let mut asked = std::pin::pin!(roster.is_without_older(&id, 2));
+    tokio::select! {
+      biased;
+      told = &mut asked => panic!("{told} while it lives"),
+      () = std::future::ready(()) => {}
+    }
+    ended.cancel();
+    assert!(asked.await, "one whose connection ends while it is waited for");
   }
 
   #[test]

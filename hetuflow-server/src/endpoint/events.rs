@@ -92,7 +92,9 @@ async fn feed(
     let upgrade = upgrade.map_err(|error| {
       ApiError::new(ErrorCode::BadRequest, "websocket.upgrade", "", error.body_text())
     })?;
-    return Ok(serve_socket(upgrade, (api, caller.0, right), named.then_some(wish)));
+    // Before the answer, as below: who has read it misses nothing that happens from then on.
+    let reader = if named { Some(api.feed.subscribe(&caller.0, &wish).await?) } else { None };
+    return Ok(serve_socket(upgrade, (api, caller.0, right), reader));
   }
   let reader = api.feed.subscribe(&caller.0, &wish).await?;
   Ok(events(reader, right))

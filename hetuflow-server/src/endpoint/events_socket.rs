@@ -35,24 +35,23 @@ const CLOSE_POLICY: u16 = 1008;
 
 type Opened = (Arc<ApiState>, Actor, StreamRight);
 
-/// Upgrades; `wish` is what the address asked for, where it did.
+/// Upgrades; `feed` is what the address asked for, where it did.
 pub(super) fn serve_socket(
   upgrade: WebSocketUpgrade,
   opened: Opened,
-  wish: Option<Subscribe>,
+  feed: Option<FeedReader>,
 ) -> Response {
   upgrade
     .max_message_size(FRAME_BYTES_MAX)
     .max_frame_size(FRAME_BYTES_MAX)
-    .on_upgrade(|socket| run(socket, opened, wish))
+    .on_upgrade(|socket| run(socket, opened, feed))
 }
 
-async fn run(mut socket: WebSocket, (api, actor, right): Opened, wish: Option<Subscribe>) {
+async fn run(mut socket: WebSocket, (api, actor, right): Opened, feed: Option<FeedReader>) {
   let watches = Watches::new(Arc::clone(&api.watches));
-  let first_by = Some(Instant::now() + FIRST_MESSAGE_TIME_MAX);
-  let mut talk = Talk { api, actor, right, feed: None, watches, first_by };
-  let first = wish.map(Heard::Feed);
-  if let Err(goodbye) = talk.go_on(&mut socket, first).await
+  let first_by = feed.is_none().then(|| Instant::now() + FIRST_MESSAGE_TIME_MAX);
+  let mut talk = Talk { api, actor, right, feed, watches, first_by };
+  if let Err(goodbye) = talk.go_on(&mut socket).await
     && let Some((code, why)) = goodbye
   {
     close(&mut socket, code, &why).await;
@@ -94,19 +93,11 @@ enum Heard {
 
 impl Talk {
   /// Talks until it is over, which is the only way out.
-  async fn go_on(
-    &mut self,
-    socket: &mut WebSocket,
-    first: Option<Heard>,
-  ) -> Result<std::convert::Infallible, Goodbye> {
+  async fn go_on(&mut self, socket: &mut WebSocket) -> Result<std::convert::Infallible, Goodbye> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut next = first.map(Event::Heard);
     loop {
-      let event = match next.take() {
-        Some(event) => event,
-        None => self.wait(socket, &mut ticks).await,
-      };
+      let event = self.wait(socket, &mut ticks).await;
       let sent = match event {
         Event::Heard(heard) => self.obey(socket, heard).await?,
         Event::Watch(frame) => send(socket, MessageKind::Frame, &frame).await,

@@ -4,7 +4,9 @@
 //! the socket's other half. A slow store holds back the reader, never the writer.
 
 mod answers;
+mod beats;
 mod codec;
+mod door;
 mod files;
 mod link;
 mod refused_reports;
@@ -14,5 +16,7 @@ mod stats;
 mod upgrade;
 mod writer;
 
+pub use beats::PendingBeats;
+pub use door::AgentDoor;
 pub use stats::GatewayStats;
 pub use upgrade::{AuthMode, GatewaySettings, GatewayState, router};

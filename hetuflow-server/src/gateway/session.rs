@@ -1,6 +1,6 @@
 //! One connection from its first message to its end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::StreamExt;
@@ -31,7 +31,7 @@ use crate::service::{
 const REFUSALS_MAX: u32 = 100;
 /// Close code for a peer that keeps breaking rules.
 const CLOSE_ABUSE: u16 = 4029;
-/// Close code of a server that stops.
+/// Close code of a server that stops, or can keep no agents.
 const CLOSE_GOING_AWAY: u16 = 1001;
 
 /// A clock further off than a hundred years is no clock.
@@ -136,6 +136,7 @@ impl Session {
     let writer = write_loop(state.clone(), sink, receiver, (acks, zstd), hard.clone());
     state.tracker.spawn(writer);
     let connection_epoch = registered.found.agent.connection_epoch;
+    let stay = state.door.stay();
     let source = ReportSource {
       agent_id: agent_id.clone(),
       agent_epoch: registered.request.agent_epoch,
@@ -159,20 +160,23 @@ impl Session {
       refused_log: RefusedLog::default(),
       clock_told: false,
     };
-    let ending = session.read_loop(stream, &refused).await;
+    let ending = session.read_loop(stream, &refused, &stay).await;
     session.link.close_with(ending.code, &ending.reason);
     drop(session);
     hard.cancel();
     tracing::info!(agent.id = %agent_id, reason = %ending.reason, "agent {agent_id} left");
-    if state.roster.leave(&agent_id, connection_epoch)
-      && let Err(error) = state.sessions.disconnected(&agent_id, connection_epoch).await
-    {
-      tracing::warn!(error = &error as &dyn std::error::Error, "cannot note a disconnect");
+    state.beats.forget(&agent_id, connection_epoch);
+    if state.roster.leave(&agent_id, connection_epoch) {
+      note_end(&state, &agent_id, connection_epoch).await;
     }
   }
 
-  async fn read_loop(&mut self, mut stream: Reading, refused: &RefusedInbox) -> Ending {
-    let stop = self.state.stop.clone();
+  async fn read_loop(
+    &mut self,
+    mut stream: Reading,
+    refused: &RefusedInbox,
+    stay: &CancellationToken,
+  ) -> Ending {
     let silence_max = self.state.settings.silence_max;
     loop {
       let frame = tokio::select! {
@@ -181,7 +185,7 @@ impl Session {
           self.tell_refused(&refusals);
           continue;
         }
-        () = stop.cancelled() => return Ending::new(CLOSE_GOING_AWAY, "the server stops"),
+        () = stay.cancelled() => return Ending::new(CLOSE_GOING_AWAY, self.state.door.reason()),
       };
       let message = match frame {
         Err(_silent) => return Ending::new(4008, "nothing was heard for too long"),
@@ -417,22 +421,27 @@ impl Session {
       let permille = (load.clamp(0.0, 100.0) * 10.0) as i64;
       self.state.roster.update(&self.source.agent_id, |member| member.load_permille = permille);
     }
-    let note = HeartbeatNote {
+    self.state.beats.note(HeartbeatNote {
       id: self.source.agent_id.clone(),
       agent_epoch: self.source.agent_epoch,
+      connection_epoch: self.connection_epoch,
       status: beat.status,
       clock_offset_ms: believable.then_some(told),
       clock_invalid: invalid,
       statistics: serde_json::to_value(&beat.metrics).unwrap_or_default(),
-    };
-    let mut beats = self.state.beats.lock().unwrap_or_else(PoisonError::into_inner);
-    let earlier = beats.insert(note.id.clone(), note);
-    // What is told once must outlive the next heartbeat.
-    if earlier.is_some_and(|earlier| earlier.clock_invalid)
-      && let Some(note) = beats.get_mut(&self.source.agent_id)
-    {
-      note.clock_invalid = true;
-    }
+    });
+  }
+}
+
+/// Notes that the newest connection of an agent has ended.
+async fn note_end(state: &GatewayState, agent: &AgentId, connection_epoch: i64) {
+  let Err(error) = state.sessions.disconnected(agent, connection_epoch).await else { return };
+  let error = &error as &dyn std::error::Error;
+  // Those that were sent away because of the database are many, and that was said once for all.
+  if state.door.is_closed() {
+    tracing::debug!(agent.id = %agent, error, "cannot note a disconnect");
+  } else {
+    tracing::warn!(agent.id = %agent, error, "cannot note a disconnect");
   }
 }
 

@@ -1,7 +1,6 @@
 //! The door: who may connect, checked before the upgrade, and the limits of every socket.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,12 +16,11 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::GatewayStats;
 use super::session;
+use super::{AgentDoor, GatewayStats, PendingBeats};
 use crate::broker::Roster;
 use crate::service::{
-  Actor, AgentCommandSvc, ArtifactSvc, HeartbeatNote, LiveAttempts, ReportSvc, SessionSvc, Store,
-  TokenSvc,
+  Actor, AgentCommandSvc, ArtifactSvc, LiveAttempts, ReportSvc, SessionSvc, Store, TokenSvc,
 };
 
 /// Where a credential must be.
@@ -70,7 +68,7 @@ pub struct GatewayState {
   /// Credentials.
   pub tokens: Arc<TokenSvc>,
   /// Signs of life that wait to be stored.
-  pub beats: Mutex<HashMap<AgentId, HeartbeatNote>>,
+  pub beats: PendingBeats,
   /// Counters.
   pub stats: Arc<GatewayStats>,
   /// This server.
@@ -79,16 +77,10 @@ pub struct GatewayState {
   pub settings: GatewaySettings,
   /// Owner of the writers.
   pub tracker: TaskTracker,
+  /// Whether agents may be here.
+  pub door: AgentDoor,
   /// Ends all connections.
   pub stop: CancellationToken,
-}
-
-impl GatewayState {
-  /// Takes the signs of life that wait to be stored.
-  pub fn take_beats(&self) -> Vec<HeartbeatNote> {
-    let mut beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-    beats.drain().map(|(_, beat)| beat).collect()
-  }
 }
 
 /// The routes of the gateway.
@@ -139,6 +131,10 @@ async fn upgrade(
     let message = "none of these sub-protocols is spoken here";
     let hint = format!("offer {SUBPROTOCOL_PLAIN} or {SUBPROTOCOL_ZSTD}");
     return refuse(ErrorResponse::new(ErrorCode::BadRequest, message).with_hint(hint));
+  }
+  if state.door.is_closed() {
+    let message = format!("no agents are let in: {}; try another server", state.door.reason());
+    return refuse(ErrorResponse::new(ErrorCode::Unavailable, message));
   }
   let actor = match authenticate(&state, &headers, query.token).await {
     Ok(actor) => actor,

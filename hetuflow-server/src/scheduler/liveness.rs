@@ -10,6 +10,7 @@ use hetuflow_core::{ServerId, Ts};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::contact::{Contact, RETURN_LIMIT};
 use crate::infra::bmc::server_bmc;
 use crate::infra::db::DbError;
 use crate::service::{HeartbeatNote, SessionSvc, Store};
@@ -39,6 +40,8 @@ pub struct Liveness {
   /// The last turn, on the clock that silence is judged by.
   last_turn: Option<Ts>,
   any_unreachable: bool,
+  /// Told what is stored, where other servers judge the same agents.
+  contact: Option<Arc<Contact>>,
   /// When attempts that nobody looks after are looked for again.
   next_orphans: Instant,
   /// When agents that are to be forgotten are looked for again.
@@ -64,9 +67,17 @@ impl Liveness {
       judge_from,
       last_turn: None,
       any_unreachable: true,
+      contact: None,
       next_orphans: judge_from,
       next_stale: judge_from,
     }
+  }
+
+  /// The same, which tells what it has stored.
+  #[must_use]
+  pub fn with_contact(mut self, contact: Arc<Contact>) -> Self {
+    self.contact = Some(contact);
+    self
   }
 
   /// Works until stopped.
@@ -80,7 +91,7 @@ impl Liveness {
       let outcome = self.turn().await;
       // A turn that failed or came late heard nothing for a while.
       if outcome.is_err() || last.elapsed() > self.settings.turn * 3 {
-        self.judge_from = Instant::now() + self.settings.unreachable_after;
+        self.postpone(Duration::ZERO);
       }
       last = Instant::now();
       if let Err(error) = outcome {
@@ -89,7 +100,14 @@ impl Liveness {
     }
   }
 
+  /// Nobody is judged for as long as silence may last, and this much longer.
+  fn postpone(&mut self, longer: Duration) {
+    let until = Instant::now() + self.settings.unreachable_after + longer;
+    self.judge_from = self.judge_from.max(until);
+  }
+
   async fn turn(&mut self) -> Result<(), DbError> {
+    let heard = Instant::now();
     self.sessions.heartbeats(&(self.take_beats)()).await?;
     let mut tx = self.store.db.begin().await?;
     let outcome = async {
@@ -98,10 +116,16 @@ impl Liveness {
     }
     .await;
     let now = tx.end::<_, DbError>(outcome).await?;
+    // Those that were sent away are on their way back, and no server has heard them.
+    if let Some(contact) = &self.contact
+      && contact.stored(heard, Instant::now())
+    {
+      self.postpone(RETURN_LIMIT);
+    }
     // A host that slept, or a clock that was set: timers have not seen it, and nobody could be heard.
     let before = self.last_turn.replace(now).unwrap_or(now);
     if now.since(before) > self.settings.turn * 3 {
-      self.judge_from = Instant::now() + self.settings.unreachable_after;
+      self.postpone(Duration::ZERO);
     }
     if Instant::now() < self.judge_from {
       return Ok(());

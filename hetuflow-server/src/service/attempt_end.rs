@@ -273,8 +273,9 @@ const RESTART: &str = "restart";
 
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
-const GIVEN_BACK: [&str; 4] = [
+const GIVEN_BACK: [&str; 5] = [
   "not_started(agent_shutdown)",
+  "not_started(disconnected)",
   "not_started(executor_lost)",
   "not_started(executor_shutdown)",
   "not_started(agent_drain)",

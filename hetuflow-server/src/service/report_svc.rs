@@ -59,10 +59,18 @@ pub struct ReportSource {
   pub refused: Arc<RefusedInbox>,
 }
 
-#[derive(Debug)]
+impl ReportSource {
+  /// Whether both are the same connection. Each process of an agent counts its reports anew, so
+  /// that a number means nothing on another one.
+  fn is_same(&self, other: &Self) -> bool {
+    Arc::ptr_eq(&self.acked, &other.acked)
+  }
+}
+
+#[derive(Debug, Default)]
 struct AgentQueue {
-  source: ReportSource,
-  batches: VecDeque<ReportBatch>,
+  /// Where each batch came from: an old connection may still be read beside its successor.
+  batches: VecDeque<(ReportSource, ReportBatch)>,
   bytes: usize,
   busy: bool,
 }
@@ -81,7 +89,7 @@ pub struct ReportSvc {
   room: Notify,
 }
 
-/// What a lane works on: some agents' batches.
+/// What a lane works on: batches of some agents, of one connection each.
 pub(super) type Group = Vec<(ReportSource, Vec<ReportBatch>)>;
 
 impl ReportSvc {
@@ -116,15 +124,9 @@ impl ReportSvc {
       room.await;
     }
     let mut queues = self.queues();
-    let queue = queues.agents.entry(source.agent_id.clone()).or_insert_with(|| AgentQueue {
-      source: source.clone(),
-      batches: VecDeque::new(),
-      bytes: 0,
-      busy: false,
-    });
-    queue.source = source.clone();
+    let queue = queues.agents.entry(source.agent_id.clone()).or_default();
     queue.bytes += batch.bytes;
-    queue.batches.push_back(batch);
+    queue.batches.push_back((source.clone(), batch));
     if !queue.busy && queue.batches.len() == 1 {
       queues.ready.push_back(source.agent_id.clone());
       self.work.notify_one();
@@ -195,17 +197,20 @@ impl ReportSvc {
     while items < GROUP_ITEMS_MAX && bytes < GROUP_BYTES_MAX {
       let Some(agent) = queues.ready.pop_front() else { break };
       let Some(queue) = queues.agents.get_mut(&agent) else { continue };
+      let Some((source, _)) = queue.batches.front() else { continue };
+      let source = source.clone();
       let mut taken = Vec::new();
       while items < GROUP_ITEMS_MAX
         && bytes < GROUP_BYTES_MAX
-        && let Some(batch) = queue.batches.pop_front()
+        && queue.batches.front().is_some_and(|(from, _)| from.is_same(&source))
+        && let Some((_, batch)) = queue.batches.pop_front()
       {
         items += batch.items.len();
         bytes += batch.bytes;
         taken.push(batch);
       }
       queue.busy = true;
-      group.push((queue.source.clone(), taken));
+      group.push((source, taken));
     }
     if group.is_empty() { None } else { Some(group) }
   }

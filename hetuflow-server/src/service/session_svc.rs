@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::attempt_end::{Ends, blank_end, effective_config};
 use super::live_attempts::{LiveAttempt, LiveAttempts};
+use super::returned_claims::take_back;
 use super::{JobCache, Store, SvcError, SvcResult};
 use crate::infra::bmc::agent_bmc::{self, Heartbeat};
 use crate::infra::bmc::event_bmc::{self, Journal};
@@ -217,7 +218,7 @@ impl SessionSvc {
 
   /// Judges the attempts that a returned agent did not name, after its reports are in: a claim
   /// that never reached the same process, or the same journal under the same boot, waits again, and
-  /// so does what only waited beside that journal;
+  /// so does what only waited beside that journal, or ends where somebody asked for that;
   /// anything else is lost.
   ///
   /// # Errors
@@ -236,9 +237,12 @@ impl SessionSvc {
     let mut returned = Vec::new();
     if found.same_epoch || found.same_journal && !found.rebooted {
       let mut tx = self.store.db.begin().await?;
-      let waited = !found.same_epoch;
-      let outcome = self.return_unreceived(&mut tx, &found.unnamed, waited).await;
-      returned = tx.end::<_, DbError>(outcome).await?;
+      let unreceived = (found.unnamed.as_slice(), !found.same_epoch);
+      let outcome = take_back(&mut tx, &self.jobs, unreceived, self.store.db.now()).await;
+      let (rows, ends) = tx.end::<_, DbError>(outcome).await?;
+      self.live.remove(ends.ended_attempts().iter().copied());
+      ends.wake(&self.store);
+      returned = rows;
       self
         .store
         .bus
@@ -251,25 +255,6 @@ impl SessionSvc {
       .copied()
       .collect();
     self.declare_lost(&gone, reason).await.map(drop)
-  }
-
-  async fn return_unreceived(
-    &self,
-    tx: &mut Conn,
-    unnamed: &[(TaskId, i64)],
-    waited: bool,
-  ) -> Result<Vec<HotRow>, DbError> {
-    let now = self.store.db.now();
-    let tasks: Vec<TaskId> = unnamed.iter().map(|(task, _)| *task).collect();
-    let mut rows = hot::lock_rows(tx, &tasks).await?;
-    rows.retain(|row| {
-      (row.status == TaskStatus::Locked || waited && row.status == TaskStatus::Dispatched)
-        && unnamed.contains(&(row.task_id, row.fence.unwrap_or_default()))
-    });
-    let claims: Vec<(TaskId, i64)> =
-      rows.iter().map(|row| (row.task_id, row.fence.unwrap_or_default())).collect();
-    hot::return_claims(tx, &claims, waited, now).await?;
-    Ok(rows)
   }
 
   /// Ends attempts as lost, if their fences still hold; their tasks follow their policy. Returns

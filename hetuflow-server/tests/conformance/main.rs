@@ -23,6 +23,7 @@ mod planner_holds;
 mod planner_missed;
 mod planner_times;
 mod plans;
+mod reports;
 mod secrets;
 mod silence;
 mod tables;
@@ -60,12 +61,17 @@ both_engines! {
   hot_path::marks_name_every_class_and_priority,
   hot_path::tasks_whose_answer_was_lost_are_found_again,
   hand_out::claims_that_nobody_handed_out_wait_again,
+  hand_out::stopped_claims_that_nobody_handed_out_end,
+  reports::processes_of_an_agent_count_for_themselves,
   placement::needs_are_never_oversubscribed,
   placement::liked_agents_come_first_for_a_while,
   silence::unreachable_attempts_are_found,
   silence::attempts_of_agents_that_are_offline_are_not_forgotten,
   silence::a_sign_of_life_beside_a_giving_up,
   silence::a_sign_of_life_beside_a_second_look,
+  silence::a_late_sign_of_life_undoes_no_disconnect,
+  silence::a_sign_of_life_beside_a_disconnect,
+  silence::a_stopped_claim_that_did_not_arrive_ends_at_the_return,
   fleet::given_labels_and_drains_outlive_a_registration,
   fleet::a_drain_ends_once_and_stops_only_what_nobody_stops,
   fleet::a_command_is_sent_once_and_answered_by_its_agent,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hetuflow_core::*;
 use hetuflow_server::infra::bmc::agent_bmc::{self, Heartbeat};
-use hetuflow_server::infra::bmc::hot;
+use hetuflow_server::infra::bmc::hot::{self, StopMark};
+use hetuflow_server::infra::bmc::{task_bmc, task_instance_bmc};
 use hetuflow_server::infra::bus::Bus;
 use hetuflow_server::infra::db::{Conn, DbError, Row1};
 use hetuflow_server::service::{JobCache, LiveAttempts, SessionSvc, Store};
@@ -18,9 +19,14 @@ use crate::tables::agent;
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
 fn sessions(store: &TestStore) -> SessionSvc {
+  sessions_of(store, "s1")
+}
+
+/// The sessions of a server.
+fn sessions_of(store: &TestStore, server: &str) -> SessionSvc {
   let (jobs, live) = (Arc::new(JobCache::default()), Arc::new(LiveAttempts::default()));
   let whole = Store::new(store.db.clone(), Arc::new(Bus::default()));
-  SessionSvc::new(whole, jobs, live, ServerId::new("s1").unwrap(), LOST_AFTER)
+  SessionSvc::new(whole, jobs, live, ServerId::new(server).unwrap(), LOST_AFTER)
 }
 
 /// Commits what a transaction holds back, once this work waits for it.
@@ -61,11 +67,93 @@ fn beat_of(agent: &AgentEntity) -> Heartbeat {
   Heartbeat {
     id: agent.id.clone(),
     agent_epoch: agent.agent_epoch,
+    connection_epoch: agent.connection_epoch,
     status: AgentStatus::Busy,
     statistics: serde_json::json!({}),
     clock_offset_ms: None,
     clock_invalid: false,
   }
+}
+
+/// What an agent says when it comes back with nothing in hand.
+fn return_of(agent: &AgentEntity, agent_epoch: i64) -> AgentRegisterRequest {
+  AgentRegisterRequest {
+    agent_id: agent.id.to_string(),
+    boot_id: agent.boot_id.clone(),
+    journal_id: agent.journal_id.clone(),
+    agent_epoch,
+    ..AgentRegisterRequest::default()
+  }
+}
+
+async fn status_of(store: &TestStore, agent: &AgentId) -> AgentStatus {
+  let mut conn = store.db.read().await.unwrap();
+  agent_bmc::get(&mut conn, agent).await.unwrap().unwrap().status
+}
+
+/// The attempt that an agent has in hand.
+async fn in_hand(store: &TestStore, agent: &AgentId) -> hot::HotRow {
+  let mut conn = store.db.read().await.unwrap();
+  hot::live_of_agent(&mut conn, agent).await.unwrap().remove(0)
+}
+
+/// A sign of life of a connection that has ended is stored late: the next process of the agent is
+/// known to follow the one that is gone, on whichever server it comes back.
+pub async fn a_late_sign_of_life_undoes_no_disconnect(store: &TestStore) {
+  let row = busy_agent(store, AgentStatus::Idle).await;
+  let task = in_hand(store, &row.id).await.task_id;
+  let (here, there) = (sessions(store), sessions_of(store, "s2"));
+  here.disconnected(&row.id, row.connection_epoch).await.unwrap();
+  here.heartbeats(&[beat_of(&row)]).await.unwrap();
+  assert_eq!(status_of(store, &row.id).await, AgentStatus::Disconnecting);
+
+  let request = return_of(&row, row.agent_epoch + 1);
+  let found = there.register(&row.id, &request, true).await.unwrap();
+  assert!(found.same_journal);
+  there.judge_unnamed(&found).await.unwrap();
+  let mut conn = store.db.read().await.unwrap();
+  let read = task_bmc::get(&mut conn, task).await.unwrap().unwrap();
+  drop(conn);
+  assert_eq!(read.status, TaskStatus::Pending, "nobody has started it");
+
+  // Over the next connection it is heard, and over that one alone.
+  let old = AgentEntity { agent_epoch: row.agent_epoch + 1, ..row };
+  here.heartbeats(&[beat_of(&old)]).await.unwrap();
+  assert_eq!(status_of(store, &old.id).await, AgentStatus::Idle);
+  there.heartbeats(&[beat_of(&found.agent)]).await.unwrap();
+  assert_eq!(status_of(store, &old.id).await, AgentStatus::Busy);
+}
+
+/// A disconnect is being stored while a sign of life is.
+pub async fn a_sign_of_life_beside_a_disconnect(store: &TestStore) {
+  let row = busy_agent(store, AgentStatus::Busy).await;
+  let mut tx = store.db.begin().await.unwrap();
+  let status = AgentStatus::Disconnecting;
+  assert!(agent_bmc::set_status(&mut tx, &row.id, row.connection_epoch, status).await.unwrap());
+  let (sessions, beats) = (sessions(store), [beat_of(&row)]);
+  let heard = tokio::spawn(async move { sessions.heartbeats(&beats).await });
+  commit_when_waited_for(store, tx, &heard).await;
+  heard.await.unwrap().unwrap();
+  assert_eq!(status_of(store, &row.id).await, status);
+}
+
+/// A claim was lost on its way, and somebody has asked to stop it before its agent came back.
+pub async fn a_stopped_claim_that_did_not_arrive_ends_at_the_return(store: &TestStore) {
+  let row = busy_agent(store, AgentStatus::Idle).await;
+  let claim = in_hand(store, &row.id).await;
+  let mark = StopMark { kind: "stop".to_owned(), reason: Some("who".to_owned()), grace_ms: None };
+  let mut tx = store.db.begin().await.unwrap();
+  assert!(hot::request_stop(&mut tx, claim.task_id, &mark, Ts::now()).await.unwrap());
+  tx.end::<_, DbError>(Ok(())).await.unwrap();
+  let sessions = sessions(store);
+  let request = return_of(&row, row.agent_epoch);
+  let found = sessions.register(&row.id, &request, true).await.unwrap();
+  sessions.judge_unnamed(&found).await.unwrap();
+  let mut conn = store.db.read().await.unwrap();
+  let task = task_bmc::get(&mut conn, claim.task_id).await.unwrap().unwrap();
+  assert_eq!(task.status, TaskStatus::Cancelled);
+  let attempt = task_instance_bmc::get(&mut conn, claim.instance_id.unwrap()).await.unwrap();
+  assert_eq!(attempt.unwrap().reason.as_deref(), Some("cancelled(who)"));
 }
 
 /// Another server gives an agent up while this one hears it.

@@ -50,6 +50,15 @@ async fn b059_who_may_upgrade() -> Result<()> {
       Socket::open(&url, path, headers).await.err().context(format!("{path}: upgraded"))?;
     ensure!(error.to_string().starts_with(status), "{path} {status}: {error}");
   }
+  // What the address asks for is judged before the upgrade, too.
+  let narrow = json!({ "name": "narrow", "role": "viewer", "namespace_id": "default" });
+  let narrow = house.cluster.api().post_ok("/auth/tokens", &narrow).await?;
+  let narrow = format!("Bearer {}", narrow["secret"].as_str().context("no secret")?);
+  let (mine, theirs) = (format!("{events}?topics=task"), format!("{events}?namespace_id=other"));
+  drop(Socket::open(&url, &mine, &[("authorization", &*narrow)]).await?);
+  let refused = Socket::open(&url, &theirs, &[("authorization", &*narrow)]).await.err();
+  let refused = refused.context("upgraded")?.to_string();
+  ensure!(refused.starts_with("404: "), "{refused}");
   // One that is known among others is enough, and none at all is the plain one.
   let token = agent_token(&house).await?;
   let bearer = format!("Bearer {token}");

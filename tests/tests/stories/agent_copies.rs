@@ -45,9 +45,11 @@ async fn the_newer_copy_wins_and_the_older_one_leaves(engine: Engine) -> Result<
   ensure!(cluster.agent(0).process().log().contains("superseded"), "it says why");
 
   // Only the newer one works, and the older one cannot come back.
-  let payload = json!({ "config": { "script": truth.payload("sleep 2") } });
+  let payload = json!({ "config": { "script": truth.payload("sleep 1234567") } });
   let id = submit(&api, &payload).await?;
   wait_status(&api, &id, &["running"]).await?;
+  wait::until("its start", LIMIT, || async { (truth.starts().ok()?.len() == 1).then_some(()) })
+    .await?;
   cluster.restart_agent(0)?;
   let winner = cluster.agent(0).process().pid();
   // Started again it is the newest: what the other one runs is not its own, and that one leaves.
@@ -58,7 +60,7 @@ async fn the_newer_copy_wins_and_the_older_one_leaves(engine: Engine) -> Result<
   })
   .await?;
   wait::until_ok("nothing of it to be left", LIMIT, || async {
-    let alive = alive(cluster.dir(), "sleep 2");
+    let alive = alive(cluster.dir(), "sleep 1234567");
     if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?}")) }
   })
   .await?;

@@ -89,18 +89,31 @@ async fn a_task_ends_while_its_agent_is_dead(engine: Engine) -> Result<()> {
 async fn a_stopped_agent_leaves_its_tasks_alone(engine: Engine) -> Result<()> {
   let mut cluster = Cluster::builder().engine(engine).agent_settings(KEEP).start().await?;
   let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
-  let body = "for i in $(seq 1 30); do echo line $i; sleep 0.1; done";
-  let id = submit(&api, &json!({ "config": { "script": truth.payload(body) } })).await?;
+  let (gate, lines) = (cluster.dir().join("gate"), cluster.dir().join("lines"));
+  let body = format!(
+    "i=0; until [ -e '{}' ]; do i=$((i+1)); echo line $i; sleep 0.1; done; echo $i > '{}'",
+    gate.display(),
+    lines.display()
+  );
+  let id = submit(&api, &json!({ "config": { "script": truth.payload(&body) } })).await?;
   wait_status(&api, &id, &["running"]).await?;
   let before = cluster.agent(0).executor_pid()?;
   cluster.stop_agent(0)?;
-  ensure!(alive(cluster.dir(), "seq").len() <= 1 && truth.ends()?.is_empty(), "it was stopped");
+  let lives = !alive(cluster.dir(), "script.sh").is_empty();
+  ensure!(lives && truth.ends()?.is_empty(), "it was stopped");
   cluster.restart_agent(0)?;
   cluster.wait_agent(0).await?;
   assert_eq!(cluster.agent(0).executor_pid()?, before, "the same executor");
+  let heard = output(&api, &id, "").await?.len();
+  wait::until("more of its output", LIMIT, || async {
+    (output(&api, &id, "").await.ok()?.len() > heard).then_some(())
+  })
+  .await?;
+  std::fs::write(&gate, "")?;
   let done = wait_status(&api, &id, &["succeeded"]).await?;
   assert_eq!(done["attempt"], 1);
-  ensure!(output(&api, &id, "").await? == counted(30), "the log has holes");
+  let lines: u32 = std::fs::read_to_string(&lines)?.trim().parse()?;
+  ensure!(output(&api, &id, "").await? == counted(lines), "the log has holes");
   assert_eq!(truth.started_twice()?, []);
   // Without work and without an agent the executor leaves by itself.
   cluster.stop_agent(0)?;
@@ -134,7 +147,9 @@ async fn a_cancel_reaches_a_task_whose_agent_was_dead(engine: Engine) -> Result<
 async fn a_killed_executor_is_followed_by_another(engine: Engine) -> Result<()> {
   let mut cluster = Cluster::builder().engine(engine).start().await?;
   let (api, truth) = (cluster.api(), TruthLog::new(cluster.dir().join("truth.log")));
-  let deaf = truth.payload("trap '' PIPE; echo said; sleep 2");
+  let gate = cluster.dir().join("gate");
+  let hold = format!("until [ -e '{}' ]; do sleep 0.1; done", gate.display());
+  let deaf = truth.payload(&format!("trap '' PIPE; echo said; {hold}"));
   let lives = submit(&api, &json!({ "config": { "script": deaf } })).await?;
   let stays = submit(&api, &json!({ "config": { "command": "sleep 1234567" } })).await?;
   let gone = submit(&api, &json!({ "config": { "command": "sleep 7654321" } })).await?;
@@ -151,6 +166,7 @@ async fn a_killed_executor_is_followed_by_another(engine: Engine) -> Result<()> 
   cluster.agent(0).kill9_executor()?;
   let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?).expect("a pid");
   rustix::process::kill_process(pid, Signal::KILL)?;
+  std::fs::write(&gate, "")?;
 
   for id in [&lives, &gone] {
     let task = wait_status(&api, id, &["failed"]).await?;
@@ -172,15 +188,17 @@ async fn a_killed_executor_is_followed_by_another(engine: Engine) -> Result<()> 
 }
 
 async fn attempts_pid(api: &hetuflow_tests::api::Api, id: &str) -> Result<i64> {
-  let task = task(api, id).await?;
-  let instance = text(&task, "instance_id")?;
-  let found = std::fs::read_dir("/proc")?.flatten().find_map(|entry| {
-    let environ = std::fs::read(entry.path().join("environ")).ok()?;
-    let mark = format!("HETUFLOW_INSTANCE_ID={instance}");
-    let marked = environ.split(|byte| *byte == 0).any(|word| word == mark.as_bytes());
-    marked.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
-  });
-  found.ok_or_else(|| anyhow::anyhow!("no process of {task}"))
+  let instance = text(&task(api, id).await?, "instance_id")?;
+  let mark = format!("HETUFLOW_INSTANCE_ID={instance}");
+  // While a process becomes another program it shows no environment.
+  wait::until("the process of the attempt", LIMIT, || async {
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+      let environ = std::fs::read(entry.path().join("environ")).ok()?;
+      let marked = environ.split(|byte| *byte == 0).any(|word| word == mark.as_bytes());
+      marked.then(|| entry.file_name().to_str()?.parse::<i64>().ok()).flatten()
+    })
+  })
+  .await
 }
 
 /// What the dead agent had only been handed waits again, and runs once.

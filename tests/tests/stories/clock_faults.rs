@@ -76,7 +76,9 @@ async fn one_server_with_a_wrong_clock() -> Result<()> {
   clocks.set_wall(600)?;
   let builder =
     Cluster::builder().postgres().servers(2).agents(2).server_through(0, clocks.words());
-  let builder = builder.server_settings(QUICK).agent_settings(QUICK_AGENT);
+  // A clock that is ten minutes off makes more silence than this; a busy machine does not.
+  let settings = QUICK.replace("'1500ms'", "'15s'");
+  let builder = builder.server_settings(&settings).agent_settings(QUICK_AGENT);
   let cluster = builder.start().await?;
   let truth = TruthLog::new(cluster.dir().join("truth.log"));
   let apis = [cluster.api_of(0), cluster.api_of(1)];
@@ -162,8 +164,8 @@ async fn a_time_limit_through_a_step_of_the_clock() -> Result<()> {
   .await?;
   for (id, secs) in &ids {
     let ran = last_beat(id)? - started_at(&truth, id)?.as_microsecond();
-    // A beat is 50 ms; the machine may be busy, but not by a second of an hour.
-    ensure!((ran - secs * 1_000_000).abs() < 1_000_000, "{secs} s took {ran} µs");
+    // A beat is 50 ms; the machine may be busy, but not by a part of an hour.
+    ensure!((ran - secs * 1_000_000).abs() < 5_000_000, "{secs} s took {ran} µs");
   }
   host.heal()?;
   wait_online(&api, "agent-0").await?;

@@ -125,7 +125,9 @@ async fn every_form_parses_also_on_errors(engine: Engine) -> Result<()> {
 
 async fn output_is_picked_and_merged(engine: Engine) -> Result<()> {
   let cluster = Cluster::builder().engine(engine).slots(4).start().await?;
-  let script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 0.2; echo 'WARN low' >&2; sleep 0.2; echo end";
+  // Between two pipes the order is that in which they are read: there is time for that.
+  let script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 1; echo 'WARN low' >&2; \
+    sleep 1; echo end";
   let id = well(&cluster, &["run", "--cmd", script, "-o", "jsonpath=$.id"]).await?;
   well(&cluster, &["wait", &id, "-o", "none"]).await?;
   for (flags, wanted) in [

@@ -153,7 +153,8 @@ async fn a_run_goes_beside_an_earlier_one(engine: Engine) -> Result<()> {
   until_listed(&cluster, &second, "blocked by an earlier run").await?;
   well(&cluster, &["task", "force", &second, "--reason", "both are needed"]).await?;
   wait_status(&api, &second, &["running"]).await?;
-  assert_eq!(truth.starts()?.len(), 2);
+  wait::until("both starts", LIMIT, || async { (truth.starts().ok()?.len() == 2).then_some(()) })
+    .await?;
   // The next one waits for both.
   let third = trigger("sync").await?;
   assert_eq!(task(&api, &third).await?["status"], "blocked");

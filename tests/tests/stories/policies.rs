@@ -129,7 +129,7 @@ async fn a_whole_time_bounds_all_attempts(engine: Engine) -> Result<()> {
   // The second attempt is ended when the time of both is over.
   let mut config =
     retrying("sleep 0.5; [ $HETUFLOW_ATTEMPT -gt 1 ] && sleep 600; exit 1", json!({}));
-  config["total_timeout_secs"] = json!(2);
+  config["total_timeout_secs"] = json!(6);
   let id = submit(&api, &json!({ "config": config })).await?;
   let task = wait_status(&api, &id, &["failed"]).await?;
   let tries = attempts(&api, &id).await?;

@@ -153,10 +153,12 @@ async fn a_task_gets_its_secrets_and_nobody_else_does(engine: Engine) -> Result<
 /// again, with the value of that time.
 async fn a_start_with_secrets_that_waits_is_in_no_journal(engine: Engine) -> Result<()> {
   let builder = Cluster::builder().engine(engine).agent_settings(LOUD).slots(1);
-  let mut cluster = builder.server_settings(LOUD_SERVER).start().await?;
+  // Early enough for both to be killed before the instant, also on a busy machine.
+  let settings = format!("{LOUD_SERVER}\n[scheduler]\nearly_dispatch = '30s'");
+  let mut cluster = builder.server_settings(&settings).start().await?;
   set(&cluster, "db_password", CANARY).await?;
   let api = cluster.api();
-  let at = jiff::Timestamp::now() + std::time::Duration::from_secs(4);
+  let at = jiff::Timestamp::now() + std::time::Duration::from_secs(20);
   let config = json!({ "command": "wc -c < $HETUFLOW_SECRETS_DIR/db_password",
     "secrets": ["db_password"] });
   let body = json!({ "config": config, "scheduled_at": at.to_string() });
@@ -179,11 +181,12 @@ async fn a_killed_executor_leaves_no_secrets_behind(engine: Engine) -> Result<()
   let mut cluster = cluster(engine).await?;
   set(&cluster, "db_password", CANARY).await?;
   let api = cluster.api();
-  let command = "trap '' PIPE; echo $HETUFLOW_SECRETS_DIR; sleep 2; test -f \
-    $HETUFLOW_SECRETS_DIR/db_password && touch \"$STILL\"";
-  let still = cluster.dir().join("still.there");
+  let command = "trap '' PIPE; echo $HETUFLOW_SECRETS_DIR; \
+    until [ -e \"$GATE\" ]; do sleep 0.1; done; \
+    test -f $HETUFLOW_SECRETS_DIR/db_password && touch \"$STILL\"";
+  let (gate, still) = (cluster.dir().join("gate"), cluster.dir().join("still.there"));
   let config = json!({ "command": command, "secrets": ["db_password"] });
-  let body = json!({ "config": config, "environment": { "STILL": still } });
+  let body = json!({ "config": config, "environment": { "STILL": still, "GATE": gate } });
   let id = submit(&api, &body).await?;
   wait_status(&api, &id, &["running"]).await?;
   let dir = wait::until("the folder's name", LIMIT, || async {
@@ -193,6 +196,7 @@ async fn a_killed_executor_leaves_no_secrets_behind(engine: Engine) -> Result<()
   .await?;
   ensure!(dir.join("db_password").exists(), "{}", dir.display());
   cluster.agent(0).kill9_executor()?;
+  std::fs::write(&gate, "")?;
   wait_status(&api, &id, &["failed"]).await?;
   ensure!(still.exists(), "it has kept its secrets to its end");
   wait::until("the folder to be gone", LIMIT, || async { (!dir.exists()).then_some(()) }).await?;

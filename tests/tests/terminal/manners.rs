@@ -11,6 +11,21 @@ use serde_json::json;
 
 use crate::stage::{LIMIT, Stage};
 
+/// Waits until all keys so far were taken: a new size is heard of after them, and is answered with
+/// a whole picture. In the end the terminal has its 24 rows of 80 columns again.
+async fn taken(terminal: &Terminal) -> Result<()> {
+  for rows in [25, 24] {
+    let from = usize::try_from(terminal.count())?;
+    terminal.resize(rows, 80).await?;
+    wait::until("a whole picture", LIMIT, || async {
+      let bytes = terminal.bytes_from(from);
+      bytes.windows(4).any(|part| part == b"\x1b[2J").then_some(())
+    })
+    .await?;
+  }
+  Ok(())
+}
+
 #[tokio::test]
 async fn the_terminal_is_given_back() -> Result<()> {
   let stage = Stage::new().await?;
@@ -50,14 +65,16 @@ async fn a_panic_gives_the_terminal_back_and_leaves_a_report() -> Result<()> {
   let recipe = stage.ctl(&["tui"])?.environment("HETUFLOW_TUI_PANIC_AFTER_MS", "1500");
   let mut terminal = Terminal::spawn(&recipe)?;
   let before = terminal.settings()?;
-  terminal.wait_text("LIVE", LIMIT).await?;
+  // How far it has come by then is not asked: that it has taken the terminal is seen below.
   let status = terminal.wait_end(LIMIT).await?;
   ensure!(!status.success(), "a panic is no success: {status}");
   terminal.wait_text("hetuflowctl tui broke", LIMIT).await?;
   ensure!(!terminal.is_full_screen(), "the shell has no screen");
   assert_eq!(terminal.settings()?, before);
   let bytes = String::from_utf8_lossy(&terminal.bytes_from(0)).into_owned();
-  for needed in ["\x1b[?25h", "\x1b[?1049l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?1000l"] {
+  let taken = ["\x1b[?1049h", "\x1b[?2004h", "\x1b[?1004h", "\x1b[?1000h"];
+  let given_back = ["\x1b[?25h", "\x1b[?1049l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?1000l"];
+  for needed in taken.into_iter().chain(given_back) {
     ensure!(bytes.contains(needed), "{needed:?} is missing");
   }
   let report = stage.dir().join(".local/state/hetuflow/tui-panic.txt");
@@ -90,9 +107,11 @@ async fn what_is_recorded_is_played_again() -> Result<()> {
 async fn escape_never_quits_and_the_mouse_opens() -> Result<()> {
   let stage = Stage::new().await?;
   let terminal = stage.tui(&[]).await?;
-  // What comes next, be it the clock's, comes after the Esc was taken as a key of its own.
-  terminal.answered_keys("\x1b", LIMIT).await?;
-  terminal.answered_keys("\x1b", LIMIT).await?;
+  // What follows an Esc at once would make another key of it.
+  for _ in 0..2 {
+    terminal.keys("\x1b").await?;
+    taken(&terminal).await?;
+  }
   // The tab of the tasks, then the second row, then once more to open it.
   terminal.keys("\x1b[<0;13;2M\x1b[<0;13;2m").await?;
   terminal.wait_text("[2 Tasks]", LIMIT).await?;
@@ -164,29 +183,29 @@ async fn two_hundred_sizes() -> Result<()> {
 #[tokio::test]
 async fn no_key_changes_anything_unasked() -> Result<()> {
   let stage = Stage::new().await?;
-  let mut terminal = stage.tui(&[]).await?;
+  let terminal = stage.tui(&[]).await?;
   // Leaving is no change, and a stopped program could not be asked any further.
   let keys: Vec<u8> = (0x20..0x7f).chain(1..0x1a).filter(|key| !matches!(key, b'q' | 3)).collect();
   for screen in [b'1', b'2', b'3', b'5', b'6', b'7'] {
     terminal.keys([screen]).await?;
+    taken(&terminal).await?;
     for key in &keys {
-      tokio::time::sleep(Duration::from_millis(2)).await;
       let before = terminal.screen();
       terminal.keys([*key]).await?;
-      tokio::time::sleep(Duration::from_millis(8)).await;
+      // A dialog that is not seen here would stay open, and the next key could be its yes.
+      taken(&terminal).await?;
       if terminal.screen() == before {
         continue;
       }
       // Something has opened, or another screen has come: Esc closes the one and leaves the other.
       terminal.keys("\x1b").await?;
-      tokio::time::sleep(Duration::from_millis(8)).await;
-      if !terminal.is_full_screen() {
-        terminal.wait_end(LIMIT).await?;
-        terminal = stage.tui(&[]).await?;
-      }
+      taken(&terminal).await?;
       terminal.keys([screen]).await?;
+      taken(&terminal).await?;
     }
   }
+  // What was sent by then has arrived a moment later.
+  tokio::time::sleep(Duration::from_millis(200)).await;
   let asked = stage.feed.changes_asked();
   ensure!(asked.is_empty(), "unasked changes: {asked:?}");
   Ok(())

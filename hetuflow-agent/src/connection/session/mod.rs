@@ -16,6 +16,7 @@ use super::clock_offset::{ClockOffset, Exchange, ServerClock, point};
 use super::dial::{Dialled, Socket};
 use super::frames::{BATCH_ITEMS_MAX, batch, message};
 use super::inbox::{Heard, Inbox};
+use super::life::Life;
 use super::link::Link;
 use super::outbox::Next;
 use super::register::{capabilities_update, farewell, heartbeat, registration};
@@ -63,7 +64,7 @@ struct Session<'a> {
   offset: ClockOffset,
   interval: Duration,
   heartbeats: u32,
-  last_life: Instant,
+  life: &'a Life,
   granted: Option<Granted>,
   repeat_grant: bool,
   renew: bool,
@@ -87,8 +88,9 @@ pub async fn live(link: &mut Link, dialled: Dialled) -> End {
   let (sink, stream) = dialled.socket.split();
   let (sender, heard) = mpsc::unbounded_channel();
   let (tell, clock) = (std::sync::Arc::clone(&link.tell), std::sync::Arc::clone(&link.clock));
-  let inbox =
-    Inbox { stream, tell: &tell, heard: sender, clock: clock.as_ref(), connection_epoch: epoch };
+  let life = Life::new();
+  let (clock, life) = (clock.as_ref(), &life);
+  let inbox = Inbox { stream, tell: &tell, heard: sender, clock, connection_epoch: epoch, life };
   let interval = link.settings.heartbeat_interval;
   let session = Session {
     link,
@@ -99,22 +101,24 @@ pub async fn live(link: &mut Link, dialled: Dialled) -> End {
     offset: ClockOffset::default(),
     interval,
     heartbeats: 0,
-    last_life: Instant::now(),
+    life,
     granted: None,
     repeat_grant: false,
     renew: false,
   };
   // Reading goes on while a write waits, or two full buffers would wait for each other.
-  let ((), end) = {
-    let reading = inbox.read();
-    let writing = session.run();
-    tokio::pin!(reading, writing);
+  let (reading, writing) = (inbox.read(), session.run());
+  tokio::pin!(reading, writing);
+  let mut reads = true;
+  loop {
     tokio::select! {
-      end = &mut writing => ((), end),
-      () = &mut reading => ((), writing.await),
+      end = &mut writing => return end,
+      () = &mut reading, if reads => reads = false,
+      silence = life.end() => {
+        return End::Lost(format!("the server was silent for {silence:?}"));
+      }
     }
-  };
-  end
+  }
 }
 
 impl Session<'_> {
@@ -136,6 +140,7 @@ impl Session<'_> {
     let mut running = running.await.map_err(|_| End::Left)?;
     self.take_reports();
     running.extend(self.link.outbox.untold_ends());
+    let sent_us = self.link.clock.steady_us();
     let first = registration(&self.link.introduction, self.epoch, running, self.zstd);
     if let Some(first) = first {
       self.sink.send(first).await.map_err(lost)?;
@@ -157,6 +162,8 @@ impl Session<'_> {
       self.interval = interval.clamp(Duration::from_millis(100), Duration::from_secs(300));
     }
     (self.link.tell)(Told::Settings(answer.config));
+    // A registration is a sign of life as good as any.
+    (self.link.tell)(Told::Contact(sent_us));
     (self.link.tell)(Told::Reconcile(answer.reconcile));
     Ok(())
   }
@@ -168,7 +175,7 @@ impl Session<'_> {
         Heard::Closed(Some(CLOSE_SUPERSEDED), reason) => return Err(End::Superseded(reason)),
         Heard::Closed(Some(CLOSE_PROTOCOL), reason) => return Err(End::Refused(reason)),
         Heard::Closed(_, reason) => return Err(End::Lost(reason)),
-        _ => self.last_life = Instant::now(),
+        _ => {}
       }
     }
     Err(End::Lost("the socket is gone".to_owned()))
@@ -178,7 +185,7 @@ impl Session<'_> {
   async fn serve(&mut self) -> Result<End, tokio_tungstenite::tungstenite::Error> {
     let mut beat = interval(EARLY_INTERVAL);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    self.last_life = Instant::now();
+    self.life.expect(self.interval.max(EARLY_INTERVAL * 10) * SILENT_INTERVALS);
     let leave = self.link.leave.clone();
     let mut leaving_until = None;
     let mut reports = Vec::with_capacity(TURN);
@@ -211,12 +218,6 @@ impl Session<'_> {
         self.take_report(report).await?;
       }
       if beats {
-        if self.last_life.elapsed() > self.interval.max(EARLY_INTERVAL * 10) * SILENT_INTERVALS {
-          return Ok(End::Lost(format!(
-            "the server was silent for {:?}",
-            self.last_life.elapsed()
-          )));
-        }
         self.beat(&mut beat).await?;
       }
       while let Ok(heard) = self.heard.try_recv() {
@@ -288,9 +289,7 @@ impl Session<'_> {
     &mut self,
     heard: Heard,
   ) -> Result<Option<End>, tokio_tungstenite::tungstenite::Error> {
-    self.last_life = Instant::now();
     match heard {
-      Heard::Life => {}
       Heard::Acked(seq) => {
         if !self.link.outbox.ack(seq, Instant::now()) {
           tracing::warn!(seq, "the server has acked reports that were never sent");
@@ -325,7 +324,12 @@ impl Session<'_> {
       Heard::Answer(answer) => self.sink.feed(answer).await?,
       Heard::Registered(_) => tracing::debug!("a second answer to the registration is ignored"),
       // Whether it is for good is told when we ask again.
-      Heard::Closed(_, reason) => return Ok(Some(End::Lost(reason))),
+      Heard::Closed(code, reason) => {
+        if code == Some(CLOSE_SUPERSEDED) {
+          (self.link.tell)(Told::Doubt);
+        }
+        return Ok(Some(End::Lost(reason)));
+      }
     }
     Ok(None)
   }

@@ -5,7 +5,8 @@ use hetuflow_core::TaskInstanceId;
 use super::Desk;
 use super::kept::Told;
 use crate::executor::journal::{Entry, Stage};
-use crate::executor::{Cause, Ended, Held, HeldPhase, Hold, Identity, SteadyClock, orphan};
+use crate::executor::orphan::{self, Orphan};
+use crate::executor::{Cause, Ended, Held, HeldPhase, Hold, SteadyClock};
 
 impl Desk {
   /// Puts back what the journal knows. What was started and whose end nobody saw is looked for.
@@ -14,9 +15,9 @@ impl Desk {
     entries: Vec<Entry>,
     same_boot: bool,
     clock: SteadyClock,
-  ) -> Vec<(Identity, orphan::Found)> {
+  ) -> Vec<Orphan> {
     let mut orphans = Vec::new();
-    for Entry { identity, stage, stop } in entries {
+    for Entry { identity, stage, stop, pauses } in entries {
       let id = identity.instance_id;
       let phase = match stage {
         // It may have been started just before the host died, with a record that was not on the
@@ -47,16 +48,16 @@ impl Desk {
             orphan::Found::Alive { pid, at_us, .. } => HeldPhase::Running {
               pid: u32::try_from(pid.as_raw_nonzero().get()).ok(),
               at_us: *at_us,
-              paused: false,
+              paused: pauses.is_frozen(),
             },
             orphan::Found::Gone | orphan::Found::Unsure => HeldPhase::Starting,
           };
-          orphans.push((identity, found));
+          orphans.push(Orphan { identity, found, pauses });
           phase
         }
         Stage::Started { pid, ticks, at_us } => {
-          orphans.push((identity, orphan::look(pid, ticks, at_us)));
-          HeldPhase::Running { pid: u32::try_from(pid).ok(), at_us, paused: false }
+          orphans.push(Orphan { identity, found: orphan::look(pid, ticks, at_us), pauses });
+          HeldPhase::Running { pid: u32::try_from(pid).ok(), at_us, paused: pauses.is_frozen() }
         }
       };
       self.held.insert(id, Held { identity, phase, stop });

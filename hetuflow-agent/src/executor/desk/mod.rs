@@ -33,8 +33,8 @@ use super::place::Taken;
 use super::room::{Parts, output_memory};
 use super::specs::HeardSpecs;
 use super::{
-  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, artifacts,
-  boot_id, folder,
+  Command, Event, Executor, Held, HeldPhase, Place, PlaceError, Start, SteadyClock, StopOrder,
+  artifacts, boot_id, folder,
 };
 
 /// Events handled in one turn.
@@ -164,12 +164,17 @@ impl Desk {
     };
     let found = desk.remember(entries, same_boot, clock);
     let settings = &first.hello.surroundings.settings;
-    let living: HashSet<_> = found.iter().map(|(identity, _)| identity.instance_id).collect();
+    let living: HashSet<_> = found.iter().map(|one| one.identity.instance_id).collect();
     folder::clear(settings, &living);
     artifacts::clear_parts(&settings.artifact_dir);
     artifacts::clear_records(&settings.artifact_dir, |id| living.contains(&id));
-    for (identity, found) in found {
-      desk.executor.adopt(identity, found);
+    for orphan in found {
+      let id = orphan.identity.instance_id;
+      desk.executor.adopt(orphan);
+      // A stop that was under way goes on: who had begun it may be gone for good.
+      if let Some(why) = desk.held.get(&id).and_then(|held| held.stop.clone()) {
+        desk.executor.obey(Command::Stop(id, StopOrder { why: Some(why), ..StopOrder::default() }));
+      }
     }
     desk.come(first);
     desk
@@ -294,6 +299,7 @@ impl Desk {
         if let Some(Held { phase: HeldPhase::Running { paused, .. }, .. }) = held {
           *paused = frozen;
         }
+        self.journal.frozen(instance_id, frozen, at_us);
         self.say(&FromExecutor::Frozen { instance_id, frozen, at_us });
       }
       Event::Progress { instance_id, progress, at_us } => {

@@ -37,7 +37,15 @@ impl Desk {
         let phase = HeldPhase::Starting;
         self.held.insert(identity.instance_id, Held { identity, phase, stop: None });
         if self.stopping {
-          return self.refuse(identity.instance_id);
+          let why = ("executor_shutdown", "the executor was asked to end");
+          return self.refuse(identity.instance_id, why);
+        }
+        let silent_us = self.clock.now_us() - self.contact_us;
+        if identity.stop_after_us.is_some_and(|limit| silent_us >= limit) {
+          // It may live elsewhere by now.
+          let why =
+            ("disconnected", "no server was in reach for as long as it may run without one");
+          return self.refuse(identity.instance_id, why);
         }
         if identity.stop_after_us.is_some() {
           self.journal.contact(self.contact_us);
@@ -101,12 +109,10 @@ impl Desk {
     self.executor.obey(command);
   }
 
-  /// Ends an attempt that has come too late to be started.
-  fn refuse(&mut self, instance_id: TaskInstanceId) {
-    let cause = Cause::NotStarted {
-      reason: "not_started(executor_shutdown)".to_owned(),
-      message: "the executor was asked to end".to_owned(),
-    };
+  /// Ends an attempt that must not be started; a word and a sentence say why.
+  fn refuse(&mut self, instance_id: TaskInstanceId, (reason, message): (&str, &str)) {
+    let cause =
+      Cause::NotStarted { reason: format!("not_started({reason})"), message: message.to_owned() };
     let ended = Ended::new(instance_id, cause, self.clock.now_us());
     if let Some(held) = self.held.get_mut(&instance_id) {
       held.phase = HeldPhase::Ended { pid: None, started_us: None };

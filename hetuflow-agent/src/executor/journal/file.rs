@@ -128,11 +128,7 @@ impl JournalFile {
     let _gone = std::fs::remove_file(folder.join(NEXT_NAME));
   }
 
-  fn make(
-    path: &Path,
-    generation: u64,
-    records: impl Iterator<Item = Record>,
-  ) -> io::Result<Self> {
+  fn make(path: &Path, generation: u64, records: impl Iterator<Item = Record>) -> io::Result<Self> {
     let mut scratch = Vec::with_capacity(4096);
     for record in records {
       record.put(&mut scratch)?;

@@ -11,6 +11,8 @@ mod record;
 mod renewal;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::start as a_start;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use hetuflow_core::TaskInstanceId;
 
-use super::{Ended, Identity, Start, StopWhy};
+use super::{Ended, Identity, Pauses, Start, StopWhy};
 use file::JournalFile;
 use record::Record;
 
@@ -66,6 +68,8 @@ pub struct Entry {
   pub stage: Stage,
   /// It was asked to end.
   pub stop: Option<StopWhy>,
+  /// It was frozen.
+  pub pauses: Pauses,
 }
 
 /// What a journal remembers from before.
@@ -245,6 +249,15 @@ impl Journal {
     self.note(Record::Stopping { instance_id, why: why.clone() });
   }
 
+  /// An attempt was frozen or thawed.
+  pub fn frozen(&self, instance_id: TaskInstanceId, frozen: bool, at_us: i64) {
+    let known = self.state().entries.get(&instance_id).map(|entry| entry.pauses);
+    if let Some(mut pauses) = known {
+      pauses.note(at_us, frozen);
+      self.note(Record::Frozen { instance_id, pauses });
+    }
+  }
+
   /// A server was in reach at `at_us`.
   pub fn contact(&self, at_us: i64) {
     if self.state().contact_us.is_none_or(|known| known < at_us) {
@@ -369,6 +382,11 @@ impl State {
           entry.stop.get_or_insert(why);
         }
       }
+      Record::Frozen { instance_id, pauses } => {
+        if let Some(entry) = self.entries.get_mut(&instance_id) {
+          entry.pauses = pauses;
+        }
+      }
       Record::Contact { at_us } => {
         self.contact_us = Some(self.contact_us.map_or(at_us, |known| known.max(at_us)));
       }
@@ -395,7 +413,8 @@ impl State {
 
   fn put(&mut self, identity: Identity, stage: Stage) {
     let stop = self.entries.remove(&identity.instance_id).and_then(|entry| entry.stop);
-    self.entries.insert(identity.instance_id, Entry { identity, stage, stop });
+    let entry = Entry { identity, stage, stop, pauses: Pauses::default() };
+    self.entries.insert(identity.instance_id, entry);
   }
 
   fn remember(&mut self, instance_id: TaskInstanceId) {
@@ -433,6 +452,9 @@ impl Entry {
         [Some(starting), started, Some(exited)].into_iter().flatten().collect()
       }
     };
+    if self.pauses != Pauses::default() {
+      records.push(Record::Frozen { instance_id, pauses: self.pauses });
+    }
     if let Some(why) = &self.stop {
       records.push(Record::Stopping { instance_id, why: why.clone() });
     }
@@ -448,6 +470,6 @@ impl Entry {
       }
       Stage::Exited { ended, started } => Stage::Exited { ended: ended.clone(), started: *started },
     };
-    Self { identity: self.identity, stage, stop: self.stop.clone() }
+    Self { identity: self.identity, stage, stop: self.stop.clone(), pauses: self.pauses }
   }
 }

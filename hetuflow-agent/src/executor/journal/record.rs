@@ -3,7 +3,7 @@
 use hetuflow_core::TaskInstanceId;
 use serde::{Deserialize, Serialize};
 
-use crate::executor::{Ended, Identity, StopWhy};
+use crate::executor::{Ended, Identity, Pauses, StopWhy};
 
 /// Length and checksum in front of each record.
 const HEAD_BYTES: usize = 8;
@@ -56,6 +56,13 @@ pub enum Record {
     instance_id: TaskInstanceId,
     /// Why.
     why: StopWhy,
+  },
+  /// It was frozen or thawed.
+  Frozen {
+    /// Which.
+    instance_id: TaskInstanceId,
+    /// How it stands since.
+    pauses: Pauses,
   },
   /// A server was in reach.
   Contact {

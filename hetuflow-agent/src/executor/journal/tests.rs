@@ -10,7 +10,7 @@ use super::*;
 
 const BOOT: &str = "boot-1";
 
-fn start() -> Start {
+pub fn start() -> Start {
   let task = TaskHead {
     id: TaskId::generate(),
     spec: 0,
@@ -295,8 +295,7 @@ fn many_start_while_it_is_written_anew_again_and_again() {
         journal.tidy();
       }
     });
-    let kept: Vec<_> =
-      starters.into_iter().flat_map(|one| one.join().expect("no panic")).collect();
+    let kept: Vec<_> = starters.into_iter().flat_map(|one| one.join().expect("no panic")).collect();
     running.store(false, std::sync::atomic::Ordering::Relaxed);
     tidier.join().expect("no panic");
     kept

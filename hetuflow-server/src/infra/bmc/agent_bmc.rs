@@ -167,6 +167,8 @@ pub struct Heartbeat {
   pub id: AgentId,
   /// The epoch that it speaks for.
   pub agent_epoch: i64,
+  /// The connection that it came over.
+  pub connection_epoch: i64,
   /// What it is doing.
   pub status: AgentStatus,
   /// Load and health.
@@ -177,7 +179,7 @@ pub struct Heartbeat {
   pub clock_invalid: bool,
 }
 
-/// Notes a sign of life, if the agent is still in this epoch.
+/// Notes a sign of life, if the agent is still in this epoch and on this connection.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -195,7 +197,10 @@ pub async fn heartbeat(
     .value("server_id", text(server))
     .value("last_heartbeat_at", ts(now))
     .and_where(is("id", text(&beat.id)))
-    .and_where(is("agent_epoch", Value::BigInt(Some(beat.agent_epoch))));
+    .and_where(is("agent_epoch", Value::BigInt(Some(beat.agent_epoch))))
+    .and_where(is("connection_epoch", Value::BigInt(Some(beat.connection_epoch))))
+    // The connection has ended since: what came over it before undoes nothing.
+    .and_where(Expr::col("status").ne(text(AgentStatus::Disconnecting)));
   if let Some(offset) = beat.clock_offset_ms {
     update.value("clock_offset_ms", offset);
   }

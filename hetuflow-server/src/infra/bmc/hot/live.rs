@@ -156,7 +156,8 @@ pub struct OpenClaim {
   pub fence: i64,
 }
 
-/// Claims that a server made between two instants and whose agents have not said a word since.
+/// Claims that a server made between two instants and whose agents have not said a word since, also
+/// where somebody has asked for a stop.
 ///
 /// # Errors
 /// Any [`DbError`].
@@ -166,7 +167,8 @@ pub async fn open_claims(
   (from, until): (Ts, Ts),
 ) -> Result<Vec<OpenClaim>, DbError> {
   let sql = "select task_id, instance_id, fence from sched_task_hot \
-    where status = 'locked' and server_id = $1 and locked_at >= $2 and locked_at < $3 \
+    where (status = 'locked' or (status = 'cancelling' and started_at is null)) \
+      and server_id = $1 and locked_at >= $2 and locked_at < $3 \
       and instance_id is not null order by task_id limit 10000";
   conn.fetch_sql(sql, vec![text(server), ts(from), ts(until)]).await
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -77,6 +77,8 @@ impl Place {
       _ => {}
     }
     let listener = self.by_short_name(|path| UnixListener::bind(path)).map_err(failed)?;
+    let own = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(self.folder.join(SOCKET), own).map_err(failed)?;
     Ok(Taken { listener, _lock: lock })
   }
 

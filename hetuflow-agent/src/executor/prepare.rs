@@ -16,7 +16,7 @@ use super::inputs;
 use super::result_file::ResultFile;
 use super::run_as::account;
 use super::{BaseEnvironment, Cause, ExecutorSettings, Start, effective};
-use crate::process::{Account, Launch, SpawnError, find_program, is_exhausted};
+use crate::process::{Account, Launch, SpawnError, find_program, is_disk, is_exhausted};
 
 /// Names the file in which a task leaves its results.
 const RESULT_VARIABLE: &str = "HETUFLOW_OUTPUT";
@@ -293,7 +293,19 @@ pub fn refused(message: impl Into<String>) -> Cause {
 /// What must be on the disk before a start cannot be written.
 pub fn cannot_write(what: &str, error: &io::Error) -> Cause {
   let words = format!("{what}: {error}");
-  if is_exhausted(error) { no_capacity(words) } else { refused(words) }
+  match error {
+    error if is_exhausted(error) => no_capacity(words),
+    error if is_disk(error) => no_disk(words),
+    _ => refused(words),
+  }
+}
+
+/// A disk of this host does not take what a start has to write: somebody else's may, or this one later.
+fn no_disk(words: impl std::fmt::Display) -> Cause {
+  Cause::NotStarted {
+    reason: "not_started(disk)".to_owned(),
+    message: format!("a disk of this host is full, read-only or failing: {words}"),
+  }
 }
 
 /// This host has no room for another process, whichever; somebody else may have, or it later.
@@ -309,6 +321,10 @@ pub fn spawn_failed(error: &SpawnError) -> Cause {
   if is_exhausted(&error.source) {
     let name = error.errno_name();
     return no_capacity(format!("{name} for {}: {}", error.path, error.source));
+  }
+  if is_disk(&error.source) {
+    let name = error.errno_name();
+    return no_disk(format!("{name} for {}: {}", error.path, error.source));
   }
   Cause::NotStarted {
     reason: format!("spawn_failed({}, {})", error.errno_name(), error.path),

@@ -40,6 +40,6 @@ pub use orphans::Orphans;
 pub use pipe::{Pipe, ReadOutcome, ReadyPipe};
 pub use spawned::{Exit, Process, Ready, Spawned};
 pub use start_code::let_start_code_go;
-pub use unix::{Launch, SpawnError, find_program, is_exhausted, spawn};
+pub use unix::{Launch, SpawnError, find_program, is_disk, is_exhausted, spawn};
 pub use usage::Usage;
 pub use watch::watch;

@@ -74,6 +74,9 @@ impl SpawnError {
       (E::LOOP, "ELOOP"),
       (E::NAMETOOLONG, "ENAMETOOLONG"),
       (E::NOSPC, "ENOSPC"),
+      (E::DQUOT, "EDQUOT"),
+      (E::ROFS, "EROFS"),
+      (E::IO, "EIO"),
       (E::INVAL, "EINVAL"),
     ];
     let name = known.iter().find(|(errno, _)| errno.raw_os_error() == number);
@@ -87,6 +90,13 @@ pub fn is_exhausted(error: &io::Error) -> bool {
   use rustix::io::Errno as E;
   let exhausted = [E::MFILE, E::NFILE, E::AGAIN, E::NOMEM].map(E::raw_os_error);
   error.raw_os_error().is_some_and(|number| exhausted.contains(&number))
+}
+
+/// Whether a disk of this host is full, cannot be written, or fails.
+pub fn is_disk(error: &io::Error) -> bool {
+  use rustix::io::Errno as E;
+  let disk = [E::NOSPC, E::DQUOT, E::ROFS, E::IO].map(E::raw_os_error);
+  error.raw_os_error().is_some_and(|number| disk.contains(&number))
 }
 
 /// Finds a program as a shell would: names with a slash are paths, others are searched in `path`.

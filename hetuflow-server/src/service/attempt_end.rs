@@ -281,9 +281,10 @@ const GIVEN_BACK: [&str; 5] = [
   "not_started(agent_drain)",
 ];
 
-/// An agent whose host cannot take another process at the moment, or whose clock cannot be counted
-/// on: another agent may take it, or the same one later.
-const GIVEN_BACK_LATER: [&str; 2] = ["not_started(capacity)", "not_started(clock_drift)"];
+/// An agent whose host cannot take another process at the moment, whose disk does not take what a start
+/// has to write, or whose clock cannot be counted on: another agent may take it, or the same one later.
+const GIVEN_BACK_LATER: [&str; 3] =
+  ["not_started(capacity)", "not_started(disk)", "not_started(clock_drift)"];
 
 /// How often a task may come back so before that counts as a failure of its own.
 const GIVEN_BACK_MAX: i64 = 20;

@@ -78,6 +78,10 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
         "its agent's host had no room for another process, again and again".to_owned(),
         knob("the host's limits of files and processes (ulimit -n, -u), max_concurrent_tasks"),
       ),
+      "disk" => (
+        "a disk of its agent's host was full, read-only or failing, again and again".to_owned(),
+        knob("the disk of the agent's state_dir and work_dir"),
+      ),
       "clock_drift" => (
         "its agent's clock does not run as fast as the server's".to_owned(),
         knob("the time service of the agent's host (exclusive delivery counts time on both)"),

@@ -7,7 +7,7 @@ use hetuflow_tests::truth::TruthLog;
 use hetuflow_tests::wait;
 use serde_json::json;
 
-use crate::support::{LIMIT, alive, submit, task, wait_status};
+use crate::support::{LIMIT, alive, runs_again, submit, task, wait_status};
 
 both_engines!(the_newer_copy_wins_and_the_older_one_leaves);
 
@@ -68,5 +68,6 @@ async fn the_newer_copy_wins_and_the_older_one_leaves(engine: Engine) -> Result<
   let next = submit(&api, &json!({ "config": { "script": truth.payload("true") } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (2, Vec::new()));
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -1,13 +1,17 @@
-//! The disks of an agent are full, or cannot be written: tasks that need them are refused with the
-//! reason, nothing that runs is lost, the agent stays connected, and with room it goes on.
+//! The disks of an agent are full, or cannot be written: tasks that need them are given back with the
+//! reason, nothing that runs is lost, the agent stays connected, and with room all of them run.
 
 use anyhow::{Result, ensure};
 use hetuflow_tests::cluster::{Cluster, Engine};
 use hetuflow_tests::tmpfs::Tmpfs;
 use hetuflow_tests::truth::TruthLog;
+use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{attempts, output, submit, submit_all, task, text, wait_online, wait_status};
+use crate::support::{
+  LIMIT, attempts, output, submit, submit_all, task, text, wait_all_succeeded, wait_online,
+  wait_status,
+};
 
 both_engines!(
   a_full_work_folder,
@@ -21,8 +25,9 @@ async fn a_full_work_folder(engine: Engine) -> Result<()> {
   let cluster = Cluster::builder().engine(engine).start().await?;
   let disk = Tmpfs::over(&cluster.dir().join("agent-0/state/runs"), 1 << 20)?;
   disk.fill()?;
-  refuses_scripts(&cluster, "ENOSPC").await?;
+  let waits = gives_scripts_back(&cluster, "ENOSPC").await?;
   disk.empty()?;
+  wait_status(&cluster.api(), &waits, &["succeeded"]).await?;
   runs_again(&cluster).await?;
   drop(disk);
   cluster.finish()
@@ -33,8 +38,9 @@ async fn a_work_folder_that_cannot_be_written(engine: Engine) -> Result<()> {
   let cluster = Cluster::builder().engine(engine).start().await?;
   let disk = Tmpfs::over(&cluster.dir().join("agent-0/state/runs"), 1 << 20)?;
   disk.read_only(true)?;
-  refuses_scripts(&cluster, "errno 30").await?;
+  let waits = gives_scripts_back(&cluster, "EROFS").await?;
   disk.read_only(false)?;
+  wait_status(&cluster.api(), &waits, &["succeeded"]).await?;
   runs_again(&cluster).await?;
   drop(disk);
   cluster.finish()
@@ -59,20 +65,25 @@ async fn a_full_state_folder(engine: Engine) -> Result<()> {
   disk.fill()?;
   // The journal takes its room in advance: it is used up first.
   let ids = submit_all(&api, &vec![json!({ "config": { "command": "true" } }); 3000]).await?;
-  let mut refused = None;
-  for id in ids {
-    let end = wait_status(&api, &id, &["succeeded", "failed"]).await?;
-    refused = refused.or_else(|| (end["status"] == "failed").then_some(id));
-  }
-  let Some(refused) = refused else { anyhow::bail!("a full disk has refused nothing") };
-  let attempt = attempts(&api, &refused).await?.pop().unwrap_or_default();
-  assert_eq!(attempt["status"], "not_started", "{attempt}");
+  let refused = wait::until_ok("a start that cannot be written down", LIMIT, || async {
+    let path = "/tasks?status=waiting_retry&limit=1";
+    let found = api.get_ok(path).await.map_err(|error| format!("{error:#}"))?;
+    found["data"][0]["id"].as_str().map(str::to_owned).ok_or_else(|| found.to_string())
+  })
+  .await?;
+  let attempt = attempts(&api, &refused).await?.remove(0);
+  assert_eq!(
+    (&attempt["status"], &attempt["reason"]),
+    (&json!("not_started"), &json!("not_started(disk)"))
+  );
   let why = text(&attempt, "error_message")?;
   ensure!(why.contains("cannot be written down"), "{why}");
   std::fs::write(&gate, "")?;
   wait_status(&api, &running, &["succeeded"]).await?;
   assert_eq!(output(&api, &running, "").await?, b"before\nafter\n");
   disk.empty()?;
+  // Nothing of what had to wait is lost.
+  wait_all_succeeded(&api, &ids).await?;
   runs_again(&cluster).await?;
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (1, Vec::new()));
   cluster.stop_agent(0)?;
@@ -101,20 +112,24 @@ async fn a_full_log_folder(engine: Engine) -> Result<()> {
   cluster.finish()
 }
 
-/// A script fails with the reason and is not tried again; a plain command runs; the agent stays.
-async fn refuses_scripts(cluster: &Cluster, errno: &str) -> Result<()> {
+/// A script is given back with the reason and waits; a plain command runs; the agent stays. Gives the
+/// task that waits.
+async fn gives_scripts_back(cluster: &Cluster, errno: &str) -> Result<String> {
   let api = cluster.api();
   let before = api.get_ok("/agents/agent-0").await?["connection_epoch"].clone();
-  let id = submit(&api, &json!({ "config": { "script": "echo never" } })).await?;
-  let end = wait_status(&api, &id, &["failed"]).await?;
-  let attempts = attempts(&api, &id).await?;
-  assert_eq!(attempts.len(), 1, "{end}");
-  let reason = text(&attempts[0], "reason")?;
-  ensure!(reason.contains(errno) && reason.contains("runs"), "{reason}");
+  let id = submit(&api, &json!({ "config": { "script": "echo now" } })).await?;
+  wait_status(&api, &id, &["waiting_retry"]).await?;
+  let first = attempts(&api, &id).await?.remove(0);
+  assert_eq!(
+    (&first["status"], &first["reason"]),
+    (&json!("not_started"), &json!("not_started(disk)"))
+  );
+  let why = text(&first, "error_message")?;
+  ensure!(why.contains(errno) && why.contains("runs"), "{why}");
   let plain = submit(&api, &json!({ "config": { "command": "echo plain" } })).await?;
   wait_status(&api, &plain, &["succeeded"]).await?;
   assert_eq!(api.get_ok("/agents/agent-0").await?["connection_epoch"], before);
-  Ok(())
+  Ok(id)
 }
 
 /// After healing everything runs again.

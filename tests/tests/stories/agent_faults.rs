@@ -12,7 +12,9 @@ use hetuflow_tests::{process, wait};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{LIMIT, attempts, output, submit, submit_all, task, text, wait_status};
+use crate::support::{
+  LIMIT, attempts, output, runs_again, submit, submit_all, task, text, wait_status,
+};
 
 both_engines!(
   random_deaths_start_nothing_twice,
@@ -74,6 +76,7 @@ async fn random_deaths_start_nothing_twice(engine: Engine) -> Result<()> {
   }
   let next = submit(&api, &json!({ "config": { "command": "echo next" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -194,6 +197,7 @@ async fn a_host_that_starts_anew(engine: Engine) -> Result<()> {
   let done = wait_status(&api, &waited, &["succeeded"]).await?;
   ensure!(attempts(&api, &waited).await?.len() <= 2, "{done}");
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -224,6 +228,7 @@ async fn an_executor_that_stands_still(engine: Engine) -> Result<()> {
   }
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (4, Vec::new()));
   assert_eq!(cluster.agent(0).executor_pid()?, executor, "the same executor");
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -243,5 +248,6 @@ async fn two_full_pipes_and_a_closed_ear(engine: Engine) -> Result<()> {
     ensure!(bytes.len() == BYTES, "{stream} has {} bytes", bytes.len());
     ensure!(bytes.iter().all(|seen| *seen == byte), "{stream} is mixed");
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -14,8 +14,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-  LIMIT, alive, attempts, output, submit, submit_all, task, text, wait_all_succeeded, wait_offline,
-  wait_status,
+  LIMIT, alive, attempts, output, runs_again, submit, submit_all, task, text, wait_all_succeeded,
+  wait_offline, wait_status,
 };
 
 both_engines!(
@@ -89,6 +89,7 @@ async fn cut_links_start_nothing_twice(engine: Engine) -> Result<()> {
   }
   let wanted: String = (1..=50).map(|n| format!("line {n}\n")).chain(["end\n".into()]).collect();
   check(&cluster, &truth, &ids, &wanted).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -109,6 +110,7 @@ async fn a_link_held_beyond_silence_loses_nothing(engine: Engine) -> Result<()> 
     .await?;
   proxy.hold(false);
   check(&cluster, &truth, &ids, "before\nafter\n").await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -135,6 +137,7 @@ async fn a_frozen_agent_starts_nothing_twice(engine: Engine) -> Result<()> {
   cluster.agent(0).process().signal(Signal::CONT)?;
   std::fs::write(&gate, "")?;
   check(&cluster, &truth, &ids, "before\nafter\n").await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -153,6 +156,7 @@ async fn an_orderly_restart_of_the_server_is_not_noticed(engine: Engine) -> Resu
     .await?;
   cluster.restart_server(0).await?;
   check(&cluster, &truth, &ids, "before\nafter\n").await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -172,6 +176,7 @@ async fn a_cancel_waits_for_the_link(engine: Engine) -> Result<()> {
   proxy.hold(false);
   wait_status(&api, &id, &["cancelled"]).await?;
   assert_eq!(alive(cluster.dir(), "1234567"), Vec::new());
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -189,5 +194,6 @@ async fn a_time_limit_needs_no_link(engine: Engine) -> Result<()> {
   assert_eq!(text(&task(&api, &id).await?, "status")?, "running");
   proxy.hold(false);
   assert_eq!(text(&wait_status(&api, &id, &["failed"]).await?, "reason")?, "timed_out");
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -8,7 +8,7 @@ use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
 use crate::support::{
-  LIMIT, alive, attempts, output, sql, submit, task, text, wait_offline, wait_status,
+  LIMIT, alive, attempts, output, runs_again, sql, submit, task, text, wait_offline, wait_status,
 };
 
 both_engines!(
@@ -89,6 +89,7 @@ async fn an_agent_that_returns_without_its_memory(engine: Engine) -> Result<()> 
   assert_eq!(wait_status(&api, &once, &["lost"]).await?["attempt"], 1);
   assert_eq!(truth.starts()?.len(), 4);
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -141,6 +142,7 @@ async fn an_agent_that_never_returns(engine: Engine) -> Result<()> {
   ensure!(moved > 0, "none of the tasks was on the agent that died");
   release(&cluster, &truth).await?;
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -189,6 +191,7 @@ async fn an_agent_that_returns_after_its_tasks_were_given_up(engine: Engine) -> 
   assert_eq!((&both[0]["status"], &both[1]["status"]), (&json!("lost"), &json!("succeeded")));
   ensure!(both[0]["fence"].as_i64() < both[1]["fence"].as_i64(), "fences: {both:?}");
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -229,6 +232,7 @@ async fn a_claim_for_an_agent_that_was_given_up(engine: Engine) -> Result<()> {
   })
   .await?;
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -265,6 +269,7 @@ async fn an_agent_that_was_given_up_too_early(engine: Engine) -> Result<()> {
   release(&cluster, &truth).await?;
   let done = wait_status(&api, &id, &["succeeded"]).await?;
   assert_eq!((&done["attempt"], truth.starts()?.len()), (&json!(1), 1));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -309,6 +314,7 @@ async fn an_exclusive_task_is_stopped_by_its_agent(engine: Engine) -> Result<()>
   let done = wait_status(&api, &id, &["succeeded"]).await?;
   assert_eq!(done["attempt"], 2);
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -333,6 +339,7 @@ async fn a_task_that_must_not_be_replaced(engine: Engine) -> Result<()> {
   std::fs::write(cluster.dir().join("gate"), "")?;
   assert_eq!(wait_status(&api, &never, &["succeeded"]).await?["attempt"], 1);
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -363,5 +370,6 @@ async fn the_log_of_an_agent_that_never_returns(engine: Engine) -> Result<()> {
   wait_status(&api, &next, &["succeeded"]).await?;
   cluster.restart_agent(0)?;
   cluster.wait_agent(0).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }

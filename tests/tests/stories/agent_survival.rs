@@ -7,7 +7,7 @@ use hetuflow_tests::wait;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, alive, attempts, output, submit, task, text, wait_status};
+use crate::support::{LIMIT, alive, attempts, output, runs_again, submit, task, text, wait_status};
 
 both_engines!(
   a_killed_agent_loses_nothing,
@@ -64,6 +64,7 @@ async fn a_killed_agent_loses_nothing(engine: Engine) -> Result<()> {
   ensure!(bytes[3_000_000..].iter().all(|b| *b == b'y'), "the second half");
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (1, Vec::new()));
   assert_eq!(attempts(&api, &id).await?.len(), 1);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -82,6 +83,7 @@ async fn a_task_ends_while_its_agent_is_dead(engine: Engine) -> Result<()> {
   // After healing everything runs again.
   let next = submit(&api, &json!({ "config": { "command": "echo next" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -125,6 +127,7 @@ async fn a_stopped_agent_leaves_its_tasks_alone(engine: Engine) -> Result<()> {
   cluster.restart_agent(0)?;
   let next = submit(&api, &json!({ "config": { "command": "true" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -140,6 +143,7 @@ async fn a_cancel_reaches_a_task_whose_agent_was_dead(engine: Engine) -> Result<
   cluster.restart_agent(0)?;
   wait_status(&api, &id, &["cancelled"]).await?;
   assert_eq!(alive(cluster.dir(), "sleep 1234567"), []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -184,6 +188,7 @@ async fn a_killed_executor_is_followed_by_another(engine: Engine) -> Result<()> 
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (1, Vec::new()));
   let next = submit(&api, &json!({ "config": { "command": "echo next" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -223,6 +228,7 @@ async fn claims_that_were_never_started_go_back(engine: Engine) -> Result<()> {
   }
   starts(&truth, 6).await?;
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (6, Vec::new()));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -242,6 +248,7 @@ async fn a_task_that_waits_for_its_instant_outlives_its_agent(engine: Engine) ->
   let late = i128::try_from(begun)? - at.as_nanosecond();
   ensure!(late >= 0, "{late} ns: never early");
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -265,6 +272,7 @@ async fn an_executor_that_only_waits_leaves_without_its_agent(engine: Engine) ->
   cluster.restart_agent(0)?;
   let done = wait_status(&api, &id, &["succeeded"]).await?;
   assert_eq!((&done["attempt"], truth.starts()?.len()), (&json!(1), 1));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -293,6 +301,7 @@ async fn a_stop_that_a_dead_agent_was_told_is_followed(engine: Engine) -> Result
   let next = submit(&api, &json!({ "config": { "script": truth.payload("true") } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
   assert_eq!((truth.starts()?.len(), truth.started_twice()?), (2, vec![]));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -312,5 +321,6 @@ async fn what_waits_starts_without_a_server_after_its_grace(engine: Engine) -> R
   let done = wait_status(&cluster.api(), &id, &["succeeded"]).await?;
   assert_eq!(done["attempt"], 1);
   assert_eq!(truth.started_twice()?, []);
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -10,7 +10,7 @@ use hetuflow_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, alive, submit, wait_status};
+use crate::support::{LIMIT, alive, runs_again, submit, wait_status};
 
 both_engines!(terms_outlive_the_executor, a_held_task_stays_held);
 
@@ -68,6 +68,7 @@ async fn terms_outlive_the_executor(engine: Engine) -> Result<()> {
   }
   let next = run(json!({ "command": "true" })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -105,5 +106,6 @@ async fn a_held_task_stays_held(engine: Engine) -> Result<()> {
   .await?;
   api.post_ok(&format!("/tasks/{id}/cancel"), &json!({})).await?;
   wait_status(&api, &id, &["cancelled"]).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }

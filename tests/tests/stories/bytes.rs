@@ -9,7 +9,7 @@ use hetuflow_tests::cluster::{Cluster, Engine};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::{LIMIT, attempts, output, submit, text, wait_status};
+use crate::support::{LIMIT, attempts, output, runs_again, submit, text, wait_status};
 
 both_engines!(odd_bytes_are_kept, ten_megabytes_are_kept, output_is_harmless_on_a_terminal);
 
@@ -76,6 +76,7 @@ async fn odd_bytes_are_kept(engine: Engine) -> Result<()> {
       assert_eq!(tail, bytes[bytes.len().saturating_sub(3)..], "{name}");
     }
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -112,6 +113,7 @@ async fn ten_megabytes_are_kept(engine: Engine) -> Result<()> {
   }
   let twice = bytes.repeat(2);
   assert_eq!((got.len(), Sha256::digest(&got)), (twice.len(), Sha256::digest(&twice)));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -173,5 +175,6 @@ async fn output_is_harmless_on_a_terminal(engine: Engine) -> Result<()> {
   {
     assert_eq!(harm(&on_a_terminal(&mut cluster, &args).await?), None, "{args}");
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -11,7 +11,7 @@ use hetuflow_tests::truth::TruthLog;
 use hetuflow_tests::wait;
 use serde_json::json;
 
-use crate::support::{LIMIT, all, output, submit_all, wait_all_succeeded};
+use crate::support::{LIMIT, all, output, runs_again, submit_all, wait_all_succeeded};
 
 /// A database behind a link that can be broken, and a cluster that will use it.
 async fn behind_a_link() -> Result<(Database, Proxy, ClusterBuilder)> {
@@ -57,6 +57,7 @@ async fn cut_database_links_start_nothing_twice() -> Result<()> {
   }
   let wanted: String = (1..=100).map(|n| format!("{n}\n")).chain(["end\n".into()]).collect();
   check(&cluster, &truth, &ids, &wanted).await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -81,6 +82,7 @@ async fn a_database_that_does_not_answer_loses_nobody() -> Result<()> {
     .await?;
   proxy.hold(false);
   check(&cluster, &truth, &ids, "before\nafter\n").await?;
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 

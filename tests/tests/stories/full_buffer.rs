@@ -6,7 +6,7 @@ use hetuflow_tests::truth::TruthLog;
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, output, submit, wait_status};
+use crate::support::{LIMIT, output, runs_again, submit, wait_status};
 
 both_engines!(a_task_waits_or_its_output_has_declared_gaps);
 
@@ -67,5 +67,6 @@ async fn a_task_waits_or_its_output_has_declared_gaps(engine: Engine) -> Result<
     let told = words.contains(" bytes dropped, no room was left in the output buffer");
     assert_eq!(told, dropped > 0, "{policy}: {words}");
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }

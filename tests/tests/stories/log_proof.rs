@@ -8,7 +8,7 @@ use hetuflow_tests::wait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{LIMIT, output, sql, submit, task, text, wait_status};
+use crate::support::{LIMIT, output, runs_again, sql, submit, task, text, wait_status};
 
 both_engines!(
   a_log_is_proved_after_two_kills_of_the_agent,
@@ -89,6 +89,7 @@ async fn a_log_is_proved_after_two_kills_of_the_agent(engine: Engine) -> Result<
   assert_eq!(document["missing"][0]["from"], 0);
   let both = cluster.ctl(&["logs", id.as_str(), flood.as_str(), "--verify"]).await?;
   assert_eq!(both.status.code(), Some(11));
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -164,6 +165,7 @@ async fn a_small_log_is_proved_in_its_row(engine: Engine) -> Result<()> {
   assert_eq!((sql(&cluster, move_one).await?, sql(&cluster, back).await?), (1, 1));
   let (exit, _, document) = verify(&cluster, &id).await?;
   assert_eq!((exit, &document["sha256"]), (10, &document["captured_sha256"]), "{document}");
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -195,5 +197,6 @@ async fn what_nobody_can_prove_is_said_plainly(engine: Engine) -> Result<()> {
   let next = submit(&api, &json!({ "config": { "command": "echo next" } })).await?;
   wait_status(&api, &next, &["succeeded"]).await?;
   assert_eq!(verify(&cluster, &next).await?.0, 0);
+  runs_again(&cluster).await?;
   cluster.finish()
 }

@@ -10,7 +10,9 @@ use hetuflow_tests::truth::TruthLog;
 use hetuflow_tests::wait;
 use serde_json::{Value, json};
 
-use crate::support::{LIMIT, all, attempts, output, submit_all, text, wait_all_succeeded};
+use crate::support::{
+  LIMIT, all, attempts, output, runs_again, submit_all, text, wait_all_succeeded,
+};
 
 both_engines!(server_kill, server_kill_while_starting, server_kill_again_and_again);
 
@@ -101,6 +103,7 @@ async fn story(engine: Engine, started: usize) -> Result<()> {
     let bytes = expected(index, "stdout").len() + expected(index, "stderr").len();
     assert_eq!((both.len(), attempts[0]["log_bytes"].as_u64()), (bytes, Some(bytes as u64)));
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }
 
@@ -129,5 +132,6 @@ async fn server_kill_again_and_again(engine: Engine) -> Result<()> {
   for id in ids.iter().step_by(10) {
     assert_eq!(output(&api, id, "").await?, b"done\n");
   }
+  runs_again(&cluster).await?;
   cluster.finish()
 }

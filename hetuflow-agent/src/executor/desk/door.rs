@@ -36,6 +36,11 @@ pub(super) async fn first_agent(listener: &UnixListener) -> Guest {
 
 async fn accept(listener: &UnixListener) -> io::Result<Guest> {
   let (stream, _) = listener.accept().await?;
+  // Whoever talks here starts processes as us.
+  let (guest, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+  if guest != own && guest != 0 {
+    return Err(io::Error::other(format!("user {guest} is not the user of this executor ({own})")));
+  }
   let (reader, writer) = stream.into_split();
   let mut reader = FrameReader::new(reader);
   match reader.next().await? {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use hetuflow_core::{
@@ -86,24 +86,11 @@ pub fn agent_id(settings: &Settings) -> Result<String, IdentityError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|source| IdentityError::Folder { path: dir.display().to_string(), source })?;
   }
-  let dir = &settings.agent.state_dir;
-  close(dir).map_err(|source| IdentityError::Folder { path: dir.display().to_string(), source })?;
   if let Some(id) = &settings.agent.agent_id {
     return Ok(id.clone());
   }
   let path = settings.agent.state_dir.join("agent_id");
   keep_id(&path).map_err(|source| IdentityError::File { path: path.display().to_string(), source })
-}
-
-/// Whoever can look into the state folder can talk to the executor: nobody else is to, also where the
-/// folder was made by somebody who did not know that.
-fn close(dir: &Path) -> std::io::Result<()> {
-  let metadata = std::fs::metadata(dir)?;
-  if metadata.permissions().mode() & 0o077 == 0 {
-    return Ok(());
-  }
-  tracing::info!(path = %dir.display(), "the state folder was open to others; it is closed (0700)");
-  std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
 fn keep_id(path: &Path) -> std::io::Result<String> {
@@ -218,17 +205,6 @@ mod tests {
     assert_eq!((labels["sys_os"].as_str(), labels["sys_hostname"].as_str()), ("linux", "host-1"));
     assert!(labels["sys_cpus"].parse::<u32>().is_ok_and(|cpus| cpus > 0));
     assert!(labels["sys_memory_mb"].parse::<u64>().is_ok_and(|memory| memory > 16));
-  }
-
-  #[test]
-  fn a_state_folder_is_closed_to_others() {
-    let dir = tempfile::tempdir().expect("dir");
-    for mode in [0o755, 0o777, 0o700] {
-      std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).expect("ours");
-      close(dir.path()).expect("closed");
-      let found = std::fs::metadata(dir.path()).expect("there").permissions().mode();
-      assert_eq!(found & 0o777, 0o700, "{mode:o}");
-    }
   }
 
   #[test]

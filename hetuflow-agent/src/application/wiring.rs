@@ -75,6 +75,7 @@ pub fn reports(
         });
         connection::Report::Fetch(wanted.collect())
       }
+      scheduler::Report::Renew => connection::Report::Renew,
       scheduler::Report::LetGo(instance_id) => connection::Report::LetGo(instance_id),
       scheduler::Report::Refused { message_id, code, message } => {
         connection::Report::Refused { message_id, code, message }

@@ -20,7 +20,7 @@ pub fn grip(
     mark: format!("HETUFLOW_INSTANCE_ID={instance_id}"),
     limits: terms.limits(&section.limits),
     look_interval: section.look_interval,
-    is_orphan: false,
+    orphan_since: None,
   }
 }
 

@@ -12,8 +12,8 @@ use hetuflow_core::{ContentHasher, InputNote};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 
 use super::Cause;
-use super::prepare::no_capacity;
-use crate::process::{Account, is_exhausted};
+use super::prepare::{no_capacity, no_disk};
+use crate::process::{Account, is_disk, is_exhausted};
 
 /// The folder for them where the attempt runs somewhere else than in its own.
 pub const NAME: &str = "inputs";
@@ -62,6 +62,7 @@ pub fn place(
       let message = format!("the file for {}: {error}", input.to.escape_debug());
       match &error {
         PlaceError::System(_, source) if is_exhausted(source) => no_capacity(message),
+        PlaceError::System(_, source) if is_disk(source) => no_disk(message),
         _ => Cause::NotStarted { reason: format!("not_started({})", error.reason()), message },
       }
     })?;

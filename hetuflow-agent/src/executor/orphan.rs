@@ -34,6 +34,8 @@ pub enum Found {
     pid: Pid,
     /// Readable when it has ended.
     handle: OwnedFd,
+    /// When it was started, in ticks since the boot.
+    ticks: u64,
     /// When it was started.
     at_us: i64,
   },
@@ -63,7 +65,7 @@ pub fn look(pid: i32, ticks: u64, at_us: i64) -> Found {
   let Some(pid) = Pid::from_raw(pid) else { return Found::Gone };
   // The handle first: once we hold it, what it names cannot change behind the second question.
   match pidfd_open(pid, PidfdFlags::NONBLOCK) {
-    Ok(handle) if start_ticks(pid) == Some(ticks) => Found::Alive { pid, handle, at_us },
+    Ok(handle) if start_ticks(pid) == Some(ticks) => Found::Alive { pid, handle, ticks, at_us },
     _ => Found::Gone,
   }
 }
@@ -98,7 +100,7 @@ pub async fn follow(
   };
   let cause = match found {
     Found::Gone | Found::Unsure => Cause::Unseen,
-    Found::Alive { pid, handle, at_us } => {
+    Found::Alive { pid, handle, ticks, at_us } => {
       let number = u32::try_from(pid.as_raw_nonzero().get()).ok();
       if !pauses.is_frozen() {
         // What was frozen has been told to run long ago.
@@ -108,7 +110,7 @@ pub async fn follow(
         Ok(watch) => {
           let time_limit = TimeLimit::after(at_us, identity.terms.time(), pauses);
           let orphan = (identity, pauses.is_frozen(), time_limit);
-          wait(&shared, orphan, (pid, watch), &mut controls).await
+          wait(&shared, orphan, (pid, ticks, watch), &mut controls).await
         }
         Err(_) => Cause::Unseen,
       }
@@ -152,12 +154,13 @@ async fn leavings(shared: &Arc<Shared>, identity: Identity) -> Said {
 async fn wait(
   shared: &Shared,
   (identity, frozen, mut time_limit): (Identity, bool, TimeLimit),
-  (pid, watch): (Pid, AsyncFd<OwnedFd>),
+  (pid, ticks, watch): (Pid, u64, AsyncFd<OwnedFd>),
   controls: &mut UnboundedReceiver<Control>,
 ) -> Cause {
   let Identity { instance_id, terms, .. } = identity;
   let section = shared.surroundings.get().settings.confine.clone();
-  let held = Grip { is_orphan: true, ..grip(&shared.cgroups, &section, (instance_id, &terms)) };
+  let held =
+    Grip { orphan_since: Some(ticks), ..grip(&shared.cgroups, &section, (instance_id, &terms)) };
   let mut confined = held.prepare().start(pid);
   confined.settle();
   let mut is_frozen = frozen;

@@ -40,7 +40,7 @@ pub struct Taken {
   /// Where agents come in.
   pub listener: UnixListener,
   /// Given back by the kernel, whatever becomes of the process.
-  pub(super) _lock: File,
+  pub lock: File,
 }
 
 impl Place {
@@ -79,7 +79,7 @@ impl Place {
     let listener = self.by_short_name(|path| UnixListener::bind(path)).map_err(failed)?;
     let own = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(self.folder.join(SOCKET), own).map_err(failed)?;
-    Ok(Taken { listener, _lock: lock })
+    Ok(Taken { listener, lock })
   }
 
   /// Dials the executor of this place.

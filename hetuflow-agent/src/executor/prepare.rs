@@ -301,7 +301,7 @@ pub fn cannot_write(what: &str, error: &io::Error) -> Cause {
 }
 
 /// A disk of this host does not take what a start has to write: somebody else's may, or this one later.
-fn no_disk(words: impl std::fmt::Display) -> Cause {
+pub fn no_disk(words: impl std::fmt::Display) -> Cause {
   Cause::NotStarted {
     reason: "not_started(disk)".to_owned(),
     message: format!("a disk of this host is full, read-only or failing: {words}"),

@@ -12,6 +12,7 @@ use super::cgroups::Cgroups;
 use super::group::signal_group;
 use super::limits::Limits;
 use super::spawned::Exit;
+use super::start_ticks;
 use super::stat::Stat;
 use super::tree::Tree;
 use super::usage::{Look, Usage, own_peak};
@@ -57,8 +58,9 @@ pub struct Grip {
   pub limits: Limits,
   /// Longest time between two measures.
   pub look_interval: Duration,
-  /// The process is somebody else's child: its number may be a stranger's as soon as it has ended.
-  pub is_orphan: bool,
+  /// When the process was started, where it is somebody else's child: its number may be a stranger's as
+  /// soon as it has ended.
+  pub orphan_since: Option<u64>,
 }
 
 impl Grip {
@@ -88,8 +90,8 @@ impl Prepared {
   pub fn start(mut self, leader: Pid) -> Confined {
     let (grip, cell) = (self.grip.clone(), self.cell.take());
     let mut tree = Tree::new(leader, &grip.mark);
-    if grip.is_orphan {
-      tree.know_leader();
+    if let Some(since) = grip.orphan_since {
+      tree.know_leader(since);
     }
     let next_look = Instant::now() + LOOK_STEP;
     let (usage, step) = (Usage::default(), LOOK_STEP);
@@ -97,7 +99,7 @@ impl Prepared {
     let mut it =
       Confined { grip, leader, tree, cell, usage, next_look, step, is_settled, last, busy_since };
     // The process runs already: what takes no time first.
-    if it.grip.limits.are_set() {
+    if it.grip.limits.are_set() && it.has_leader() {
       it.grip.limits.set_for(leader);
     }
     it.enter();
@@ -149,12 +151,17 @@ impl Confined {
   /// Puts the tree into its group, where it has one.
   fn enter(&mut self) {
     let Some(cell) = self.cell.take() else { return };
-    if cell.join(self.leader.as_raw_nonzero().get()) {
+    if self.has_leader() && cell.join(self.leader.as_raw_nonzero().get()) {
       self.cell = Some(cell);
       self.gather();
     } else {
       self.grip.cgroups.give_back(cell);
     }
+  }
+
+  /// Whether the leader's number is still its own.
+  fn has_leader(&self) -> bool {
+    self.grip.orphan_since.is_none_or(|since| start_ticks(self.leader) == Some(since))
   }
 
   /// Takes in what the leader had started before it was in the group itself.

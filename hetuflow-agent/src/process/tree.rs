@@ -38,9 +38,8 @@ impl Tree {
 
   /// The leader is somebody else's child, so its number is not kept for us: who has it later is of
   /// this tree only if it was started when the leader was.
-  pub fn know_leader(&mut self) {
-    // One that has ended already is older than everybody who can have its number.
-    self.since = Some(Stat::read(self.leader).map_or(0, |stat| stat.start));
+  pub fn know_leader(&mut self, since: u64) {
+    self.since = Some(since);
   }
 
   /// Whether the leader's number is somebody else's by now. Then its group is empty, too: a number is

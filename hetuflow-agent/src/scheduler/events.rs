@@ -31,6 +31,10 @@ impl Scheduler {
         }
         Event::Attached { executor, held } => {
           self.executor = executor;
+          if let Some(at_us) = self.contact_us {
+            // Its journal need not know.
+            self.command(Command::Contact(at_us));
+          }
           self.meet_executor(held);
         }
       }
@@ -135,8 +139,10 @@ impl Scheduler {
     for held in held {
       let id = held.identity.instance_id;
       if self.attempts.contains_key(&id) {
-        if let HeldPhase::Waiting(start) = held.phase {
-          self.queue_again(id, start);
+        match held.phase {
+          HeldPhase::Waiting(start) => self.queue_again(id, start),
+          HeldPhase::Starting | HeldPhase::Running { .. } => self.stop_again(id),
+          HeldPhase::Ended { .. } => {}
         }
         continue;
       }
@@ -185,9 +191,16 @@ impl Scheduler {
     }
   }
 
+  /// An executor has died, maybe before it heard that an attempt is to end.
+  fn stop_again(&mut self, instance_id: TaskInstanceId) {
+    if let Some(why) = self.attempts.get(&instance_id).and_then(|attempt| attempt.stop.clone()) {
+      let order = StopOrder { why: Some(why), ..StopOrder::default() };
+      self.command(Command::Stop(instance_id, order));
+    }
+  }
+
   /// A server has said what it knows, or there was none for long enough: what waits goes on.
   pub(super) fn be_sure(&mut self) {
-    self.paused = false;
     let now_us = self.clock.now_us() + self.offset();
     for id in self.unsure.end() {
       let ready = |attempt: &&Attempt| attempt.is_queued() && attempt.has_inputs();

@@ -127,6 +127,8 @@ pub enum Report {
   LetGo(TaskInstanceId),
   /// Output of an attempt; held until it is stored.
   Output(Box<OutputFrame>, Hold),
+  /// A server is to be told anew what is in hand.
+  Renew,
   /// A message could not be followed.
   Refused {
     /// The message.

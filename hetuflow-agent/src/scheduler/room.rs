@@ -94,8 +94,8 @@ pub struct Scheduler {
   pub(super) leaves_tasks: bool,
   /// When it last worked, on the steady clock.
   pub(super) awake_us: i64,
-  /// It is unsure because it was paused: any answer of a server that comes after that will do.
-  pub(super) paused: bool,
+  /// When a server was last in reach, as far as anybody has said.
+  pub(super) contact_us: Option<i64>,
   /// What waited with an agent before this one, until a server has said what is to become of it.
   pub(super) unsure: Unsure,
   /// Which executor starts are meant for.
@@ -138,7 +138,7 @@ impl Scheduler {
       leaving: false,
       leaves_tasks: false,
       awake_us: clock.now_us(),
-      paused: false,
+      contact_us: None,
       unsure: Unsure::default(),
       executor: 0,
       commands,
@@ -149,7 +149,7 @@ impl Scheduler {
       grants,
       timer: Timer::new(clock)?,
     };
-    scheduler.unsure.begin(scheduler.settings.takeover_grace, clock.now_us());
+    scheduler.unsure.begin(scheduler.settings.takeover_grace);
     scheduler.take_over(held);
     Ok(scheduler)
   }
@@ -197,14 +197,17 @@ impl Scheduler {
   fn note_pause(&mut self) {
     let now_us = self.clock.now_us();
     if now_us - std::mem::replace(&mut self.awake_us, now_us) >= PAUSE_US {
-      tracing::warn!("this process stood still: what waits is not started before a server answers");
+      tracing::warn!(
+        "this process stood still: what waits is not started before a server has said what becomes of it"
+      );
       self.doubt();
-      self.paused = true;
+      // An answer to a sign of life says nothing about what waits; that to a registration does.
+      (self.reports)(Report::Renew);
     }
   }
 
   fn doubt(&mut self) {
-    self.unsure.begin(self.settings.takeover_grace, self.clock.now_us());
+    self.unsure.begin(self.settings.takeover_grace);
   }
 
   fn obey(&mut self, order: Order) {
@@ -227,10 +230,8 @@ impl Scheduler {
         self.be_sure();
       }
       Order::Contact(at_us) => {
+        self.contact_us = Some(at_us);
         self.command(Command::Contact(at_us));
-        if self.paused && self.unsure.is_answered(at_us) {
-          self.be_sure();
-        }
       }
       Order::Doubt => self.doubt(),
       Order::Clock(offset_us) => self.offset_us = offset_us,

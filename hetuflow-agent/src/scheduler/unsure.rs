@@ -11,21 +11,13 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Unsure {
   until: Option<Instant>,
-  /// When it began, on the steady clock.
-  since_us: i64,
   attempts: Vec<TaskInstanceId>,
 }
 
 impl Unsure {
   /// From now on nothing is sure, for so long at most.
-  pub fn begin(&mut self, grace: Duration, now_us: i64) {
+  pub fn begin(&mut self, grace: Duration) {
     self.until = Instant::now().checked_add(grace);
-    self.since_us = now_us;
-  }
-
-  /// Whether a server that has answered what was sent at `at_us` knows of it.
-  pub fn is_answered(&self, at_us: i64) -> bool {
-    self.until.is_some() && at_us >= self.since_us
   }
 
   /// Keeps an attempt back while nothing is sure; false where it need not wait.

@@ -1,4 +1,4 @@
-//! Signs of life: stores those of agents and of this server, and judges silence.
+//! Signs of life: stores those of agents and of this server, and says from when silence may be judged.
 //!
 //! The judge must first prove that it could have heard: after a gap of its own, or right after its
 //! start, nobody is judged for as long as silence may last.
@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{ServerId, Ts};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::contact::{Contact, RETURN_LIMIT};
+use super::judge::Judge;
 use crate::infra::bmc::server_bmc;
 use crate::infra::db::DbError;
 use crate::service::{HeartbeatNote, SessionSvc, Store};
-
-/// Longest time between two looks for agents that are to be forgotten.
-const STALE_LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// How silence is judged.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +38,8 @@ pub struct Liveness {
   judge_from: Instant,
   /// The last turn, on the clock that silence is judged by.
   last_turn: Option<Ts>,
-  any_unreachable: bool,
   /// Told what is stored, where other servers judge the same agents.
   contact: Option<Arc<Contact>>,
-  /// When attempts that nobody looks after are looked for again.
-  next_orphans: Instant,
-  /// When agents that are to be forgotten are looked for again.
-  next_stale: Instant,
 }
 
 impl Liveness {
@@ -66,10 +60,7 @@ impl Liveness {
       take_beats,
       judge_from,
       last_turn: None,
-      any_unreachable: true,
       contact: None,
-      next_orphans: judge_from,
-      next_stale: judge_from,
     }
   }
 
@@ -81,7 +72,13 @@ impl Liveness {
   }
 
   /// Works until stopped.
-  pub async fn run(mut self, stop: CancellationToken) {
+  pub async fn run(self, stop: CancellationToken) {
+    let (stored, from) = watch::channel(self.judge_from);
+    let judge = Judge::new(Arc::clone(&self.sessions), self.settings, from);
+    tokio::join!(judge.run(stop.clone()), self.store_signs(stored, stop));
+  }
+
+  async fn store_signs(mut self, stored: watch::Sender<Instant>, stop: CancellationToken) {
     let mut last = Instant::now();
     loop {
       tokio::select! {
@@ -94,8 +91,11 @@ impl Liveness {
         self.postpone(Duration::ZERO);
       }
       last = Instant::now();
-      if let Err(error) = outcome {
-        tracing::warn!(error = &error as &dyn std::error::Error, "cannot store signs of life");
+      match outcome {
+        Ok(()) => _ = stored.send_replace(self.judge_from),
+        Err(error) => {
+          tracing::warn!(error = &error as &dyn std::error::Error, "cannot store signs of life");
+        }
       }
     }
   }
@@ -126,43 +126,6 @@ impl Liveness {
     let before = self.last_turn.replace(now).unwrap_or(now);
     if now.since(before) > self.settings.turn * 3 {
       self.postpone(Duration::ZERO);
-    }
-    if Instant::now() < self.judge_from {
-      return Ok(());
-    }
-    let silent = self.sessions.sweep_silent(self.settings.unreachable_after).await?;
-    if silent > 0 {
-      tracing::warn!(agents = silent, at = %Ts::now(), "agents are silent");
-    }
-    if Instant::now() >= self.next_orphans {
-      self.next_orphans = Instant::now() + self.settings.unreachable_after;
-      let orphans = self.sessions.sweep_orphans().await?;
-      if orphans > 0 {
-        tracing::warn!(attempts = orphans, "attempts of agents that are offline are unreachable");
-      }
-      // Another server may have called some unreachable, and be gone.
-      self.any_unreachable = true;
-    }
-    self.forget_stale().await?;
-    if silent > 0 || self.any_unreachable {
-      let (lost, left) = self.sessions.sweep_lost().await?;
-      self.any_unreachable = left > 0;
-      if lost > 0 {
-        tracing::warn!(attempts = lost, "attempts are lost");
-      }
-    }
-    Ok(())
-  }
-
-  async fn forget_stale(&mut self) -> Result<(), DbError> {
-    let after = self.settings.forgotten_after;
-    if after.is_zero() || Instant::now() < self.next_stale {
-      return Ok(());
-    }
-    self.next_stale = Instant::now() + (after / 10).clamp(self.settings.turn, STALE_LOOK_MAX);
-    let agents = self.sessions.forget_stale(after).await?;
-    if agents > 0 {
-      tracing::info!(agents, "agents that nobody has heard of for long are forgotten");
     }
     Ok(())
   }

@@ -6,6 +6,7 @@ mod backfiller;
 mod broadcast_sweep;
 mod contact;
 mod deadline_sweep;
+mod judge;
 mod liveness;
 mod planner;
 mod remote_wake;

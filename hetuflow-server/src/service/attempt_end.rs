@@ -273,18 +273,21 @@ const RESTART: &str = "restart";
 
 /// An agent that stops gives back what it had queued and never started, as does one whose executor
 /// died before the start: that is nobody's failure.
-const GIVEN_BACK: [&str; 5] = [
+const GIVEN_BACK: [&str; 4] = [
   "not_started(agent_shutdown)",
-  "not_started(disconnected)",
   "not_started(executor_lost)",
   "not_started(executor_shutdown)",
   "not_started(agent_drain)",
 ];
 
 /// An agent whose host cannot take another process at the moment, whose disk does not take what a start
-/// has to write, or whose clock cannot be counted on: another agent may take it, or the same one later.
-const GIVEN_BACK_LATER: [&str; 3] =
-  ["not_started(capacity)", "not_started(disk)", "not_started(clock_drift)"];
+/// has to write, which had no server for too long, or whose clock cannot be counted on: another agent may take it, or the same one later.
+const GIVEN_BACK_LATER: [&str; 4] = [
+  "not_started(capacity)",
+  "not_started(disk)",
+  "not_started(disconnected)",
+  "not_started(clock_drift)",
+];
 
 /// How often a task may come back so before that counts as a failure of its own.
 const GIVEN_BACK_MAX: i64 = 20;

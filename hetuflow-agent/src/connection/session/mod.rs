@@ -142,11 +142,13 @@ impl Session<'_> {
     running.extend(self.link.outbox.untold_ends());
     let sent_us = self.link.clock.steady_us();
     let first = registration(&self.link.introduction, self.epoch, running, self.zstd);
-    if let Some(first) = first {
-      self.sink.send(first).await.map_err(lost)?;
-    }
-    let answered = timeout(REGISTER_LIMIT, self.answer_to_registration()).await;
-    let answer = answered.map_err(|_| {
+    let asking = async {
+      if let Some(first) = first {
+        self.sink.send(first).await.map_err(lost)?;
+      }
+      self.answer_to_registration().await
+    };
+    let answer = timeout(REGISTER_LIMIT, asking).await.map_err(|_| {
       End::Lost(format!("no answer to the registration within {REGISTER_LIMIT:?}"))
     })??;
     if !answer.success {

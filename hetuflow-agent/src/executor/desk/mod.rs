@@ -97,12 +97,12 @@ struct Desk {
 /// # Errors
 /// [`DeskError`].
 pub async fn serve(place: &Place, stop: CancellationToken) -> Result<(), DeskError> {
-  let Taken { listener, _lock } = place.take()?;
+  let Taken { listener, lock } = place.take()?;
   let shift_us = SteadyClock::start().shift_us();
   let opened = Journal::open(place.folder(), &boot_id(), shift_us);
   let (journal, recovered) = opened
     .map_err(|source| DeskError::Journal { path: place.folder().display().to_string(), source })?;
-  let journal = Arc::new(journal);
+  let journal = Arc::new(journal.owning(lock));
   tracing::info!(journal = journal.id(), attempts = recovered.entries.len(), "the executor starts");
   if recovered.torn_bytes > 0 {
     tracing::warn!(bytes = recovered.torn_bytes, "the end of the journal was cut by a crash");

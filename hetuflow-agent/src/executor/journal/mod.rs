@@ -94,6 +94,8 @@ pub struct Journal {
   boot_id: String,
   state: Mutex<State>,
   flushed: Condvar,
+  /// Who may write here: as long as anybody still does.
+  _lock: Option<std::fs::File>,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,7 @@ impl Journal {
       boot_id: boot_id.to_owned(),
       state: Mutex::new(state),
       flushed: Condvar::new(),
+      _lock: None,
     };
     let mut state = journal.state();
     journal.rewrite(&mut state)?;
@@ -169,6 +172,13 @@ impl Journal {
     let contact_us = state.contact_us;
     drop(state);
     Ok((journal, Recovered { entries, boot_id: old_boot, contact_us, torn_bytes }))
+  }
+
+  /// The same, which keeps the lock of its folder until the last writer is gone.
+  #[must_use]
+  pub fn owning(mut self, lock: std::fs::File) -> Self {
+    self._lock = Some(lock);
+    self
   }
 
   /// Names this memory.

@@ -422,3 +422,17 @@ fn values_of_secrets_are_not_written() {
   let Stage::Waiting(start) = &found.entries[0].stage else { panic!("it waits") };
   assert!(start.lacks_secrets());
 }
+
+#[tokio::test]
+async fn a_folder_is_taken_while_anybody_may_write_to_its_journal() {
+  let dir = quick_dir();
+  let place = crate::executor::Place::new(dir.path());
+  let taken = place.take().expect("free");
+  let (journal, _) = Journal::open(dir.path(), BOOT, 0).expect("made");
+  let journal = Arc::new(journal.owning(taken.lock));
+  let last = Arc::clone(&journal);
+  drop((journal, taken.listener));
+  place.take().expect_err("a thread may still write");
+  drop(last);
+  place.take().expect("free again");
+}

@@ -64,6 +64,8 @@ pub use effective::effective;
 pub use environment::BaseEnvironment;
 pub use held::{Held, HeldPhase, Identity, StopWhy};
 pub use hold::Hold;
+#[cfg(test)]
+pub use journal::a_start;
 pub use launch::Launcher;
 pub use place::{Place, PlaceError};
 pub use remote::{Attached, Remote, RemoteError};

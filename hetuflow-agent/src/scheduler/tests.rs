@@ -1,19 +1,16 @@
 //! The scheduler through its border: orders and events in, commands and reports out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hetuflow_core::{
-  AcquireTaskResponse, InstanceHead, JobId, JobSpec, NamespaceId, ScheduledTask, TaskConfig,
-  TaskControl, TaskControlKind, TaskHead, TaskId, TaskInstanceId, TaskInstanceStatus,
-  TriggerSource, Ts,
+  AcquireTaskResponse, TaskControl, TaskControlKind, TaskId, TaskInstanceId, TaskInstanceStatus, Ts,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::*;
-use crate::executor::{Command, Event, Held, HeldPhase, Identity, Start, SteadyClock};
+use crate::executor::{Command, Event, Held, HeldPhase, Identity, Start, SteadyClock, a_start};
 
 /// Nothing here takes this long unless it hangs.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -84,36 +81,10 @@ impl Bench {
 
 /// A task that is due in so many seconds.
 fn task(secs: i64) -> AcquireTaskResponse {
-  let spec = JobSpec {
-    job_id: JobId::generate(),
-    job_version: 1,
-    job_name: "j".to_owned(),
-    namespace_id: NamespaceId::default(),
-    config: TaskConfig { command: Some("true".to_owned()), ..TaskConfig::default() },
-    environment: BTreeMap::new(),
-  };
-  let task = TaskHead {
-    id: TaskId::generate(),
-    spec: 0,
-    scheduled_at: Ts::from_micros(Ts::now().micros() + secs * 1_000_000),
-    eligible_at: None,
-    trigger_source: TriggerSource::Manual,
-    timezone: None,
-    prev_success_at: None,
-    parameters: None,
-    environment: None,
-    config: None,
-  };
-  let task = ScheduledTask {
-    task_instance: InstanceHead { id: TaskInstanceId::generate() },
-    task,
-    fence: 1,
-    attempt: 1,
-    deadline_at: None,
-    secrets: BTreeMap::new(),
-    inputs: Vec::new(),
-  };
-  AcquireTaskResponse { specs: vec![spec], tasks: vec![task], ..AcquireTaskResponse::default() }
+  let Start { mut task, spec, .. } = a_start();
+  task.task.scheduled_at = Ts::from_micros(Ts::now().micros() + secs * 1_000_000);
+  let (specs, tasks) = (vec![spec.as_ref().clone()], vec![task]);
+  AcquireTaskResponse { specs, tasks, ..AcquireTaskResponse::default() }
 }
 
 fn sent(answer: AcquireTaskResponse) -> Order {
@@ -135,7 +106,7 @@ fn stop(id: TaskInstanceId) -> Order {
     force: false,
     signal: None,
     grace_secs: None,
-    fence: 1,
+    fence: a_start().task.fence,
   };
   Order::Control { message_id: uuid::Uuid::now_v7(), control }
 }

@@ -115,10 +115,12 @@ async fn no_room_for_another_file(engine: Engine) -> Result<()> {
   let gate = cluster.dir().join("gate");
   let ids = running(&api, &gated(&truth, &gate), 3).await?;
   disk.use_up_files()?;
-  let id = submit(&api, &json!({ "config": { "script": "echo never" } })).await?;
-  let end = wait_status(&api, &id, &["failed"]).await?;
-  let reason = text(&end, "reason")?;
-  ensure!(reason.contains("ENOSPC"), "{reason}");
+  let waits = submit(&api, &json!({ "config": { "script": "echo now" } })).await?;
+  wait_status(&api, &waits, &["waiting_retry"]).await?;
+  let first = attempts(&api, &waits).await?.remove(0);
+  assert_eq!(first["reason"], "not_started(disk)");
+  let why = text(&first, "error_message")?;
+  ensure!(why.contains("ENOSPC"), "{why}");
   let plain = submit(&api, &json!({ "config": { "command": "echo plain" } })).await?;
   wait_status(&api, &plain, &["succeeded"]).await?;
   // The agent itself may die and return meanwhile.
@@ -128,6 +130,7 @@ async fn no_room_for_another_file(engine: Engine) -> Result<()> {
   std::fs::write(&gate, "")?;
   whole(&api, &truth, &ids).await?;
   disk.empty()?;
+  wait_status(&api, &waits, &["succeeded"]).await?;
   runs_again(&api).await?;
   cluster.stop_agent(0)?;
   drop(disk);

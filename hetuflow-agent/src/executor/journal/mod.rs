@@ -12,7 +12,7 @@ mod renewal;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(super) use tests::start as a_start;
+pub use tests::start as a_start;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;

@@ -10,6 +10,7 @@ use super::*;
 
 const BOOT: &str = "boot-1";
 
+/// An attempt of a job that says nothing but its command.
 pub fn start() -> Start {
   let task = TaskHead {
     id: TaskId::generate(),

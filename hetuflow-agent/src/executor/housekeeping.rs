@@ -22,7 +22,7 @@ pub fn begin(
 ) -> DropGuard {
   let stop = CancellationToken::new();
   let (stopped, cgroups, journal) = (stop.clone(), Arc::clone(cgroups), journal.cloned());
-  let mut orphans = Orphans::adopt();
+  let (owner, mut orphans) = (tracker.clone(), Orphans::adopt());
   tracker.spawn(async move {
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -34,7 +34,7 @@ pub fn begin(
           cgroups.tidy();
           if let Some(journal) = journal.as_ref().filter(|journal| journal.is_due()) {
             let journal = Arc::clone(journal);
-            tokio::task::spawn_blocking(move || journal.tidy());
+            owner.spawn_blocking(move || journal.tidy());
           }
         }
       }

@@ -27,6 +27,8 @@ mod mask;
 #[cfg(feature = "bench")]
 mod noop;
 mod orphan;
+#[cfg(test)]
+mod output_room_tests;
 mod overflow;
 mod pieces;
 mod place;

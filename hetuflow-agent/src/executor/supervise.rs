@@ -63,15 +63,16 @@ pub fn supervise(
 ) {
   let identity = Identity::of(&start);
   let config = effective(&start.spec.config, start.task.task.config.as_ref()).clone();
-  let first =
-    catch_unwind(AssertUnwindSafe(|| match first_moments(&shared, (&start, &config), turn) {
+  let first = catch_unwind(AssertUnwindSafe(|| {
+    match first_moments(&shared, (identity, &start, &config), turn) {
       First::Over(ended, rest) if !rest.may_hold_artifacts() => {
         Cleaned::of(&start, &config).clean(&shared, &rest.folders);
         shared.say(Event::Ended(ended, Hold::default()));
         None
       }
       first => Some(first),
-    }));
+    }
+  }));
   let first = match first {
     Ok(None) => return done(),
     Ok(Some(first)) => Ok(first),
@@ -81,7 +82,7 @@ pub fn supervise(
   shared.tracker.spawn(async move {
     let followed = match first {
       Ok(first) => {
-        let following = finish(Arc::clone(&inside), (&start, &config), controls, first);
+        let following = finish(Arc::clone(&inside), (identity, &start, &config), controls, first);
         AssertUnwindSafe(following).catch_unwind().await
       }
       Err(fault) => Err(fault),
@@ -102,11 +103,11 @@ pub fn supervise(
 /// The first moments of an attempt, or why there are none.
 fn first_moments(
   shared: &Arc<Shared>,
-  (start, config): (&Start, &TaskConfig),
+  (identity, start, config): (Identity, &Start, &TaskConfig),
   turn: &mut Turn<'_>,
 ) -> First {
-  begin(shared, (start, config), turn).unwrap_or_else(|cause| {
-    let ended = Ended::new(start.task.task_instance.id, cause, shared.clock.now_us());
+  begin(shared, (identity, start, config), turn).unwrap_or_else(|cause| {
+    let ended = Ended::new(identity.instance_id, cause, shared.clock.now_us());
     First::Over(Box::new(ended), Rest { folders: Vec::new(), artifacts: None })
   })
 }
@@ -114,7 +115,7 @@ fn first_moments(
 /// Follows what lives on to its end, and takes the files that it leaves.
 async fn finish(
   shared: Arc<Shared>,
-  (start, config): (&Start, &TaskConfig),
+  (identity, start, config): (Identity, &Start, &TaskConfig),
   mut controls: UnboundedReceiver<Control>,
   first: First,
 ) {
@@ -124,7 +125,7 @@ async fn finish(
   };
   if let Some(places) = rest.artifacts.take().filter(artifacts::Places::may_hold) {
     rest.folders.push(places.own.clone());
-    ended.said.artifacts = take_artifacts(&shared, Identity::of(start), places).await;
+    ended.said.artifacts = take_artifacts(&shared, identity, places).await;
     ended.said.artifacts_keep_secs = keep_secs(config);
   }
   if !rest.folders.is_empty() {
@@ -200,7 +201,7 @@ pub(super) async fn take_artifacts(
 /// Prepares, spawns and watches the first moments, on this thread.
 fn begin(
   shared: &Arc<Shared>,
-  (start, config): (&Start, &TaskConfig),
+  (identity, start, config): (Identity, &Start, &TaskConfig),
   turn: &mut Turn<'_>,
 ) -> Result<First, Cause> {
   let surroundings = shared.surroundings.get();
@@ -211,7 +212,6 @@ fn begin(
   }
   let prepared = prepare(start, config, &surroundings.settings, &surroundings.base)?;
   let Prepared { launch, folders, results, artifacts } = prepared;
-  let identity = Identity::of(start);
   let instance_id = identity.instance_id;
   if let Err(error) = write_down(shared, (start, config), &artifacts) {
     remove(&folders);

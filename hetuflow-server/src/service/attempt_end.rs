@@ -280,8 +280,9 @@ const GIVEN_BACK: [&str; 4] = [
   "not_started(agent_drain)",
 ];
 
-/// An agent whose host cannot take another process at the moment, whose disk does not take what a start
-/// has to write, which had no server for too long, or whose clock cannot be counted on: another agent may take it, or the same one later.
+/// An agent whose host cannot take another process at the moment, whose disk does not take what a
+/// start has to write, which had no server for too long, or whose clock cannot be counted on: another
+/// agent may take it, or the same one later.
 const GIVEN_BACK_LATER: [&str; 4] = [
   "not_started(capacity)",
   "not_started(disk)",

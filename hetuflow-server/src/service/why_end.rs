@@ -82,6 +82,10 @@ fn cause(task: &TaskEntity, config: &TaskConfig, reason: &str) -> (String, Optio
         "a disk of its agent's host was full, read-only or failing, again and again".to_owned(),
         knob("the disk of the agent's state_dir and work_dir"),
       ),
+      "disconnected" => (
+        "its agent had no server for as long as it may run without one, again and again".to_owned(),
+        knob("disconnect.stop_after of the job, or the link of its agent"),
+      ),
       "clock_drift" => (
         "its agent's clock does not run as fast as the server's".to_owned(),
         knob("the time service of the agent's host (exclusive delivery counts time on both)"),
